@@ -1,0 +1,183 @@
+#include "base/test.h"
+
+#include "base/buf.h"
+#include "base/hash_map.h"
+#include "base/op.h"
+#include "base/setting.h"
+#include "base/uuid.h"
+
+static void a_reader_reads_what_a_buf_wrote(void **state)
+{
+	(void)state;
+	struct buf buf = buf_heap();
+	buf_u8(&buf, 7);
+	buf_u16(&buf, 0xabcd);
+	buf_u32(&buf, 0xdeadbeef);
+	buf_u64(&buf, UINT64_MAX);
+	buf_varint(&buf, 0);
+	buf_varint(&buf, 127);
+	buf_varint(&buf, 128);
+	buf_varint(&buf, UINT64_MAX);
+	buf_slice(&buf, SLICE("holdfast"));
+
+	struct reader reader = reader_of(buf_as_slice(&buf));
+	assert_int_equal(reader_u8(&reader), 7);
+	assert_int_equal(reader_u16(&reader), 0xabcd);
+	assert_int_equal(reader_u32(&reader), 0xdeadbeef);
+	assert_true(reader_u64(&reader) == UINT64_MAX);
+	assert_int_equal(reader_varint(&reader), 0);
+	assert_int_equal(reader_varint(&reader), 127);
+	assert_int_equal(reader_varint(&reader), 128);
+	assert_true(reader_varint(&reader) == UINT64_MAX);
+	assert_true(slice_equal(reader_slice(&reader), SLICE("holdfast")));
+	assert_true(reader_is_complete(&reader));
+	buf_done(&buf);
+}
+
+static void a_reader_past_the_end_fails_and_stays_failed(void **state)
+{
+	(void)state;
+	struct reader reader = reader_of(SLICE("\x05"
+					       "ab"));
+	assert_null(reader_slice(&reader).ptr);
+	assert_true(reader.failed);
+	assert_int_equal(reader_u8(&reader), 0);
+	assert_false(reader_is_complete(&reader));
+
+	struct reader endless = reader_of(SLICE("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"));
+	reader_varint(&endless);
+	assert_true(endless.failed);
+}
+
+static void an_arena_released_to_a_mark_gives_the_same_memory_again(void **state)
+{
+	(void)state;
+	struct arena arena;
+	arena_init(&arena);
+	arena_alloc(&arena, 100);
+	struct arena_mark mark = arena_mark(&arena);
+	char *first = arena_alloc(&arena, 10);
+	arena_alloc(&arena, 100000);
+	arena_release(&arena, mark);
+	char *second = arena_alloc(&arena, 10);
+	assert_ptr_equal(first, second);
+	arena_done(&arena);
+}
+
+static void a_growing_buf_keeps_its_bytes(void **state)
+{
+	(void)state;
+	struct arena arena;
+	arena_init(&arena);
+	struct buf a = buf_in(&arena);
+	struct buf b = buf_in(&arena);
+	for (int i = 0; i < 5000; i++) {
+		buf_append_char(&a, (char)('a' + i % 26));
+		if (i % 7 == 0)
+			buf_u32(&b, (uint32_t)i);
+	}
+	for (int i = 0; i < 5000; i++)
+		assert_int_equal(a.ptr[i], 'a' + i % 26);
+	struct reader reader = reader_of(buf_as_slice(&b));
+	for (int i = 0; i < 5000; i += 7)
+		assert_int_equal(reader_u32(&reader), i);
+	arena_done(&arena);
+}
+
+static void uuids_ascend_and_survive_their_text(void **state)
+{
+	(void)state;
+	struct uuid last = uuid_v7();
+	for (int i = 0; i < 10000; i++) {
+		struct uuid next = uuid_v7();
+		assert_true(uuid_compare(last, next) < 0);
+		last = next;
+	}
+	char text[UUID_TEXT_LENGTH + 1];
+	uuid_format(&last, text);
+	struct uuid parsed;
+	assert_true(uuid_parse(slice_from_cstr(text), &parsed));
+	assert_true(uuid_equal(parsed, last));
+	assert_false(uuid_parse(SLICE("0190-"), &parsed));
+	assert_false(uuid_parse(SLICE("x1900000-0000-7000-8000-000000000000"), &parsed));
+}
+
+static void a_hash_map_finds_replaces_and_forgets(void **state)
+{
+	(void)state;
+	struct hash_map map;
+	hash_map_init(&map);
+	int values[1000];
+	for (int i = 0; i < 1000; i++)
+		assert_null(hash_map_put(&map, slice_of(&i, sizeof(i)), &values[i]));
+	for (int i = 0; i < 1000; i += 2)
+		assert_ptr_equal(hash_map_remove(&map, slice_of(&i, sizeof(i))), &values[i]);
+	for (int i = 0; i < 1000; i++)
+		assert_ptr_equal(
+			hash_map_find(&map, slice_of(&i, sizeof(i))), i % 2 ? &values[i] : NULL);
+	size_t seen = 0;
+	struct hash_cursor cursor = {0};
+	while (hash_map_next(&map, &cursor, NULL, NULL))
+		seen++;
+	assert_int_equal(seen, 500);
+	hash_map_done(&map);
+}
+
+static void numbers_are_digits_and_nothing_else(void **state)
+{
+	(void)state;
+	uint64_t value;
+	assert_true(slice_parse_u64(SLICE("18446744073709551615"), &value));
+	assert_true(value == UINT64_MAX);
+	assert_false(slice_parse_u64(SLICE("18446744073709551616"), &value));
+	assert_false(slice_parse_u64(SLICE("-1"), &value));
+	assert_false(slice_parse_u64(SLICE(" 1"), &value));
+	assert_false(slice_parse_u64(SLICE(""), &value));
+}
+
+static void a_setting_says_what_it_expected(void **state)
+{
+	(void)state;
+	AUTO_OP(op, "test");
+	uint64_t bytes = 0;
+	const struct setting size = {.name = "imap.max_literal",
+		.type = SETTING_BYTES,
+		.target = &bytes,
+		.min = 1024,
+		.max = 1 << 30};
+	assert_null(setting_store(&op, &size, SLICE("64 KiB")));
+	assert_int_equal(bytes, 65536);
+	struct error *err = setting_store(&op, &size, SLICE("64 kb"));
+	assert_non_null(err);
+	assert_int_equal(err->kind, ERR_INVALID);
+	assert_non_null(strstr(err->message, "imap.max_literal"));
+	assert_non_null(setting_store(&op, &size, SLICE("3")));
+	assert_int_equal(bytes, 65536);
+}
+
+static void a_wrapped_error_keeps_its_kind(void **state)
+{
+	(void)state;
+	AUTO_OP(op, "test");
+	struct error *inner = op_fail(&op, ERR_UNCERTAIN, "no answer from %s", "the engine");
+	struct error *outer = op_wrap(&op, inner, "append");
+	assert_int_equal(outer->kind, ERR_UNCERTAIN);
+	assert_string_equal(error_chain(&op.arena, outer), "append: no answer from the engine");
+	assert_false(error_nothing_written(outer));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_reader_reads_what_a_buf_wrote),
+		cmocka_unit_test(a_reader_past_the_end_fails_and_stays_failed),
+		cmocka_unit_test(an_arena_released_to_a_mark_gives_the_same_memory_again),
+		cmocka_unit_test(a_growing_buf_keeps_its_bytes),
+		cmocka_unit_test(uuids_ascend_and_survive_their_text),
+		cmocka_unit_test(a_hash_map_finds_replaces_and_forgets),
+		cmocka_unit_test(numbers_are_digits_and_nothing_else),
+		cmocka_unit_test(a_setting_says_what_it_expected),
+		cmocka_unit_test(a_wrapped_error_keeps_its_kind),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
