@@ -37,13 +37,14 @@ static void print_histogram(struct buf *out, struct metric *metric)
 {
 	uint64_t total = 0;
 	for (int i = 0; i < METRIC_BUCKETS - 1; i++) {
-		total += metric->buckets[i];
+		total += __atomic_load_n(&metric->buckets[i], __ATOMIC_RELAXED);
 		buf_printf(out, "%s_bucket{le=\"%g\"} %llu\n", metric->name,
 			(double)bucket_bound_us(i) / 1e6, (unsigned long long)total);
 	}
-	total += metric->buckets[METRIC_BUCKETS - 1];
+	total += __atomic_load_n(&metric->buckets[METRIC_BUCKETS - 1], __ATOMIC_RELAXED);
 	buf_printf(out, "%s_bucket{le=\"+Inf\"} %llu\n", metric->name, (unsigned long long)total);
-	buf_printf(out, "%s_sum %g\n", metric->name, (double)metric->sum_us / 1e6);
+	buf_printf(out, "%s_sum %g\n", metric->name,
+		(double)__atomic_load_n(&metric->sum_us, __ATOMIC_RELAXED) / 1e6);
 	buf_printf(out, "%s_count %llu\n", metric->name, (unsigned long long)total);
 }
 

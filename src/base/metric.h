@@ -14,10 +14,10 @@ struct metric {
 	const char *help;
 	const char *label; /* `key="value"` without braces, or NULL */
 	enum metric_type type;
-	_Atomic int64_t value;
+	int64_t value; /* through __atomic builtins, like the two below */
 	/* Histograms: bucket i counts observations up to 2^i * 16 microseconds. */
-	_Atomic uint64_t buckets[METRIC_BUCKETS];
-	_Atomic uint64_t sum_us;
+	uint64_t buckets[METRIC_BUCKETS];
+	uint64_t sum_us;
 	struct metric *next;
 };
 

@@ -6,7 +6,7 @@
 #include "base/random.h"
 
 /* The last 60 bits of time handed out: milliseconds in the upper 48, a 12-bit sequence below. */
-static _Atomic uint64_t last_stamp;
+static uint64_t last_stamp;
 
 static uint64_t next_stamp(void)
 {
