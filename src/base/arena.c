@@ -115,7 +115,7 @@ void *arena_grow(struct arena *arena, void *old, size_t old_size, size_t new_siz
 		}
 	}
 	void *memory = arena_alloc_raw(arena, new_size);
-	if (old_size)
+	if (old && old_size)
 		memcpy(memory, old, old_size);
 	return memory;
 }

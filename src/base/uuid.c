@@ -48,7 +48,7 @@ struct uuid uuid_v7(void)
 
 struct uuid uuid_random(void)
 {
-	struct uuid uuid;
+	struct uuid uuid = {0};
 	cheap_random(uuid.bytes, sizeof(uuid.bytes));
 	return uuid;
 }
