@@ -1,0 +1,447 @@
+#include "schema/tables.h"
+
+#include <xxhash.h>
+
+#define ROW(variable, struct_tag, ...)                                     \
+	static const struct column struct_tag##_columns[] = {__VA_ARGS__}; \
+	const struct row_type variable = ROW_TYPE(struct_tag, struct_tag##_columns)
+
+/* clang-format off */
+ROW(account_static_row, account_static,
+	COLUMN(account_static, modseq, COLUMN_U64),
+	COLUMN(account_static, epoch, COLUMN_U32),
+	COLUMN(account_static, applied, COLUMN_U64),
+	COLUMN(account_static, trimmed, COLUMN_U64),
+	COLUMN(account_static, mapped, COLUMN_U64),
+	COLUMN(account_static, used_bytes, COLUMN_U64),
+	COLUMN(account_static, used_count, COLUMN_U32),
+	COLUMN(account_static, uidvalidity_last, COLUMN_U32),
+	COLUMN(account_static, segment, COLUMN_U32),
+	COLUMN(account_static, segment_entries, COLUMN_U32),
+	COLUMN(account_static, address, COLUMN_TEXT),
+	COLUMN(account_static, oldest_change, COLUMN_U64));
+
+ROW(account_mailbox_row, account_mailbox,
+	COLUMN(account_mailbox, path, COLUMN_TEXT),
+	COLUMN(account_mailbox, uidvalidity, COLUMN_U32),
+	COLUMN(account_mailbox, uidnext, COLUMN_U32),
+	COLUMN(account_mailbox, highest_modseq, COLUMN_U64),
+	COLUMN(account_mailbox, messages, COLUMN_U32),
+	COLUMN(account_mailbox, unseen, COLUMN_U32),
+	COLUMN(account_mailbox, deleted, COLUMN_U32),
+	COLUMN(account_mailbox, bytes, COLUMN_U64),
+	COLUMN(account_mailbox, deleted_bytes, COLUMN_U64),
+	COLUMN(account_mailbox, keywords, COLUMN_BYTES),
+	COLUMN(account_mailbox, special_use, COLUMN_U32),
+	COLUMN(account_mailbox, created_modseq, COLUMN_U64),
+	COLUMN(account_mailbox, deleted_modseq, COLUMN_U64));
+
+ROW(account_log_row, account_log,
+	COLUMN(account_log, operation_id, COLUMN_UUID),
+	COLUMN(account_log, previous, COLUMN_U64),
+	COLUMN(account_log, once_key, COLUMN_BYTES),
+	COLUMN(account_log, entry, COLUMN_BYTES));
+
+ROW(account_intent_row, account_intent,
+	COLUMN(account_intent, kind, COLUMN_U8),
+	COLUMN(account_intent, detail, COLUMN_BYTES));
+
+ROW(account_subscription_row, account_subscription,
+	COLUMN(account_subscription, modseq, COLUMN_U64));
+
+ROW(once_row, once,
+	COLUMN(once, operation_id, COLUMN_UUID),
+	COLUMN(once, released, COLUMN_U8),
+	COLUMN(once, modseq, COLUMN_U64),
+	COLUMN(once, mailbox_id, COLUMN_UUID),
+	COLUMN(once, uid, COLUMN_U32),
+	COLUMN(once, uidvalidity, COLUMN_U32),
+	COLUMN(once, message_id, COLUMN_UUID));
+
+ROW(mailbox_message_row, mailbox_message,
+	COLUMN(mailbox_message, modseq, COLUMN_U64),
+	COLUMN(mailbox_message, message_id, COLUMN_UUID),
+	COLUMN(mailbox_message, blob_id, COLUMN_UUID),
+	COLUMN(mailbox_message, flags, COLUMN_U16),
+	COLUMN(mailbox_message, keywords, COLUMN_BYTES),
+	COLUMN(mailbox_message, internal_date_us, COLUMN_U64),
+	COLUMN(mailbox_message, save_date_us, COLUMN_U64),
+	COLUMN(mailbox_message, size, COLUMN_U64),
+	COLUMN(mailbox_message, header_length, COLUMN_U32));
+
+ROW(mailbox_map_row, mailbox_map,
+	COLUMN(mailbox_map, as_of, COLUMN_U64),
+	COLUMN(mailbox_map, chunk, COLUMN_BYTES));
+
+ROW(message_summary_row, message_summary_columns,
+	COLUMN(message_summary_columns, account_id, COLUMN_UUID),
+	COLUMN(message_summary_columns, blob_id, COLUMN_UUID),
+	COLUMN(message_summary_columns, size, COLUMN_U64),
+	COLUMN(message_summary_columns, header_length, COLUMN_U32),
+	COLUMN(message_summary_columns, envelope, COLUMN_BYTES),
+	COLUMN(message_summary_columns, body, COLUMN_BYTES),
+	COLUMN(message_summary_columns, bodystructure, COLUMN_BYTES),
+	COLUMN(message_summary_columns, sent_at_us, COLUMN_U64),
+	COLUMN(message_summary_columns, sha256, COLUMN_BYTES));
+
+ROW(message_place_row, message_place,
+	COLUMN(message_place, modseq, COLUMN_U64));
+
+ROW(blob_info_row, blob_info,
+	COLUMN(blob_info, size, COLUMN_U64),
+	COLUMN(blob_info, chunks, COLUMN_U32),
+	COLUMN(blob_info, sha256, COLUMN_BYTES));
+
+ROW(blob_chunk_row, blob_chunk,
+	COLUMN(blob_chunk, bytes, COLUMN_BYTES));
+
+ROW(blob_ref_row, blob_ref,
+	COLUMN(blob_ref, account_id, COLUMN_UUID));
+
+ROW(blob_candidate_row, blob_candidate,
+	COLUMN(blob_candidate, blob_id, COLUMN_UUID),
+	COLUMN(blob_candidate, account_id, COLUMN_UUID));
+
+ROW(blob_state_row, blob_state,
+	COLUMN(blob_state, revision, COLUMN_U32),
+	COLUMN(blob_state, condemned, COLUMN_U8));
+
+ROW(dirty_row, dirty,
+	COLUMN(dirty, epoch, COLUMN_U8));
+
+ROW(user_row, user,
+	COLUMN(user, revision, COLUMN_U32),
+	COLUMN(user, account_id, COLUMN_UUID),
+	COLUMN(user, state, COLUMN_U8),
+	COLUMN(user, password, COLUMN_TEXT),
+	COLUMN(user, scram_salt, COLUMN_BYTES),
+	COLUMN(user, scram_iterations, COLUMN_U32),
+	COLUMN(user, scram_stored_key, COLUMN_BYTES),
+	COLUMN(user, scram_server_key, COLUMN_BYTES),
+	COLUMN(user, quota_bytes, COLUMN_U64),
+	COLUMN(user, quota_count, COLUMN_U64),
+	COLUMN(user, created_us, COLUMN_U64));
+
+ROW(domain_row, domain,
+	COLUMN(domain, revision, COLUMN_U32),
+	COLUMN(domain, state, COLUMN_U8),
+	COLUMN(domain, quota_bytes, COLUMN_U64),
+	COLUMN(domain, quota_count, COLUMN_U64),
+	COLUMN(domain, created_us, COLUMN_U64));
+
+ROW(alias_row, alias,
+	COLUMN(alias, revision, COLUMN_U32),
+	COLUMN(alias, state, COLUMN_U8),
+	COLUMN(alias, targets, COLUMN_BYTES));
+
+ROW(directory_row, directory,
+	COLUMN(directory, account_id, COLUMN_UUID));
+
+ROW(probe_row, probe,
+	COLUMN(probe, at_us, COLUMN_U64));
+/* clang-format on */
+
+const struct table account_table = {
+	.name = "account",
+	.id = 1,
+	.kind = TABLE_CAS,
+	.partition = {{"account_id", KEY_UUID}, {"epoch", KEY_U32}},
+	.row_key = {[ACCOUNT_MAILBOX] = {{"mailbox_id", KEY_UUID}},
+		[ACCOUNT_LOG] = {{"modseq", KEY_U64}},
+		[ACCOUNT_INTENT] = {{"operation_id", KEY_UUID}},
+		[ACCOUNT_SUBSCRIPTION] = {{"name", KEY_BYTES}}},
+	.static_row = &account_static_row,
+	.rows = {[ACCOUNT_MAILBOX] = &account_mailbox_row,
+		[ACCOUNT_LOG] = &account_log_row,
+		[ACCOUNT_INTENT] = &account_intent_row,
+		[ACCOUNT_SUBSCRIPTION] = &account_subscription_row},
+	.condition_columns = 2,
+};
+
+const struct table account_log_table = {
+	.name = "account_log",
+	.id = 2,
+	.kind = TABLE_PLAIN,
+	.partition = {{"account_id", KEY_UUID}, {"segment", KEY_U32}},
+	.row_key = {{{"modseq", KEY_U64}}},
+	.rows = {&account_log_row},
+	.ttl_s = 60 * 86400,
+};
+
+const struct table once_table = {
+	.name = "once",
+	.id = 3,
+	.kind = TABLE_PLAIN,
+	.partition = {{"account_id", KEY_UUID}, {"key", KEY_BYTES}},
+	.rows = {&once_row},
+	.ttl_s = 7 * 86400,
+};
+
+const struct table mailbox_message_table = {
+	.name = "mailbox_message",
+	.id = 4,
+	.kind = TABLE_PLAIN,
+	.partition = {{"mailbox_id", KEY_UUID}, {"bucket", KEY_U32}},
+	.row_key = {{{"uid", KEY_U32}}},
+	.rows = {&mailbox_message_row},
+};
+
+const struct table mailbox_map_table = {
+	.name = "mailbox_map",
+	.id = 5,
+	.kind = TABLE_PLAIN,
+	.partition = {{"mailbox_id", KEY_UUID}},
+	.row_key = {{{"chunk", KEY_U32}}},
+	.rows = {&mailbox_map_row},
+};
+
+const struct table message_table = {
+	.name = "message",
+	.id = 6,
+	.kind = TABLE_PLAIN,
+	.partition = {{"message_id", KEY_UUID}},
+	.row_key = {[MESSAGE_PLACE] = {{"mailbox_id", KEY_UUID}, {"uid", KEY_U32}}},
+	.rows = {[MESSAGE_SUMMARY] = &message_summary_row, [MESSAGE_PLACE] = &message_place_row},
+};
+
+const struct table blob_table = {
+	.name = "blob",
+	.id = 7,
+	.kind = TABLE_PLAIN,
+	.partition = {{"blob_id", KEY_UUID}},
+	.row_key = {[BLOB_CHUNK] = {{"chunk", KEY_U32}}},
+	.rows = {[BLOB_INFO] = &blob_info_row, [BLOB_CHUNK] = &blob_chunk_row},
+	.large_values = true,
+};
+
+const struct table blob_ref_table = {
+	.name = "blob_ref",
+	.id = 8,
+	.kind = TABLE_PLAIN,
+	.partition = {{"blob_id", KEY_UUID}},
+	.row_key = {{{"message_id", KEY_UUID}}},
+	.rows = {&blob_ref_row},
+};
+
+const struct table blob_candidate_table = {
+	.name = "blob_candidate",
+	.id = 9,
+	.kind = TABLE_PLAIN,
+	.partition = {{"shard", KEY_U8}, {"day", KEY_U32}},
+	.row_key = {{{"message_id", KEY_UUID}}},
+	.rows = {&blob_candidate_row},
+};
+
+const struct table blob_state_table = {
+	.name = "blob_state",
+	.id = 10,
+	.kind = TABLE_CAS,
+	.partition = {{"blob_id", KEY_UUID}},
+	.static_row = &blob_state_row,
+	.condition_columns = 1,
+};
+
+const struct table dirty_table = {
+	.name = "dirty",
+	.id = 11,
+	.kind = TABLE_PLAIN,
+	.partition = {{"shard", KEY_U8}, {"slice", KEY_U32}},
+	.row_key = {{{"account_id", KEY_UUID}}},
+	.rows = {&dirty_row},
+};
+
+const struct table user_table = {
+	.name = "user",
+	.id = 12,
+	.kind = TABLE_CAS,
+	.partition = {{"address", KEY_BYTES}},
+	.static_row = &user_row,
+	.condition_columns = 1,
+};
+
+const struct table domain_table = {
+	.name = "domain",
+	.id = 13,
+	.kind = TABLE_CAS,
+	.partition = {{"name", KEY_BYTES}},
+	.static_row = &domain_row,
+	.condition_columns = 1,
+};
+
+const struct table alias_table = {
+	.name = "alias",
+	.id = 14,
+	.kind = TABLE_CAS,
+	.partition = {{"address", KEY_BYTES}},
+	.static_row = &alias_row,
+	.condition_columns = 1,
+};
+
+const struct table directory_table = {
+	.name = "directory",
+	.id = 15,
+	.kind = TABLE_PLAIN,
+	.partition = {{"kind", KEY_U8}, {"shard", KEY_U8}},
+	.row_key = {{{"name", KEY_BYTES}}},
+	.rows = {&directory_row},
+};
+
+const struct table probe_table = {
+	.name = "probe",
+	.id = 16,
+	.kind = TABLE_PLAIN,
+	.partition = {{"node_id", KEY_UUID}},
+	.rows = {&probe_row},
+};
+
+static const struct table *const all_tables[] = {&account_table, &account_log_table, &once_table,
+	&mailbox_message_table, &mailbox_map_table, &message_table, &blob_table, &blob_ref_table,
+	&blob_candidate_table, &blob_state_table, &dirty_table, &user_table, &domain_table,
+	&alias_table, &directory_table, &probe_table};
+
+const struct table *const *table_all(size_t *ret_count)
+{
+	*ret_count = ARRAY_SIZE(all_tables);
+	return all_tables;
+}
+
+const struct table *table_by_id(uint8_t id)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(all_tables); i++)
+		if (all_tables[i]->id == id)
+			return all_tables[i];
+	return NULL;
+}
+
+struct slice key_account(struct arena *arena, struct account_id account, uint32_t epoch)
+{
+	struct buf key = buf_in(arena);
+	buf_append(&key, ID_SLICE(account));
+	buf_u32(&key, epoch);
+	return buf_as_slice(&key);
+}
+
+struct slice key_account_row(struct arena *arena, enum account_row_kind kind, struct slice id)
+{
+	struct buf key = buf_in(arena);
+	buf_u8(&key, (uint8_t)kind);
+	buf_append(&key, id);
+	return buf_as_slice(&key);
+}
+
+struct slice key_account_log(struct arena *arena, uint64_t modseq)
+{
+	struct buf key = buf_in(arena);
+	buf_u8(&key, ACCOUNT_LOG);
+	buf_u64(&key, modseq);
+	return buf_as_slice(&key);
+}
+
+struct slice key_log_segment(struct arena *arena, struct account_id account, uint32_t segment)
+{
+	return key_account(arena, account, segment);
+}
+
+struct slice key_once(struct arena *arena, struct account_id account, struct slice once_key)
+{
+	struct buf key = buf_in(arena);
+	buf_append(&key, ID_SLICE(account));
+	buf_append(&key, once_key);
+	return buf_as_slice(&key);
+}
+
+struct slice key_message_bucket(struct arena *arena, struct mailbox_id mailbox, uint32_t uid)
+{
+	struct buf key = buf_in(arena);
+	buf_append(&key, ID_SLICE(mailbox));
+	buf_u32(&key, uid >> MAILBOX_MESSAGE_BUCKET_BITS);
+	return buf_as_slice(&key);
+}
+
+struct slice key_u32_row(struct arena *arena, uint32_t value)
+{
+	struct buf key = buf_in(arena);
+	buf_u8(&key, 0);
+	buf_u32(&key, value);
+	return buf_as_slice(&key);
+}
+
+struct slice key_u64_row(struct arena *arena, uint64_t value)
+{
+	struct buf key = buf_in(arena);
+	buf_u8(&key, 0);
+	buf_u64(&key, value);
+	return buf_as_slice(&key);
+}
+
+struct slice key_id(struct arena *arena, struct uuid id)
+{
+	return arena_dup(arena, uuid_as_slice(&id));
+}
+
+struct slice key_id_row(struct arena *arena, uint8_t kind, struct uuid id)
+{
+	struct buf key = buf_in(arena);
+	buf_u8(&key, kind);
+	buf_append(&key, uuid_as_slice(&id));
+	return buf_as_slice(&key);
+}
+
+struct slice key_kind_row(struct arena *arena, uint8_t kind)
+{
+	struct buf key = buf_in(arena);
+	buf_u8(&key, kind);
+	return buf_as_slice(&key);
+}
+
+struct slice key_place(struct arena *arena, struct mailbox_id mailbox, uint32_t uid)
+{
+	struct buf key = buf_in(arena);
+	buf_u8(&key, MESSAGE_PLACE);
+	buf_append(&key, ID_SLICE(mailbox));
+	buf_u32(&key, uid);
+	return buf_as_slice(&key);
+}
+
+struct slice key_blob_chunk(struct arena *arena, uint32_t chunk)
+{
+	struct buf key = buf_in(arena);
+	buf_u8(&key, BLOB_CHUNK);
+	buf_u32(&key, chunk);
+	return buf_as_slice(&key);
+}
+
+struct slice key_shard(struct arena *arena, uint8_t shard, uint32_t number)
+{
+	struct buf key = buf_in(arena);
+	buf_u8(&key, shard);
+	buf_u32(&key, number);
+	return buf_as_slice(&key);
+}
+
+struct slice key_directory_shard(struct arena *arena, enum directory_kind kind, uint8_t shard)
+{
+	struct buf key = buf_in(arena);
+	buf_u8(&key, (uint8_t)kind);
+	buf_u8(&key, shard);
+	return buf_as_slice(&key);
+}
+
+struct slice key_directory(struct arena *arena, enum directory_kind kind, struct slice name)
+{
+	uint8_t shard = (uint8_t)(XXH64(name.ptr, name.len, 0) % DIRECTORY_SHARDS);
+	return key_directory_shard(arena, kind, shard);
+}
+
+struct slice key_text_row(struct arena *arena, struct slice text)
+{
+	struct buf key = buf_in(arena);
+	buf_u8(&key, 0);
+	buf_append(&key, text);
+	return buf_as_slice(&key);
+}
+
+uint8_t dirty_shard(struct account_id account)
+{
+	return (uint8_t)(account.uuid.bytes[15] % DIRTY_SHARDS);
+}

@@ -1,0 +1,273 @@
+#pragma once
+
+/* The tables, declared once: the C structs, their columns, their keys. What each is for, and in
+ * which order they are written, stands in docs/consistency.md. */
+
+#include "schema/ids.h"
+#include "schema/table.h"
+
+/* ---- account: the commit point. Everything of one account that needs one order. ---- */
+
+struct account_static {
+	uint64_t modseq;  /* hybrid clock, microseconds: max(now, last + 1) */
+	uint32_t epoch;   /* these two are what a CAS compares */
+	uint64_t applied; /* every projection holds the log up to here */
+	uint64_t trimmed; /* log rows up to here are in account_log only */
+	uint64_t mapped;  /* mailbox_map holds the log up to here */
+	uint64_t used_bytes;
+	uint32_t used_count;
+	uint32_t uidvalidity_last;
+	uint32_t segment;         /* of account_log, where the next trim writes */
+	uint32_t segment_entries; /* so many it holds */
+	struct slice address;     /* whose account it is */
+	uint64_t oldest_change;   /* changes up to here are no longer listed one by one */
+};
+
+enum account_row_kind {
+	ACCOUNT_MAILBOX = 1,
+	ACCOUNT_LOG = 2,
+	ACCOUNT_INTENT = 3,
+	ACCOUNT_SUBSCRIPTION = 4
+};
+
+struct account_mailbox {
+	struct slice path; /* NFC, hierarchy delimiter '/' */
+	uint32_t uidvalidity;
+	uint32_t uidnext;
+	uint64_t highest_modseq;
+	uint32_t messages;
+	uint32_t unseen;
+	uint32_t deleted;
+	uint64_t bytes;
+	uint64_t deleted_bytes;
+	struct slice keywords; /* varint-counted names; the place of a name is its bit, for ever */
+	uint32_t special_use;
+	uint64_t created_modseq;
+	uint64_t deleted_modseq; /* not 0: removed; its contents are being cleaned up */
+};
+
+struct account_log {
+	struct uuid operation_id;
+	uint64_t previous; /* the MODSEQ of the log row before this one: a hole is seen */
+	struct slice once_key;
+	struct slice entry; /* schema/log_entry.h */
+};
+
+struct account_intent {
+	uint8_t kind;
+	struct slice detail;
+};
+
+struct account_subscription {
+	uint64_t modseq;
+};
+
+extern const struct table account_table;
+extern const struct row_type account_static_row, account_mailbox_row, account_log_row,
+	account_intent_row, account_subscription_row;
+
+/* The log rows trimmed from `account`, immutable. */
+extern const struct table account_log_table;
+
+/* ---- once: is this delivery done already? ---- */
+
+struct once {
+	struct uuid operation_id;
+	uint8_t released; /* its sender has seen the answer: the same bytes again are meant again */
+	uint64_t modseq;
+	struct uuid mailbox_id;
+	uint32_t uid;
+	uint32_t uidvalidity;
+	struct uuid message_id;
+};
+
+extern const struct table once_table;
+extern const struct row_type once_row;
+
+/* ---- messages in mailboxes ---- */
+
+#define MAILBOX_MESSAGE_BUCKET_BITS 13
+
+struct mailbox_message {
+	uint64_t modseq;
+	struct uuid message_id;
+	struct uuid blob_id;
+	uint16_t flags;
+	struct slice keywords; /* bit n: the n-th keyword of the mailbox; little-endian bytes, no
+				  trailing 0 */
+	uint64_t internal_date_us;
+	uint64_t save_date_us;
+	uint64_t size;
+	uint32_t header_length;
+};
+
+extern const struct table mailbox_message_table;
+extern const struct row_type mailbox_message_row;
+
+#define MAILBOX_MAP_CHUNK_BITS 16
+
+struct mailbox_map {
+	uint64_t as_of;
+	struct slice chunk; /* mailbox/map.h */
+};
+
+extern const struct table mailbox_map_table;
+extern const struct row_type mailbox_map_row;
+
+/* ---- message: what never changes about it, and where it is ---- */
+
+enum message_row_kind { MESSAGE_SUMMARY = 1, MESSAGE_PLACE = 2 };
+
+struct message_summary_columns {
+	struct uuid account_id;
+	struct uuid blob_id;
+	uint64_t size;
+	uint32_t header_length;
+	struct slice envelope;
+	struct slice body;
+	struct slice bodystructure;
+	uint64_t sent_at_us;
+	struct slice sha256;
+};
+
+struct message_place {
+	uint64_t modseq;
+};
+
+extern const struct table message_table;
+extern const struct row_type message_summary_row, message_place_row;
+
+/* ---- content ---- */
+
+enum blob_row_kind { BLOB_INFO = 1, BLOB_CHUNK = 2 };
+
+struct blob_info {
+	uint64_t size;
+	uint32_t chunks;
+	struct slice sha256;
+};
+
+struct blob_chunk {
+	struct slice bytes;
+};
+
+extern const struct table blob_table;
+extern const struct row_type blob_info_row, blob_chunk_row;
+
+/* Who shares this blob. */
+struct blob_ref {
+	struct uuid account_id;
+};
+
+extern const struct table blob_ref_table;
+extern const struct row_type blob_ref_row;
+
+/* Messages whose last place may have gone; reclaim looks at nothing else. Partition: day, shard. */
+struct blob_candidate {
+	struct uuid blob_id;
+	struct uuid account_id;
+};
+
+extern const struct table blob_candidate_table;
+extern const struct row_type blob_candidate_row;
+
+struct blob_state {
+	uint32_t revision;
+	uint8_t condemned;
+};
+
+extern const struct table blob_state_table;
+extern const struct row_type blob_state_row;
+
+/* ---- work list: accounts that may hold unapplied log rows. Partition: shard, slice. ---- */
+
+#define DIRTY_SLICE_US (300 * UINT64_C(1000000))
+#define DIRTY_SHARDS 16
+
+struct dirty {
+	uint8_t epoch;
+};
+
+extern const struct table dirty_table;
+extern const struct row_type dirty_row;
+
+/* ---- people ---- */
+
+struct user {
+	uint32_t revision;
+	struct uuid account_id;
+	uint8_t state;         /* enum user_state */
+	struct slice password; /* argon2id, PHC string */
+	struct slice scram_salt;
+	uint32_t scram_iterations;
+	struct slice scram_stored_key;
+	struct slice scram_server_key;
+	uint64_t quota_bytes; /* 0: not set here */
+	uint64_t quota_count;
+	uint64_t created_us;
+};
+
+extern const struct table user_table;
+extern const struct row_type user_row;
+
+struct domain {
+	uint32_t revision;
+	uint8_t state;
+	uint64_t quota_bytes; /* of each account in it; 0: not set here */
+	uint64_t quota_count;
+	uint64_t created_us;
+};
+
+extern const struct table domain_table;
+extern const struct row_type domain_row;
+
+struct alias {
+	uint32_t revision;
+	uint8_t state;
+	struct slice targets; /* varint-counted addresses */
+};
+
+extern const struct table alias_table;
+extern const struct row_type alias_row;
+
+/* Names for listing: a projection of the three above. Partition: kind, shard; key: the name. */
+enum directory_kind { DIRECTORY_DOMAIN = 1, DIRECTORY_USER = 2, DIRECTORY_ALIAS = 3 };
+#define DIRECTORY_SHARDS 16
+
+struct directory {
+	struct uuid account_id;
+};
+
+extern const struct table directory_table;
+extern const struct row_type directory_row;
+
+/* The operation that a ledger or a probe writes to show the engine takes writes. */
+struct probe {
+	uint64_t at_us;
+};
+
+extern const struct table probe_table;
+extern const struct row_type probe_row;
+
+/* ---- keys: each in the arena ---- */
+
+struct slice key_account(struct arena *arena, struct account_id account, uint32_t epoch);
+struct slice key_account_row(struct arena *arena, enum account_row_kind kind, struct slice id);
+struct slice key_account_log(struct arena *arena, uint64_t modseq);
+struct slice key_log_segment(struct arena *arena, struct account_id account, uint32_t segment);
+struct slice key_once(struct arena *arena, struct account_id account, struct slice once_key);
+struct slice key_message_bucket(struct arena *arena, struct mailbox_id mailbox, uint32_t uid);
+struct slice key_u32_row(struct arena *arena, uint32_t value);
+struct slice key_u64_row(struct arena *arena, uint64_t value);
+struct slice key_id(struct arena *arena, struct uuid id);
+struct slice key_id_row(struct arena *arena, uint8_t kind, struct uuid id);
+struct slice key_kind_row(struct arena *arena, uint8_t kind);
+struct slice key_place(struct arena *arena, struct mailbox_id mailbox, uint32_t uid);
+struct slice key_blob_chunk(struct arena *arena, uint32_t chunk);
+struct slice key_shard(struct arena *arena, uint8_t shard, uint32_t number);
+struct slice key_directory(struct arena *arena, enum directory_kind kind, struct slice name);
+struct slice key_directory_shard(struct arena *arena, enum directory_kind kind, uint8_t shard);
+struct slice key_text_row(struct arena *arena, struct slice text);
+
+/* Which of the DIRTY_SHARDS an account belongs to. */
+uint8_t dirty_shard(struct account_id account);
