@@ -14,7 +14,7 @@ struct parser {
 	bool in_group;
 };
 
-static struct address *add(struct parser *parser, enum address_kind kind)
+static struct header_address *add(struct parser *parser, enum address_kind kind)
 {
 	struct address_list *list = parser->list;
 	if (list->count == parser->capacity) {
@@ -23,8 +23,8 @@ static struct address *add(struct parser *parser, enum address_kind kind)
 			parser->capacity * sizeof(*list->items), capacity * sizeof(*list->items));
 		parser->capacity = capacity;
 	}
-	struct address *address = &list->items[list->count++];
-	*address = (struct address){.kind = kind};
+	struct header_address *address = &list->items[list->count++];
+	*address = (struct header_address){.kind = kind};
 	return address;
 }
 
@@ -149,7 +149,7 @@ static struct slice take_words(struct parser *parser, struct slice *ret_last, si
 }
 
 /* After the `<`, up to and with the `>`. */
-static void take_angle(struct parser *parser, struct address *address)
+static void take_angle(struct parser *parser, struct header_address *address)
 {
 	skip(parser, 1);
 	skip_space(parser);
@@ -202,7 +202,7 @@ static void take_bare(struct parser *parser, struct slice words, struct slice la
 	bool has_host = peek(parser) == '@';
 	if (!has_host && !words.ptr)
 		return;
-	struct address *address = add(parser, ADDRESS_MAILBOX);
+	struct header_address *address = add(parser, ADDRESS_MAILBOX);
 	address->local = has_host ? last : words;
 	if (!address->local.ptr)
 		address->local = SLICE("");
@@ -227,7 +227,7 @@ static void take_address(struct parser *parser)
 	if (peek(parser) == ':') {
 		begin_group(parser, words);
 	} else if (peek(parser) == '<') {
-		struct address *address = add(parser, ADDRESS_MAILBOX);
+		struct header_address *address = add(parser, ADDRESS_MAILBOX);
 		if (words.len)
 			address->name = words;
 		take_angle(parser, address);

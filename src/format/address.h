@@ -13,7 +13,7 @@ enum address_kind {
 	ADDRESS_GROUP_END,
 };
 
-struct address {
+struct header_address {
 	enum address_kind kind;
 	struct slice name;  /* ptr NULL when there is none */
 	struct slice route; /* "@a,@b" (RFC 5322 4.4); ptr NULL when there is none */
@@ -22,7 +22,7 @@ struct address {
 };
 
 struct address_list {
-	struct address *items;
+	struct header_address *items;
 	size_t count;
 };
 

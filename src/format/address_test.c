@@ -45,7 +45,7 @@ static void addresses_are_read_as_people_write_them(void **state)
 		address_list_parse(&arena, cases[i].text, &list);
 		struct buf out = buf_in(&arena);
 		for (size_t j = 0; j < list.count; j++) {
-			const struct address *address = &list.items[j];
+			const struct header_address *address = &list.items[j];
 			buf_append_char(&out, "m<>"[address->kind]);
 			print_text(&out, address->name);
 			print_text(&out, address->route);

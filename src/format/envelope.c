@@ -51,7 +51,7 @@ static void print_text(struct buf *out, struct arena *scratch, struct slice valu
 		buf_append(out, SLICE("NIL"));
 }
 
-static void print_address(struct buf *out, const struct address *address)
+static void print_address(struct buf *out, const struct header_address *address)
 {
 	if (address->kind != ADDRESS_MAILBOX) {
 		/* RFC 9051: a group begins as (NIL NIL name NIL) and ends as four NILs. */
