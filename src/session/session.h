@@ -69,8 +69,10 @@ struct command {
 };
 
 enum step {
-	STEP_DONE,      /* answered; the next command may run */
-	STEP_MORE,      /* the output is full: call again when it has drained */
+	STEP_DONE, /* answered; the next command may run */
+	/* The output is full: call again when it has drained. If the client goes away meanwhile the
+	 * handler is not called again; what the cursor holds beyond the arena is for `closed`. */
+	STEP_MORE,
 	STEP_CLOSE,     /* answered; send what was written, then close */
 	STEP_START_TLS, /* send what was written, forget what was read, then shake hands */
 };
@@ -89,7 +91,8 @@ struct protocol {
 	/* Looks at the start of `input` and says what to do with it. `mode` is 0 for commands, or
 	 * what session_expect asked for. Must take or want more: a frame of FRAME_TEXT, FRAME_BODY
 	 * and FRAME_COMMAND takes at least a byte; FRAME_END_BODY and FRAME_SAY may take none but
-	 * must change the framer's state. FRAME_MORE with `max_input` bytes unread closes. */
+	 * must change the framer's state. The input may be empty. FRAME_MORE with `max_input` bytes
+	 * unread closes. */
 	struct frame (*feed)(void *framer, unsigned mode, struct slice input);
 	size_t max_input; /* the longest input that may stand unread: the longest line, and a bit */
 
@@ -123,8 +126,9 @@ struct protocol {
 MUST_CHECK struct error *session_listen(struct op *op, struct net *net,
 	const struct protocol *protocol, const char *addresses, bool implicit_tls, void *context);
 
-/* Asks every session to end: those that run no command say say_shutdown and close, the others do
- * after their step. Returns when all are gone or the grace time is over. Call before net_stop. */
+/* After net_stop_accepting: asks every session to end: those that run no command say say_shutdown
+ * and close, the others do after their step. Returns when all are gone or the grace time is over.
+ * Call before net_stop. */
 void sessions_stop(void);
 
 /* ---- For handlers: the session's own steps only, unless said otherwise ---- */

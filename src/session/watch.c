@@ -1,0 +1,109 @@
+#include "session/watch.h"
+
+#include <stdlib.h>
+
+#include "base/hash_map.h"
+#include "session/session_private.h"
+
+#define SHARDS 64
+
+/* One session's wish for one key, in two lists: the key's and the session's. */
+struct watch {
+	struct session *session;
+	struct watch_key *key;
+	struct watch *next_of_key, **link_of_key; /* under the shard's lock */
+	struct watch *next_of_session;            /* the session's step's own */
+};
+
+struct watch_key {
+	struct slice bytes;
+	struct watch *first;
+};
+
+struct shard {
+	struct mutex lock;
+	struct hash_map keys; /* under lock: struct watch_key */
+};
+
+static struct shard shards[SHARDS] = {[0 ... SHARDS - 1] = {.lock = MUTEX_INIT}};
+
+static struct shard *shard_of(struct slice key)
+{
+	uint32_t hash = 2166136261u;
+	for (size_t i = 0; i < key.len; i++)
+		hash = (hash ^ (uint8_t)key.ptr[i]) * 16777619u;
+	return &shards[hash % SHARDS];
+}
+
+static struct watch_key *key_get(struct shard *shard, struct slice bytes)
+{
+	struct watch_key *key = hash_map_find(&shard->keys, bytes);
+	if (key)
+		return key;
+	key = HEAP_NEW(struct watch_key);
+	*key = (struct watch_key){.bytes = slice_of(heap_cstr(bytes), bytes.len)};
+	hash_map_put(&shard->keys, bytes, key);
+	return key;
+}
+
+static void unlink_watch(struct shard *shard, struct watch *watch)
+{
+	AUTO_LOCK(&shard->lock);
+	struct watch_key *key = watch->key;
+	*watch->link_of_key = watch->next_of_key;
+	if (watch->next_of_key)
+		watch->next_of_key->link_of_key = watch->link_of_key;
+	if (key->first)
+		return;
+	hash_map_remove(&shard->keys, key->bytes);
+	free((void *)(uintptr_t)key->bytes.ptr);
+	free(key);
+}
+
+void session_watch(struct session *session, struct slice bytes)
+{
+	for (struct watch *watch = session->watches; watch; watch = watch->next_of_session)
+		if (slice_equal(watch->key->bytes, bytes))
+			return;
+	struct watch *watch = HEAP_NEW(struct watch);
+	*watch = (struct watch){.session = session, .next_of_session = session->watches};
+	session->watches = watch;
+
+	struct shard *shard = shard_of(bytes);
+	AUTO_LOCK(&shard->lock);
+	struct watch_key *key = key_get(shard, bytes);
+	watch->key = key;
+	watch->next_of_key = key->first;
+	watch->link_of_key = &key->first;
+	if (key->first)
+		key->first->link_of_key = &watch->next_of_key;
+	key->first = watch;
+}
+
+void session_unwatch(struct session *session, struct slice bytes)
+{
+	struct watch **link = &session->watches;
+	while (*link && !slice_equal((*link)->key->bytes, bytes))
+		link = &(*link)->next_of_session;
+	struct watch *watch = *link;
+	if (!watch)
+		return;
+	*link = watch->next_of_session;
+	unlink_watch(shard_of(bytes), watch);
+	free(watch);
+}
+
+void session_unwatch_all(struct session *session)
+{
+	while (session->watches)
+		session_unwatch(session, session->watches->key->bytes);
+}
+
+void watch_wake(struct slice bytes)
+{
+	struct shard *shard = shard_of(bytes);
+	AUTO_LOCK(&shard->lock);
+	struct watch_key *key = hash_map_find(&shard->keys, bytes);
+	for (struct watch *watch = key ? key->first : NULL; watch; watch = watch->next_of_key)
+		session_wake(watch->session);
+}
