@@ -1,0 +1,89 @@
+#include "app/data_directory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+const char *data_directory_file(
+	struct arena *arena, const struct data_directory *directory, const char *name)
+{
+	return arena_printf(arena, "%s/%s", directory->path, name);
+}
+
+static struct error *lock_directory(struct op *op, struct data_directory *directory)
+{
+	const char *path = data_directory_file(&op->arena, directory, "LOCK");
+	directory->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (directory->lock < 0)
+		return op_fail(op, ERR_UNAVAILABLE, "cannot open %s: %s", path, strerror(errno));
+	if (flock(directory->lock, LOCK_EX | LOCK_NB) == 0)
+		return NULL;
+	return op_fail(op, ERR_EXISTS, "another holdfastd runs on %s", directory->path);
+}
+
+/* Written whole under another name first: a number that is half there would bar the data. */
+static struct error *write_format(struct op *op, const struct data_directory *directory)
+{
+	const char *path = data_directory_file(&op->arena, directory, "FORMAT");
+	const char *new_path = data_directory_file(&op->arena, directory, "FORMAT.new");
+	FILE *file = fopen(new_path, "we");
+	if (!file)
+		return op_fail(
+			op, ERR_UNAVAILABLE, "cannot write %s: %s", new_path, strerror(errno));
+	bool written = fprintf(file, "%d\n", DATA_FORMAT) > 0 && fflush(file) == 0 &&
+		       fsync(fileno(file)) == 0;
+	written = fclose(file) == 0 && written;
+	if (!written || rename(new_path, path) < 0)
+		return op_fail(op, ERR_UNAVAILABLE, "cannot write %s: %s", path, strerror(errno));
+	return NULL;
+}
+
+static struct error *check_format(struct op *op, const struct data_directory *directory)
+{
+	const char *path = data_directory_file(&op->arena, directory, "FORMAT");
+	FILE *file = fopen(path, "re");
+	if (!file && errno == ENOENT)
+		return write_format(op, directory);
+	if (!file)
+		return op_fail(op, ERR_UNAVAILABLE, "cannot read %s: %s", path, strerror(errno));
+	char text[32] = "";
+	size_t len = fread(text, 1, sizeof(text) - 1, file);
+	fclose(file);
+	uint32_t format;
+	if (!slice_parse_u32(slice_trim(slice_of(text, len)), &format) || format == 0)
+		return op_fail(op, ERR_INVALID, "%s holds no format number", path);
+	if (format > DATA_FORMAT)
+		return op_fail(op, ERR_INVALID,
+			"%s was written by a newer Holdfast: its format is %u, this one reads up "
+			"to "
+			"%d",
+			directory->path, format, DATA_FORMAT);
+	return NULL;
+}
+
+struct error *data_directory_open(
+	struct op *op, const char *path, struct data_directory *ret_directory)
+{
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		return op_fail(op, ERR_UNAVAILABLE, "cannot make %s: %s", path, strerror(errno));
+	struct data_directory directory = {.path = path, .lock = -1};
+	struct error *err = lock_directory(op, &directory);
+	if (!err)
+		err = check_format(op, &directory);
+	if (err) {
+		data_directory_close(&directory);
+		return err;
+	}
+	*ret_directory = directory;
+	return NULL;
+}
+
+void data_directory_close(struct data_directory *directory)
+{
+	if (directory->lock >= 0)
+		close(directory->lock);
+	directory->lock = -1;
+}

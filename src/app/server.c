@@ -1,0 +1,105 @@
+#include "app/server.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "app/app_settings.h"
+#include "app/data_directory.h"
+#include "app/privileges.h"
+#include "engine/rocksdb.h"
+#include "net/net.h"
+#include "session/lane.h"
+#include "session/session.h"
+#include "session/session_settings.h"
+
+struct server {
+	void (*fail)(const char *reason);
+	struct data_directory data;
+	struct net *net;
+	struct engine *engine;
+	bool is_serving;
+};
+
+static const struct setting_group groups[] = {
+	{app_settings, &app_setting_count},
+	{net_settings, &net_setting_count},
+	{session_settings, &session_setting_count},
+	{rocksdb_settings, &rocksdb_setting_count},
+};
+
+struct config *server_config_new(void)
+{
+	return config_new(groups, ARRAY_SIZE(groups));
+}
+
+struct error *server_check(struct op *op, const struct config *config)
+{
+	struct error *err = privileges_check(op, app_config.user);
+	return err ? config_fault(op, config, "user", err->message) : NULL;
+}
+
+static void engine_failed(void *context, const char *reason)
+{
+	struct server *server = context;
+	server->fail(reason);
+}
+
+static struct error *open_data(struct op *op, struct server *server)
+{
+	const struct rocksdb_owner owner = {.engine_failed = engine_failed, .context = server};
+	TRY(rocksdb_engine_open(op, data_directory_file(&op->arena, &server->data, "rows"),
+		&rocksdb_limits, owner, &server->engine));
+	return NULL;
+}
+
+/* Everything that needs root comes first; then the data directory changes hands. */
+static struct error *bind_and_drop(struct op *op, struct server *server)
+{
+	TRY(data_directory_open(op, app_config.data, &server->data));
+	TRY(net_new(op, &server->net));
+	TRY(privileges_give(op, app_config.user, app_config.data));
+	return privileges_drop(op, app_config.user);
+}
+
+struct error *server_start(
+	struct op *op, void (*fail)(const char *reason), struct server **ret_server)
+{
+	struct server *server = HEAP_NEW(struct server);
+	server->fail = fail;
+	server->data.lock = -1;
+	struct error *err = bind_and_drop(op, server);
+	if (!err)
+		err = open_data(op, server);
+	if (err) {
+		server_stop(server);
+		return err;
+	}
+	lanes_start();
+	net_start(server->net);
+	server->is_serving = true;
+	*ret_server = server;
+	return NULL;
+}
+
+struct error *server_reload(struct op *op, struct server *server)
+{
+	return net_reload_certificates(op, server->net);
+}
+
+static void stop_serving(struct server *server)
+{
+	net_stop_accepting(server->net);
+	sessions_stop();
+	lanes_stop();
+	net_stop(server->net);
+}
+
+void server_stop(struct server *server)
+{
+	if (server->is_serving)
+		stop_serving(server);
+	net_free(server->net);
+	engine_close(server->engine);
+	data_directory_close(&server->data);
+	free(server);
+}
