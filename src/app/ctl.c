@@ -1,0 +1,260 @@
+/* holdfastctl: what an administrator types. It knows the admin interface and nothing else. */
+
+#include <getopt.h>
+#include <locale.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "app/ctl_client.h"
+#include "app/ctl_table.h"
+#include "base/buf.h"
+
+struct ctl {
+	struct op op;
+	const char *socket_path;
+	bool wants_json;
+	char **arguments; /* behind the command's words */
+	int argument_count;
+};
+
+struct ctl_command {
+	const char *noun, *verb; /* verb NULL: the noun is the whole command */
+	const char *usage;       /* of the arguments */
+	int min, max;            /* how many there may be; max -1: any number */
+	const char *method;
+	const char *path;     /* '?': the next argument, encoded */
+	const char *argument; /* sent behind '?' with what stands next, if there is any */
+	json_t *(*body)(struct ctl *ctl);
+	const char *list; /* the field that holds the list to print; NULL: print the fields */
+	const struct ctl_column *columns;
+};
+
+/* ---- bodies ---- */
+
+static json_t *quota_body(struct ctl *ctl)
+{
+	uint64_t bytes;
+	uint64_t count;
+	if (!slice_parse_u64(slice_from_cstr(ctl->arguments[1]), &bytes) ||
+		!slice_parse_u64(slice_from_cstr(ctl->arguments[2]), &count)) {
+		fputs("holdfastctl: bytes and count are whole numbers, 0 for none\n", stderr);
+		exit(EX_USAGE);
+	}
+	return json_pack("{s:I, s:I}", "bytes", (json_int_t)bytes, "count", (json_int_t)count);
+}
+
+static json_t *enable_body(struct ctl *ctl)
+{
+	return json_pack("{s:b}", "enabled", true);
+}
+
+static json_t *disable_body(struct ctl *ctl)
+{
+	return json_pack("{s:b}", "enabled", false);
+}
+
+static json_t *targets_body(struct ctl *ctl)
+{
+	json_t *targets = json_array();
+	for (int i = 1; i < ctl->argument_count; i++)
+		json_array_append_new(targets, json_string(ctl->arguments[i]));
+	return json_pack("{s:o}", "targets", targets);
+}
+
+static json_t *path_body(struct ctl *ctl)
+{
+	return json_pack("{s:s}", "path", ctl->arguments[1]);
+}
+
+/* From standard input, never from the command line, which others can see. */
+static json_t *password_body(struct ctl *ctl)
+{
+	char password[1024];
+	struct termios before;
+	bool is_terminal = tcgetattr(STDIN_FILENO, &before) == 0;
+	if (is_terminal) {
+		struct termios silent = before;
+		silent.c_lflag &= (tcflag_t)~ECHO;
+		fputs("Password: ", stderr);
+		tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
+	}
+	char *line = fgets(password, sizeof(password), stdin);
+	if (is_terminal) {
+		tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
+		fputs("\n", stderr);
+	}
+	if (!line) {
+		fputs("holdfastctl: the password is read from standard input\n", stderr);
+		exit(EX_USAGE);
+	}
+	password[strcspn(password, "\r\n")] = '\0';
+	json_t *body = json_pack("{s:s}", "password", password);
+	explicit_bzero(password, sizeof(password));
+	return body;
+}
+
+/* ---- commands ---- */
+
+static const struct ctl_column domain_columns[] = {{"DOMAIN", "name", CTL_TEXT},
+	{"QUOTA", "quota.bytes", CTL_SIZE}, {"MESSAGES", "quota.count", CTL_NUMBER}, {0}};
+static const struct ctl_column user_columns[] = {{"USER", "address", CTL_TEXT},
+	{"ENABLED", "enabled", CTL_TEXT}, {"QUOTA", "quota.bytes", CTL_SIZE},
+	{"MESSAGES", "quota.count", CTL_NUMBER}, {"SINCE", "created_us", CTL_DATE}, {0}};
+static const struct ctl_column folder_columns[] = {{"FOLDER", "path", CTL_TEXT},
+	{"MESSAGES", "messages", CTL_NUMBER}, {"UNSEEN", "unseen", CTL_NUMBER},
+	{"SIZE", "bytes", CTL_SIZE}, {"SUBSCRIBED", "subscribed", CTL_TEXT}, {0}};
+static const struct ctl_column alias_columns[] = {
+	{"ALIAS", "address", CTL_TEXT}, {"TARGETS", "targets", CTL_TEXT}, {0}};
+static const struct ctl_column uncertain_columns[] = {{"OPERATION", "operation", CTL_TEXT},
+	{"ACCOUNT", "account", CTL_TEXT}, {"MODSEQ", "modseq", CTL_NUMBER},
+	{"SINCE", "recorded_us", CTL_DATE}, {0}};
+
+/* clang-format off */
+static const struct ctl_command commands[] = {
+	{"status", NULL, "", 0, 0, "GET", "v1/status", NULL, NULL, NULL, NULL},
+	{"health", NULL, "", 0, 0, "GET", "health", NULL, NULL, NULL, NULL},
+	{"ready", NULL, "", 0, 0, "GET", "ready", NULL, NULL, NULL, NULL},
+	{"metrics", NULL, "", 0, 0, "GET", "metrics", NULL, NULL, NULL, NULL},
+	{"uncertain", "list", "", 0, 0, "GET", "v1/uncertain", NULL, NULL, "uncertain", uncertain_columns},
+	{"domain", "list", "", 0, 0, "GET", "v1/domains", NULL, NULL, "domains", domain_columns},
+	{"domain", "add", "DOMAIN", 1, 1, "PUT", "v1/domains/?", NULL, NULL, NULL, NULL},
+	{"domain", "remove", "DOMAIN", 1, 1, "DELETE", "v1/domains/?", NULL, NULL, NULL, NULL},
+	{"domain", "quota", "DOMAIN BYTES MESSAGES", 3, 3, "PUT", "v1/domains/?/quota", NULL, quota_body, NULL, NULL},
+	{"user", "list", "[DOMAIN]", 0, 1, "GET", "v1/users", "domain", NULL, "users", user_columns},
+	{"user", "show", "ADDRESS", 1, 1, "GET", "v1/users/?", NULL, NULL, NULL, NULL},
+	{"user", "add", "ADDRESS  (password on standard input)", 1, 1, "PUT", "v1/users/?", NULL, password_body, NULL, NULL},
+	{"user", "remove", "ADDRESS", 1, 1, "DELETE", "v1/users/?", NULL, NULL, NULL, NULL},
+	{"user", "password", "ADDRESS  (password on standard input)", 1, 1, "PUT", "v1/users/?/password", NULL, password_body, NULL, NULL},
+	{"user", "quota", "ADDRESS BYTES MESSAGES", 3, 3, "PUT", "v1/users/?/quota", NULL, quota_body, NULL, NULL},
+	{"user", "enable", "ADDRESS", 1, 1, "PUT", "v1/users/?/enabled", NULL, enable_body, NULL, NULL},
+	{"user", "disable", "ADDRESS", 1, 1, "PUT", "v1/users/?/enabled", NULL, disable_body, NULL, NULL},
+	{"folder", "list", "ADDRESS", 1, 1, "GET", "v1/users/?/folders", NULL, NULL, "folders", folder_columns},
+	{"folder", "add", "ADDRESS PATH", 2, 2, "POST", "v1/users/?/folders", NULL, path_body, NULL, NULL},
+	{"folder", "remove", "ADDRESS PATH", 2, 2, "DELETE", "v1/users/?/folders", "path", NULL, NULL, NULL},
+	{"alias", "list", "[DOMAIN]", 0, 1, "GET", "v1/aliases", "domain", NULL, "aliases", alias_columns},
+	{"alias", "set", "ADDRESS TARGET...", 2, -1, "PUT", "v1/aliases/?", NULL, targets_body, NULL, NULL},
+	{"alias", "remove", "ADDRESS", 1, 1, "DELETE", "v1/aliases/?", NULL, NULL, NULL, NULL},
+};
+/* clang-format on */
+
+static NORETURN void print_usage(FILE *out, int code)
+{
+	fputs("holdfastctl [--data DIR | --socket PATH] [--json] COMMAND\n", out);
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		fprintf(out, "  %s%s%s %s\n", commands[i].noun, commands[i].verb ? " " : "",
+			commands[i].verb ? commands[i].verb : "", commands[i].usage);
+	exit(code);
+}
+
+static const struct ctl_command *find_command(char **words, int count)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+		const struct ctl_command *command = &commands[i];
+		int word_count = command->verb ? 2 : 1;
+		int given = count - word_count;
+		if (given >= command->min && (command->max < 0 || given <= command->max) &&
+			strcmp(words[0], command->noun) == 0 &&
+			(!command->verb || strcmp(words[1], command->verb) == 0))
+			return command;
+	}
+	print_usage(stderr, EX_USAGE);
+}
+
+static const char *request_path(struct ctl *ctl, const struct ctl_command *command)
+{
+	struct arena *arena = &ctl->op.arena;
+	struct buf path = buf_in(arena);
+	int next = 0;
+	for (const char *at = command->path; *at; at++) {
+		if (*at == '?')
+			buf_printf(&path, "%s", ctl_encode(arena, ctl->arguments[next++]));
+		else
+			buf_append_char(&path, *at);
+	}
+	if (command->argument && next < ctl->argument_count)
+		buf_printf(&path, "?%s=%s", command->argument,
+			ctl_encode(arena, ctl->arguments[next]));
+	return arena_cstr(arena, buf_as_slice(&path));
+}
+
+static void print_reply(
+	struct ctl *ctl, const struct ctl_command *command, const struct ctl_reply *reply)
+{
+	if (ctl->wants_json || !reply->json)
+		printf(SLICE_FMT, SLICE_ARG(reply->text));
+	else if (command->list)
+		ctl_print_table(json_object_get(reply->json, command->list), command->columns);
+	else if (json_object_size(reply->json))
+		ctl_print_fields(reply->json);
+}
+
+static int run(struct ctl *ctl, const struct ctl_command *command)
+{
+	struct ctl_reply reply = {0};
+	json_t *body = command->body ? command->body(ctl) : NULL;
+	struct error *err = ctl_request(&ctl->op, ctl->socket_path, command->method,
+		request_path(ctl, command), body, &reply);
+	json_decref(body);
+	if (err) {
+		fprintf(stderr, "holdfastctl: %s\n", error_chain(&ctl->op.arena, err));
+		return EX_UNAVAILABLE;
+	}
+	json_t *fault = json_object_get(reply.json, "error");
+	if (fault && !ctl->wants_json)
+		fprintf(stderr, "holdfastctl: %s\n", json_string_value(fault));
+	else
+		print_reply(ctl, command, &reply);
+	json_decref(reply.json);
+	return reply.status < 300 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+static void read_options(struct ctl *ctl, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"data", required_argument, NULL, 'd'},
+		{"socket", required_argument, NULL, 's'},
+		{"json", no_argument, NULL, 'j'},
+		{"help", no_argument, NULL, 'h'},
+		{0},
+	};
+	ctl->socket_path = "/var/lib/holdfast/control";
+	for (int option; (option = getopt_long(argc, argv, "+", options, NULL)) != -1;) {
+		switch (option) {
+		case 'd':
+			ctl->socket_path = arena_printf(&ctl->op.arena, "%s/control", optarg);
+			break;
+		case 's':
+			ctl->socket_path = optarg;
+			break;
+		case 'j':
+			ctl->wants_json = true;
+			break;
+		case 'h':
+			print_usage(stdout, EXIT_SUCCESS);
+		default:
+			exit(EX_USAGE);
+		}
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct ctl ctl = {0};
+	/* Without it the tables print everything beyond ASCII as \x… */
+	setlocale(LC_ALL, "");
+	op_init(&ctl.op, "holdfastctl");
+	read_options(&ctl, argc, argv);
+	if (optind == argc)
+		print_usage(stderr, EX_USAGE);
+	const struct ctl_command *command = find_command(argv + optind, argc - optind);
+	int words = command->verb ? 2 : 1;
+	ctl.arguments = argv + optind + words;
+	ctl.argument_count = argc - optind - words;
+	int code = run(&ctl, command);
+	op_done(&ctl.op);
+	return code;
+}
