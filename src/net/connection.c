@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -416,6 +417,15 @@ struct slice connection_input(struct connection *connection)
 	struct evbuffer *input = bufferevent_get_input(connection->bev);
 	size_t len = evbuffer_get_length(input);
 	return len ? slice_of(evbuffer_pullup(input, -1), len) : SLICE_NONE;
+}
+
+bool connection_has_input(const struct connection *connection)
+{
+	int pending = 0;
+	if (!connection->bev)
+		return false;
+	return evbuffer_get_length(bufferevent_get_input(connection->bev)) ||
+	       (ioctl(connection->origin.fd, FIONREAD, &pending) == 0 && pending > 0);
 }
 
 void connection_take(struct connection *connection, size_t len)

@@ -20,6 +20,9 @@ const struct peer_address *connection_local(const struct connection *connection)
 
 /* What has been read and not taken, as one run of bytes. */
 struct slice connection_input(struct connection *connection);
+
+/* Something was sent to us and not taken, here or in the kernel. */
+bool connection_has_input(const struct connection *connection);
 void connection_take(struct connection *connection, size_t len);
 
 /* Stops and resumes reading from the socket. A connection begins without reading. Input has no

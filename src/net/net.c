@@ -74,7 +74,7 @@ struct net {
 	size_t reactor_count;
 	size_t next_reactor;        /* reactor 0's thread */
 	struct listener *listeners; /* reactor 0's thread, once started */
-	_Atomic int64_t open;
+	int64_t open;
 	bool started;
 
 	struct mutex lock;

@@ -21,7 +21,7 @@
 struct tls {
 	SSL_CTX *contexts[CERTIFICATES_MAX]; /* [0] answers those who ask for no name we have */
 	size_t count;
-	_Atomic unsigned references;
+	unsigned references;
 };
 
 static struct error *tls_fail(struct op *op, const char *what, const char *path)

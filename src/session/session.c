@@ -365,6 +365,11 @@ bool session_is_gone(struct session *session)
 	return session->closing || session->draining;
 }
 
+const char *session_server_name(void)
+{
+	return net_server_name();
+}
+
 const char *session_peer(const struct session *session)
 {
 	return session->peer.text;

@@ -65,6 +65,9 @@ struct command {
 	unsigned flags;
 	unsigned mode; /* that it was framed in */
 	const void *row;
+	/* The answers to all earlier commands had gone out before a byte of this one was here: the
+	 * client has seen them, unless its bytes and ours crossed on the line. */
+	bool follows_answers;
 	void *cursor; /* the handler's own, for STEP_MORE; NULL at first; in op->arena */
 };
 
@@ -153,6 +156,9 @@ void session_expect(struct session *session, unsigned mode, enum lane lane, step
 
 /* The client went away, or the server stops: what has not begun need not begin. Any thread. */
 bool session_is_gone(struct session *session);
+
+/* The name this server goes by. */
+const char *session_server_name(void);
 
 /* "192.0.2.1", "2001:db8::1"; NUL-terminated, lives as long as the session. */
 const char *session_peer(const struct session *session);

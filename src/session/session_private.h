@@ -50,7 +50,7 @@ struct session {
 	struct reactor *reactor;
 	struct net *net;
 	struct peer_address peer, local;
-	_Atomic unsigned references;
+	unsigned references;
 
 	/* The reactor's */
 	struct connection *connection; /* NULL once closed */
@@ -58,6 +58,7 @@ struct session {
 	struct queued *framing;
 	struct slice say; /* waits until all earlier commands are answered */
 	bool input_ended;
+	bool early; /* when answers were last sent, more input was here already */
 	uint64_t last_active_ns;
 	uint64_t second_began_ns;
 	uint64_t commands_this_second;

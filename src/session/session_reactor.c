@@ -69,7 +69,8 @@ static size_t weight(const struct queued *queued)
 	return bytes;
 }
 
-static void queue_command(struct session *session, const struct frame *frame, unsigned mode)
+static void queue_command(
+	struct session *session, const struct frame *frame, const struct framing *now)
 {
 	struct queued *queued = framing_get(session);
 	session->framing = NULL;
@@ -79,7 +80,8 @@ static void queue_command(struct session *session, const struct frame *frame, un
 	queued->command.lane = frame->lane;
 	queued->command.flags = frame->flags;
 	queued->command.row = frame->row;
-	queued->command.mode = mode;
+	queued->command.mode = now->mode;
+	queued->command.follows_answers = now->all_answered && !session->early;
 	queued->bytes = weight(queued);
 	session->commands_this_second++;
 	metric_add(&commands_framed, 1);
@@ -92,7 +94,7 @@ static void queue_command(struct session *session, const struct frame *frame, un
 	session->queued_count++;
 	session->queued_bytes += queued->bytes;
 	/* What comes behind a dialog's line is cut in a mode that its handler chooses. */
-	if (frame->flags & COMMAND_ENDS_PIPELINE || mode)
+	if (frame->flags & COMMAND_ENDS_PIPELINE || now->mode)
 		session->pipeline_ended = true;
 	session_schedule(session);
 }
@@ -141,7 +143,7 @@ static bool frame_once(struct session *session)
 		session->framing->open_body = NULL;
 		break;
 	case FRAME_COMMAND:
-		queue_command(session, &frame, now.mode);
+		queue_command(session, &frame, &now);
 		break;
 	}
 	connection_take(session->connection, frame.taken);
@@ -240,6 +242,8 @@ static void follow_orders(struct session *session)
 {
 	begin_hold(session);
 	struct orders orders = take_orders(session);
+	if (session->connection && orders.chunks)
+		session->early = connection_has_input(session->connection);
 	write_chunks(session, orders.chunks);
 	if (!session->connection)
 		return;
