@@ -115,3 +115,22 @@ void envelope_print(struct buf *out, struct arena *scratch, const struct envelop
 	print_text(out, scratch, envelope->message_id);
 	buf_append_char(out, ')');
 }
+
+bool envelope_date(struct slice printed, struct date *ret_date)
+{
+	struct slice text = slice_from(printed, 1);
+	if (slice_starts_with(text, SLICE("\""))) {
+		text = slice_from(text, 1);
+		text = slice_range(text, 0, slice_find_char(text, '"'));
+	} else if (slice_starts_with(text, SLICE("{"))) {
+		uint64_t size;
+		size_t close = slice_find_char(text, '}');
+		if (!slice_parse_u64(slice_range(text, 1, close), &size))
+			return false;
+		text = slice_from(text, close + 3);
+		text = slice_range(text, 0, MIN_OF(size, text.len));
+	} else {
+		return false;
+	}
+	return date_parse_rfc5322(text, ret_date);
+}

@@ -1,0 +1,234 @@
+#include "front/imap/imap.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/metric.h"
+#include "front/imap/imap_private.h"
+#include "session/watch.h"
+
+METRIC_COUNTER(imap_commands, "imap_commands_total", "IMAP commands run");
+METRIC_COUNTER(imap_failures, "imap_failures_total", "IMAP commands answered with NO or BAD");
+
+/* The longest line a setting may allow, and room to see that it is too long. */
+#define LINE_BYTES_MAX MIB(1)
+
+static uint64_t idle_timeout_ms;
+static uint64_t unknown_idle_timeout_ms;
+
+const struct setting imap_settings[] = {
+	{
+		.name = "imap.max_line",
+		.type = SETTING_BYTES,
+		.target = &imap_limits.line_bytes,
+		.default_value = "64 KiB",
+		.min = KIB(8),
+		.max = LINE_BYTES_MAX,
+		.reloadable = true,
+		.help = "Longest IMAP command, without the message of an APPEND.",
+	},
+	{
+		.name = "imap.max_message",
+		.type = SETTING_BYTES,
+		.target = &imap_limits.message_bytes,
+		.default_value = "50 MiB",
+		.min = KIB(64),
+		.max = MIB(1024),
+		.reloadable = true,
+		.help = "Largest message that APPEND takes (APPENDLIMIT).",
+	},
+	{
+		.name = "imap.idle_timeout",
+		.type = SETTING_DURATION,
+		.target = &idle_timeout_ms,
+		.default_value = "31 min",
+		.min = 60 * 1000,
+		.max = UINT64_C(24) * 3600 * 1000,
+		.help = "Silence after which a signed-in IMAP client is dropped; RFC 9051 asks for "
+			"30 minutes or more.",
+	},
+	{
+		.name = "imap.unknown_idle_timeout",
+		.type = SETTING_DURATION,
+		.target = &unknown_idle_timeout_ms,
+		.default_value = "1 min",
+		.min = 1000,
+		.max = UINT64_C(3600) * 1000,
+		.help = "Silence after which an IMAP client that has not signed in is dropped.",
+	},
+};
+const size_t imap_setting_count = ARRAY_SIZE(imap_settings);
+
+void imap_account_changed(void *context, struct account_id account)
+{
+	(void)context;
+	watch_wake(ID_SLICE(account));
+}
+
+static struct imap_session *begin_step(struct session *session)
+{
+	struct imap_session *imap = session_state(session);
+	imap->session = session;
+	imap->out = session_output(session);
+	imap->next_step = STEP_DONE;
+	return imap;
+}
+
+static enum step greet(struct op *op, struct session *session)
+{
+	(void)op;
+	struct imap_session *imap = begin_step(session);
+	struct imap_context *context = session_context(session);
+	imap->store = context->store;
+	imap->accounts = context->accounts;
+	imap->state = IMAP_NOT_AUTHED;
+	buf_append(imap->out, SLICE("* OK [CAPABILITY "));
+	imap_write_capabilities(imap);
+	buf_append(imap->out, SLICE("] Holdfast ready\r\n"));
+	return STEP_DONE;
+}
+
+/* Why a command cannot be run now; NULL if it can. */
+static const char *refusal(
+	const struct imap_session *imap, const struct imap_command *row, unsigned flags)
+{
+	if (!row)
+		return "There is no such command";
+	if (flags & COMMAND_TOO_BIG)
+		return "The command is too long";
+	if (row->states & imap->state)
+		return NULL;
+	switch (imap->state) {
+	case IMAP_NOT_AUTHED:
+		return "Sign in first";
+	case IMAP_AUTHED:
+		return row->states == IMAP_NOT_AUTHED ? "Already signed in"
+						      : "Select a mailbox first";
+	case IMAP_SELECTED:
+	default:
+		return row->states == IMAP_NOT_AUTHED ? "Already signed in"
+						      : "Not while a mailbox is selected";
+	}
+}
+
+/* What others did becomes known behind a command's own data, before its tagged answer. */
+static struct error *finish(
+	struct op *op, struct imap_session *imap, const struct imap_command *row, bool is_uid)
+{
+	if (imap->state != IMAP_SELECTED || (row->flags & IMAP_LEAVES_MAILBOX))
+		return NULL;
+	bool may_expunge = is_uid || !(row->flags & IMAP_KEEPS_SEQUENCE);
+	return imap_sync(op, imap, may_expunge, NULL);
+}
+
+static void answer(struct op *op, struct imap_session *imap, const struct imap_command *row,
+	struct imap_args *args, struct error *err)
+{
+	bool leaves = row->flags & IMAP_ENDS_BY_ITSELF;
+	struct error *sync_err = args->is_bad ? NULL : finish(op, imap, row, args->is_uid);
+	if (sync_err) {
+		log_warn(op, "imap-sync-failed", FIELD_ERROR(op, sync_err));
+		/* An IDLE has begun all the same; it answers when it ends. */
+		if (!err && !leaves)
+			err = sync_err;
+	}
+	if (err) {
+		metric_add(&imap_failures, 1);
+		imap_write_error(op, imap, args, err);
+	} else if (!leaves) {
+		imap_write_ok(imap, args, row->name);
+	}
+}
+
+static enum step run(struct op *op, struct imap_session *imap, struct command *command,
+	const struct imap_command *row, struct imap_args *args)
+{
+	args->wants_more = false;
+	struct error *err = row->handler(op, imap, args);
+	if (!err && args->wants_more) {
+		command->cursor = args;
+		return STEP_MORE;
+	}
+	answer(op, imap, row, args, err);
+	return imap->next_step;
+}
+
+static void refuse(
+	struct imap_session *imap, const struct imap_args *args, unsigned flags, const char *reason)
+{
+	metric_add(&imap_failures, 1);
+	if (flags & IMAP_COMMAND_MESSAGE_TOO_BIG && imap->state != IMAP_NOT_AUTHED) {
+		buf_append(imap->out, args->tag);
+		buf_append(imap->out, SLICE(" NO [TOOBIG] The message is too large\r\n"));
+		return;
+	}
+	imap_write_bad(imap, args->tag, reason);
+}
+
+static enum step execute(struct op *op, struct session *session, struct command *command)
+{
+	struct imap_session *imap = begin_step(session);
+	const struct imap_command *row = command->row;
+	if (command->cursor)
+		return run(op, imap, command, row, command->cursor);
+
+	metric_add(&imap_commands, 1);
+	struct imap_args *args = ARENA_NEW(&op->arena, struct imap_args);
+	struct slice name;
+	if (!imap_args_begin(command->line, args, &name)) {
+		imap_write_bad(imap, args->tag, "A command is a tag, a space and a name");
+		return STEP_DONE;
+	}
+	args->bodies = command->bodies;
+	args->body_count = command->body_count;
+	args->has_utf8 = imap_speaks_utf8(imap);
+	const char *reason = refusal(imap, row, command->flags);
+	if (reason) {
+		refuse(imap, args, command->flags, reason);
+		return STEP_DONE;
+	}
+	op->name = arena_printf(&op->arena, "imap " SLICE_FMT, SLICE_ARG(row->name));
+	return run(op, imap, command, row, args);
+}
+
+/* Somebody changed the account. Only an idling client hears of it at once; the others learn at
+ * their next command. */
+static enum step woken(struct op *op, struct session *session)
+{
+	struct imap_session *imap = begin_step(session);
+	if (!imap->is_idle || imap->state != IMAP_SELECTED)
+		return STEP_DONE;
+	struct error *err = imap_sync(op, imap, true, NULL);
+	if (err)
+		log_warn(op, "imap-idle-sync-failed", FIELD_ERROR(op, err));
+	return imap->next_step;
+}
+
+static void closed(struct op *op, struct session *session)
+{
+	(void)op;
+	struct imap_session *imap = session_state(session);
+	imap_view_free(imap->view);
+	imap->view = NULL;
+	imap_free_dialog(imap);
+}
+
+const struct protocol imap_protocol = {
+	.name = "imap",
+	.framer_size = sizeof(struct imap_framer),
+	.state_size = sizeof(struct imap_session),
+	.feed = imap_framer_feed,
+	.max_input = LINE_BYTES_MAX + KIB(64),
+	.greet = greet,
+	.greet_lane = LANE_QUICK,
+	.execute = execute,
+	.woken = woken,
+	.woken_lane = LANE_STORE,
+	.closed = closed,
+	.say_busy = SLICE_INIT("* BYE [UNAVAILABLE] Too many connections\r\n"),
+	.say_idle = SLICE_INIT("* BYE Silent for too long\r\n"),
+	.say_shutdown = SLICE_INIT("* BYE [UNAVAILABLE] The server is stopping\r\n"),
+	.say_too_big = SLICE_INIT("* BYE The line is too long\r\n"),
+	.idle_timeout_ms = &idle_timeout_ms,
+	.unknown_idle_timeout_ms = &unknown_idle_timeout_ms,
+};

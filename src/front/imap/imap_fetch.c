@@ -1,0 +1,220 @@
+#include "front/imap/imap_fetch.h"
+
+#include "front/imap/imap_private.h"
+
+/* Rows are read by the page; the output is looked at behind each message. */
+#define PAGE_SIZE 64
+
+struct fetch {
+	struct fetch_request request;
+	struct uid_set uids; /* what is to be answered */
+	struct uid_set seen; /* what this command has made \Seen */
+	uint32_t next;       /* UIDs below are done */
+	bool misses_some;    /* sequence numbers of messages that are gone */
+};
+
+static void add_changed(const struct snapshot *now, const struct fetch_request *request,
+	const struct uid_set *there, struct uid_set *uids)
+{
+	struct uid_cursor cursor = {0};
+	uint32_t uid, position;
+	struct snapshot_message message;
+	while (uid_cursor_next(there, &cursor, &uid))
+		if (snapshot_find(now, uid, &position, &message) &&
+			message.modseq > request->changed_since)
+			uid_set_add(uids, uid);
+}
+
+/* "VANISHED (EARLIER)" for UIDs asked about that are there no more. */
+static struct error *write_vanished(struct op *op, struct imap_session *session,
+	const struct fetch_request *request, struct snapshot *now)
+{
+	struct mailbox_changes changes;
+	struct uid_set asked, vanished;
+	TRY(mailbox_changes_since(
+		op, session->store, session->account, now, request->changed_since, &changes));
+	uid_set_init(&asked, &op->arena);
+	for (size_t i = 0; i < request->messages.count; i++) {
+		struct uid_range range = request->messages.ranges[i];
+		uint32_t first = range.first ? range.first : UINT32_MAX;
+		uint32_t last = range.last ? range.last : UINT32_MAX;
+		uid_set_add_range(&asked, MIN_OF(first, last), MAX_OF(first, last));
+	}
+	uid_set_intersect(&op->arena, &changes.vanished, &asked, &vanished);
+	if (uid_set_is_empty(&vanished))
+		return NULL;
+	buf_append(session->out, SLICE("* VANISHED (EARLIER) "));
+	imap_write_uid_set(session, &vanished);
+	buf_append(session->out, SLICE("\r\n"));
+	return NULL;
+}
+
+static struct error *choose_messages(struct op *op, struct imap_session *session,
+	struct imap_args *args, struct snapshot *now, struct fetch *fetch)
+{
+	struct uid_set named, there, gone;
+	const struct fetch_request *request = &fetch->request;
+	TRY(imap_view_uids(op, args, session->view, &request->messages, args->is_uid, &named));
+	uid_set_split(&op->arena, &named, now, &there, &gone);
+	fetch->misses_some = !args->is_uid && !uid_set_is_empty(&gone);
+	uid_set_init(&fetch->uids, &op->arena);
+	if (request->has_changed_since)
+		add_changed(now, request, &there, &fetch->uids);
+	else
+		fetch->uids = there;
+	if (request->wants_vanished)
+		TRY(write_vanished(op, session, request, now));
+	return NULL;
+}
+
+/* Reading a body without PEEK makes it \Seen: one commit for the whole command. */
+static struct error *set_seen(struct op *op, struct imap_session *session,
+	const struct snapshot *now, struct fetch *fetch)
+{
+	struct uid_cursor cursor = {0};
+	uint32_t uid, position;
+	struct snapshot_message message;
+	struct uid_set unseen;
+	uid_set_init(&unseen, &op->arena);
+	while (uid_cursor_next(&fetch->uids, &cursor, &uid))
+		if (snapshot_find(now, uid, &position, &message) && !(message.flags & FLAG_SEEN))
+			uid_set_add(&unseen, uid);
+	if (uid_set_is_empty(&unseen))
+		return NULL;
+	struct flag_change change = {.mode = FLAGS_ADD, .flags = FLAG_SEEN};
+	struct flag_result result;
+	TRY(mailbox_change_flags(
+		op, session->store, session->account, session->mailbox, &unseen, &change, &result));
+	fetch->seen = result.changed;
+	return NULL;
+}
+
+static struct error *begin(struct op *op, struct imap_session *session, struct imap_args *args,
+	struct fetch **ret_fetch)
+{
+	struct fetch *fetch = ARENA_NEW(&op->arena, struct fetch);
+	struct snapshot *now;
+	TRY(imap_fetch_parse(op, args, &fetch->request));
+	if (fetch->request.wants_vanished && !session->has_qresync)
+		return imap_bad(op, args, "Enable QRESYNC first");
+	if (fetch->request.has_changed_since || fetch->request.wants_modseq)
+		imap_enable_condstore(session);
+	TRY(mailbox_snapshot(op, session->store, session->account, session->mailbox, &now));
+	struct error *err = choose_messages(op, session, args, now, fetch);
+	if (!err && fetch->request.sets_seen && !session->is_read_only)
+		err = set_seen(op, session, now, fetch);
+	snapshot_unref(now);
+	if (err)
+		return err;
+	*ret_fetch = fetch;
+	return NULL;
+}
+
+static void take_page(struct op *op, const struct fetch *fetch, struct uid_set *ret_page)
+{
+	struct uid_cursor cursor = {0};
+	uint32_t uid;
+	uid_set_init(ret_page, &op->arena);
+	while (cursor.range < fetch->uids.count &&
+		fetch->uids.ranges[cursor.range].last < fetch->next)
+		cursor.range++;
+	cursor.next = fetch->next;
+	for (size_t count = 0; count < PAGE_SIZE && uid_cursor_next(&fetch->uids, &cursor, &uid);
+		count++)
+		uid_set_add(ret_page, uid);
+}
+
+static const struct message *find_row(const struct message *rows, size_t count, uint32_t uid)
+{
+	for (size_t i = 0; i < count; i++)
+		if (rows[i].uid == uid)
+			return &rows[i];
+	return NULL;
+}
+
+static struct error *write_one(struct op *op, struct imap_session *session,
+	const struct snapshot *now, struct fetch *fetch, const struct message *row, uint32_t uid)
+{
+	struct fetch_message message = {.snapshot = now,
+		.row = row,
+		.sequence = imap_view_sequence(session->view, uid),
+		.seen_changed = uid_set_contains(&fetch->seen, uid)};
+	uint32_t position;
+	bool is_there = snapshot_find(now, uid, &position, &message.at) && message.sequence &&
+			(row || fetch->request.need == FETCH_NEEDS_SNAPSHOT);
+	if (!is_there) {
+		/* Removed by somebody while we were at it. */
+		fetch->misses_some = fetch->misses_some || !fetch->request.by_uid;
+		return NULL;
+	}
+	struct arena_mark mark = arena_mark(&op->arena);
+	TRY(imap_fetch_write(op, session, &fetch->request, &message));
+	arena_release(&op->arena, mark);
+	return NULL;
+}
+
+/* Answers a page; *ret_more when there is more to come. */
+static struct error *write_page(struct op *op, struct imap_session *session,
+	const struct snapshot *now, struct fetch *fetch, bool *ret_more)
+{
+	struct uid_set page;
+	struct message *rows = NULL;
+	size_t row_count = 0;
+	take_page(op, fetch, &page);
+	*ret_more = false;
+	if (uid_set_is_empty(&page))
+		return NULL;
+	if (fetch->request.need > FETCH_NEEDS_SNAPSHOT)
+		TRY(mailbox_messages(op, session->store, session->account, session->mailbox, &page,
+			&rows, &row_count));
+	struct uid_cursor cursor = {0};
+	uint32_t uid;
+	*ret_more = true;
+	while (uid_cursor_next(&page, &cursor, &uid)) {
+		TRY(write_one(op, session, now, fetch, find_row(rows, row_count, uid), uid));
+		if (uid == UINT32_MAX) {
+			*ret_more = false;
+			return NULL;
+		}
+		fetch->next = uid + 1;
+		if (session_output_is_full(session->session))
+			return NULL;
+	}
+	return NULL;
+}
+
+static struct error *write_pages(
+	struct op *op, struct imap_session *session, struct imap_args *args, struct fetch *fetch)
+{
+	struct snapshot *now;
+	TRY(mailbox_snapshot(op, session->store, session->account, session->mailbox, &now));
+	struct error *err = NULL;
+	bool more = true;
+	while (!err && more && !args->wants_more) {
+		struct arena_mark mark = arena_mark(&op->arena);
+		err = write_page(op, session, now, fetch, &more);
+		if (!err)
+			arena_release(&op->arena, mark);
+		args->wants_more = more && session_output_is_full(session->session);
+	}
+	snapshot_unref(now);
+	return err;
+}
+
+/* FETCH (RFC 9051 6.4.5, RFC 7162 3.1.4 and 3.2.6, RFC 3516) */
+IMAP_HANDLER(imap_fetch)
+{
+	struct fetch *fetch = args->cursor;
+	if (!fetch)
+		TRY(begin(op, session, args, &fetch));
+	args->cursor = fetch;
+	TRY(write_pages(op, session, args, fetch));
+	if (args->wants_more)
+		return NULL;
+	/* The flags that were told above are not told again. */
+	TRY(imap_sync(op, session, args->is_uid, &fetch->seen));
+	if (!fetch->misses_some)
+		return NULL;
+	args->no_code = SLICE("EXPUNGEISSUED");
+	return op_fail(op, ERR_NOT_FOUND, "Some of the messages are gone");
+}

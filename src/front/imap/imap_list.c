@@ -1,0 +1,341 @@
+#include "front/imap/imap_list_match.h"
+#include "front/imap/imap_private.h"
+#include "front/imap/imap_special_use.h"
+#include "mailbox/mailbox.h"
+
+enum list_option {
+	LIST_SELECT_SUBSCRIBED = 1 << 0,
+	LIST_SELECT_SPECIAL_USE = 1 << 1,
+	LIST_RECURSIVE_MATCH = 1 << 2,
+	LIST_REMOTE = 1 << 3, /* there are none */
+	LIST_RETURN_SUBSCRIBED = 1 << 4,
+	LIST_RETURN_CHILDREN = 1 << 5,
+	LIST_RETURN_SPECIAL_USE = 1 << 6,
+	LIST_RETURN_STATUS = 1 << 7,
+	LIST_IS_EXTENDED = 1 << 8,
+	LIST_IS_LSUB = 1 << 9,
+};
+
+#define PATTERNS_MAX 100
+
+struct list_request {
+	unsigned options;
+	struct slice reference;
+	struct slice patterns[PATTERNS_MAX];
+	size_t pattern_count;
+	struct imap_status_items status;
+};
+
+/* A name that a list speaks of: a mailbox, or a subscription to what is not there. */
+struct entry {
+	struct slice path;
+	const struct mailbox_status *mailbox; /* NULL: no such mailbox */
+	bool is_subscribed;
+	bool has_subscribed_child; /* CHILDINFO */
+};
+
+struct entries {
+	struct entry *items;
+	size_t count;
+};
+
+struct option {
+	struct slice name;
+	unsigned bit;
+};
+
+static struct error *take_option(struct op *op, struct imap_args *args,
+	const struct option *options, size_t count, struct list_request *request)
+{
+	struct slice name;
+	TRY(imap_atom(op, args, &name));
+	for (size_t i = 0; i < count; i++) {
+		if (!slice_equal_nocase(name, options[i].name))
+			continue;
+		request->options |= options[i].bit;
+		if (options[i].bit == LIST_RETURN_STATUS) {
+			TRY(imap_space(op, args));
+			TRY(imap_status_items_parse(op, args, &request->status));
+		}
+		return NULL;
+	}
+	return imap_bad(op, args, "There is no such LIST option");
+}
+
+static struct error *take_options(struct op *op, struct imap_args *args,
+	const struct option *options, size_t count, struct list_request *request)
+{
+	request->options |= LIST_IS_EXTENDED;
+	if (!imap_take_char(args, '('))
+		return imap_bad(op, args, "LIST options are a list");
+	for (bool first = true; !imap_take_char(args, ')'); first = false) {
+		if (!first)
+			TRY(imap_space(op, args));
+		TRY(take_option(op, args, options, count, request));
+	}
+	return NULL;
+}
+
+static const struct option select_options[] = {
+	{SLICE_INIT("SUBSCRIBED"), LIST_SELECT_SUBSCRIBED | LIST_RETURN_SUBSCRIBED},
+	{SLICE_INIT("SPECIAL-USE"), LIST_SELECT_SPECIAL_USE | LIST_RETURN_SPECIAL_USE},
+	{SLICE_INIT("RECURSIVEMATCH"), LIST_RECURSIVE_MATCH},
+	{SLICE_INIT("REMOTE"), LIST_REMOTE},
+};
+
+static const struct option return_options[] = {
+	{SLICE_INIT("SUBSCRIBED"), LIST_RETURN_SUBSCRIBED},
+	{SLICE_INIT("CHILDREN"), LIST_RETURN_CHILDREN},
+	{SLICE_INIT("SPECIAL-USE"), LIST_RETURN_SPECIAL_USE},
+	{SLICE_INIT("STATUS"), LIST_RETURN_STATUS},
+};
+
+static struct error *take_pattern(
+	struct op *op, struct imap_args *args, struct list_request *request)
+{
+	if (request->pattern_count == PATTERNS_MAX)
+		return imap_bad(op, args, "Too many patterns");
+	struct slice pattern;
+	TRY(imap_list_pattern(op, args, &pattern));
+	/* The reference is a prefix (RFC 9051 6.3.9.1). */
+	struct buf whole = buf_in(&op->arena);
+	buf_append(&whole, request->reference);
+	buf_append(&whole, pattern);
+	struct slice text = whole.len ? buf_as_slice(&whole) : SLICE("");
+	/* INBOX in any case. */
+	if (slice_starts_with_nocase(text, SLICE("INBOX")) &&
+		(text.len == 5 || text.ptr[5] == '/' || text.ptr[5] == '*' || text.ptr[5] == '%'))
+		memcpy(whole.ptr, "INBOX", 5);
+	request->patterns[request->pattern_count++] = text;
+	return NULL;
+}
+
+static struct error *take_patterns(
+	struct op *op, struct imap_args *args, struct list_request *request)
+{
+	if (!imap_take_char(args, '('))
+		return take_pattern(op, args, request);
+	request->options |= LIST_IS_EXTENDED;
+	do {
+		TRY(take_pattern(op, args, request));
+	} while (imap_take_char(args, ' '));
+	if (!imap_take_char(args, ')'))
+		return imap_bad(op, args, "A list is not closed");
+	return NULL;
+}
+
+static struct error *parse_list(
+	struct op *op, struct imap_args *args, bool is_lsub, struct list_request *request)
+{
+	memset(request, 0, sizeof(*request));
+	TRY(imap_space(op, args));
+	if (!is_lsub && imap_next_is(args, '(')) {
+		TRY(take_options(op, args, select_options, ARRAY_SIZE(select_options), request));
+		TRY(imap_space(op, args));
+	}
+	TRY(imap_list_pattern(op, args, &request->reference));
+	TRY(imap_space(op, args));
+	TRY(take_patterns(op, args, request));
+	if (!is_lsub && imap_take_char(args, ' ')) {
+		if (!imap_take_word(args, SLICE("RETURN")))
+			return imap_bad(op, args, "RETURN was expected");
+		TRY(imap_space(op, args));
+		TRY(take_options(op, args, return_options, ARRAY_SIZE(return_options), request));
+	}
+	TRY(imap_end(op, args));
+	if ((request->options & LIST_RECURSIVE_MATCH) &&
+		!(request->options & LIST_SELECT_SUBSCRIBED))
+		return imap_bad(op, args, "RECURSIVEMATCH needs SUBSCRIBED");
+	if (is_lsub)
+		request->options |= LIST_IS_LSUB | LIST_SELECT_SUBSCRIBED;
+	return NULL;
+}
+
+static struct entry *find_entry(struct entries *entries, struct slice path)
+{
+	for (size_t i = 0; i < entries->count; i++)
+		if (slice_equal(entries->items[i].path, path))
+			return &entries->items[i];
+	return NULL;
+}
+
+/* Subscriptions to mailboxes that are gone, behind the mailboxes. */
+static struct error *add_lost_subscriptions(
+	struct op *op, struct imap_session *session, struct entries *entries)
+{
+	struct slice *names;
+	size_t count;
+	TRY(mailbox_subscriptions(op, session->store, session->account, &names, &count));
+	size_t mailboxes = entries->count;
+	entries->items = arena_grow(&op->arena, entries->items, mailboxes * sizeof(struct entry),
+		(mailboxes + count) * sizeof(struct entry));
+	for (size_t i = 0; i < count; i++) {
+		struct entries known = {entries->items, mailboxes};
+		struct entry *entry = find_entry(&known, names[i]);
+		if (entry)
+			entry->is_subscribed = true;
+		else
+			entries->items[entries->count++] =
+				(struct entry){.path = names[i], .is_subscribed = true};
+	}
+	return NULL;
+}
+
+static bool is_below(struct slice path, struct slice parent)
+{
+	return path.len > parent.len && path.ptr[parent.len] == '/' &&
+	       slice_starts_with(path, parent);
+}
+
+static struct error *collect(struct op *op, struct imap_session *session,
+	const struct list_request *request, struct entries *ret_entries)
+{
+	struct mailbox_list list;
+	TRY(mailbox_list(op, session->store, session->account, &list));
+	struct entries entries = {ARENA_ARRAY(&op->arena, struct entry, list.count + 1), 0};
+	for (size_t i = 0; i < list.count; i++)
+		entries.items[entries.count++] = (struct entry){.path = list.items[i].path,
+			.mailbox = &list.items[i],
+			.is_subscribed = list.items[i].is_subscribed};
+	if (request->options & LIST_SELECT_SUBSCRIBED)
+		TRY(add_lost_subscriptions(op, session, &entries));
+	*ret_entries = entries;
+	return NULL;
+}
+
+static bool is_matched(const struct list_request *request, struct slice path)
+{
+	for (size_t i = 0; i < request->pattern_count; i++)
+		if (imap_list_match(request->patterns[i], path))
+			return true;
+	return false;
+}
+
+static bool has_subscribed_below(const struct entries *entries, struct slice path)
+{
+	for (size_t i = 0; i < entries->count; i++)
+		if (entries->items[i].is_subscribed && is_below(entries->items[i].path, path))
+			return true;
+	return false;
+}
+
+static bool is_selected(const struct list_request *request, const struct entry *entry)
+{
+	if ((request->options & LIST_SELECT_SUBSCRIBED) && !entry->is_subscribed)
+		return false;
+	if ((request->options & LIST_SELECT_SPECIAL_USE) &&
+		!(entry->mailbox && entry->mailbox->special_use))
+		return false;
+	return true;
+}
+
+static void write_attribute(struct buf *out, struct slice name, bool *first)
+{
+	if (!*first)
+		buf_append_char(out, ' ');
+	*first = false;
+	buf_append(out, name);
+}
+
+static void write_attributes(
+	struct buf *out, const struct list_request *request, const struct entry *entry)
+{
+	bool first = true;
+	unsigned options = request->options;
+	if (!entry->mailbox)
+		write_attribute(out,
+			options & LIST_IS_LSUB ? SLICE("\\Noselect") : SLICE("\\NonExistent"),
+			&first);
+	else if (!(options & LIST_IS_LSUB))
+		write_attribute(out,
+			entry->mailbox->has_children ? SLICE("\\HasChildren")
+						     : SLICE("\\HasNoChildren"),
+			&first);
+	if ((options & LIST_RETURN_SUBSCRIBED) && entry->is_subscribed)
+		write_attribute(out, SLICE("\\Subscribed"), &first);
+	/* RFC 6154 2: a plain LIST may tell them too, and clients rely on it. */
+	for (size_t i = 0; entry->mailbox && i < SPECIAL_USE_COUNT; i++)
+		if (!(options & LIST_IS_LSUB) &&
+			(entry->mailbox->special_use & special_use_names[i].use))
+			write_attribute(out, special_use_names[i].name, &first);
+}
+
+static void write_entry(struct op *op, struct imap_session *session,
+	const struct list_request *request, const struct entry *entry)
+{
+	struct buf *out = session->out;
+	buf_append(out, request->options & LIST_IS_LSUB ? SLICE("* LSUB (") : SLICE("* LIST ("));
+	write_attributes(out, request, entry);
+	buf_append(out, SLICE(") \"/\" "));
+	imap_write_name(op, session, entry->path);
+	if (entry->has_subscribed_child)
+		buf_append(out, SLICE(" (\"CHILDINFO\" (\"SUBSCRIBED\"))"));
+	buf_append(out, SLICE("\r\n"));
+	if ((request->options & LIST_RETURN_STATUS) && entry->mailbox)
+		imap_write_status(op, session, entry->mailbox, request->status);
+}
+
+/* RFC 3501 6.3.9: LSUB "%" shows a parent whose child alone is subscribed, as \Noselect. */
+static bool shows_lsub_parent(const struct list_request *request, const struct entries *entries,
+	const struct entry *entry)
+{
+	if (!(request->options & LIST_IS_LSUB) || entry->is_subscribed ||
+		!has_subscribed_below(entries, entry->path))
+		return false;
+	/* Only where the children themselves do not match. */
+	for (size_t i = 0; i < entries->count; i++)
+		if (entries->items[i].is_subscribed &&
+			is_below(entries->items[i].path, entry->path) &&
+			is_matched(request, entries->items[i].path))
+			return false;
+	return true;
+}
+
+static void write_matches(struct op *op, struct imap_session *session,
+	const struct list_request *request, const struct entries *entries)
+{
+	for (size_t i = 0; i < entries->count; i++) {
+		struct entry entry = entries->items[i];
+		if (!is_matched(request, entry.path))
+			continue;
+		bool selected = is_selected(request, &entry);
+		if (request->options & LIST_RECURSIVE_MATCH)
+			entry.has_subscribed_child = has_subscribed_below(entries, entry.path);
+		if (!selected && shows_lsub_parent(request, entries, &entry)) {
+			entry.mailbox = NULL;
+			selected = true;
+		}
+		if (selected || entry.has_subscribed_child)
+			write_entry(op, session, request, &entry);
+	}
+}
+
+static struct error *run_list(
+	struct op *op, struct imap_session *session, struct imap_args *args, bool is_lsub)
+{
+	struct list_request request;
+	struct entries entries;
+	TRY(parse_list(op, args, is_lsub, &request));
+	if (request.pattern_count == 1 && request.patterns[0].len == 0 &&
+		!(request.options & LIST_IS_EXTENDED)) {
+		/* LIST "" "" asks for the delimiter. */
+		buf_printf(session->out, "* %s (\\Noselect) \"/\" \"\"\r\n",
+			is_lsub ? "LSUB" : "LIST");
+		return NULL;
+	}
+	TRY(collect(op, session, &request, &entries));
+	write_matches(op, session, &request, &entries);
+	return NULL;
+}
+
+/* LIST (RFC 9051 6.3.9, RFC 5258, RFC 5819) */
+IMAP_HANDLER(imap_list)
+{
+	return run_list(op, session, args, false);
+}
+
+/* LSUB (RFC 3501 6.3.9) */
+IMAP_HANDLER(imap_lsub)
+{
+	return run_list(op, session, args, true);
+}

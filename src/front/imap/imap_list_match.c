@@ -1,0 +1,27 @@
+#include "front/imap/imap_list_match.h"
+
+#include "mailbox/mailbox.h"
+
+/* One row of the usual table at a time: reach[i] says that the pattern so far can match the first i
+ * bytes of the name. No pattern can make it take more than length times length. */
+bool imap_list_match(struct slice pattern, struct slice name)
+{
+	bool reach[MAILBOX_PATH_MAX + 1];
+	if (name.len > MAILBOX_PATH_MAX)
+		return false;
+	memset(reach, 0, sizeof(reach));
+	reach[0] = true;
+	for (size_t p = 0; p < pattern.len; p++) {
+		char c = pattern.ptr[p];
+		if (c == '*' || c == '%') {
+			for (size_t i = 1; i <= name.len; i++)
+				if (reach[i - 1] && (c == '*' || name.ptr[i - 1] != '/'))
+					reach[i] = true;
+			continue;
+		}
+		for (size_t i = name.len; i > 0; i--)
+			reach[i] = reach[i - 1] && name.ptr[i - 1] == c;
+		reach[0] = false;
+	}
+	return reach[name.len];
+}

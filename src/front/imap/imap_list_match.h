@@ -1,0 +1,8 @@
+#pragma once
+
+/* LIST's wildcards: `*` stands for anything, `%` for anything without a delimiter. Pure. */
+
+#include "base/slice.h"
+
+/* Linear in the name for each pattern character at worst. */
+bool imap_list_match(struct slice pattern, struct slice name);

@@ -1,0 +1,44 @@
+#include "front/imap/imap_fetch.h"
+#include "front/imap/imap_search.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
+
+static struct error *parse(struct op *op, struct imap_args *args, unsigned what)
+{
+	struct fetch_request fetch;
+	struct search_request search;
+	struct imap_flags flags;
+	struct imap_words words;
+	struct slice text;
+	switch (what % 6) {
+	case 0:
+		return imap_fetch_parse(op, args, &fetch);
+	case 1:
+		return imap_search_parse(op, args, &search);
+	case 2:
+		return imap_flag_list(op, args, true, &flags);
+	case 3:
+		return imap_astring_list(op, args, &words);
+	case 4:
+		TRY(imap_mailbox(op, args, &text));
+		return imap_list_pattern(op, args, &text);
+	default:
+		return imap_skip_value(op, args);
+	}
+}
+
+/* The first byte chooses the grammar. */
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
+{
+	if (size == 0)
+		return 0;
+	AUTO_OP(op, "fuzz");
+	struct imap_args args;
+	struct slice line = slice_of(bytes + 1, size - 1);
+	struct slice name;
+	imap_args_begin(line, &args, &name);
+	args = (struct imap_args){
+		.line = line, .rest = line, .has_utf8 = bytes[0] & 64, .is_uid = bytes[0] & 128};
+	struct error *err = parse(&op, &args, bytes[0] & 63);
+	return err && err->kind == ERR_INTERNAL;
+}

@@ -1,0 +1,147 @@
+#pragma once
+
+/* What the commands of a session share. Included only inside front/imap. */
+
+#include "front/imap/imap.h"
+#include "front/imap/imap_framer.h"
+#include "front/imap/imap_parser.h"
+#include "front/imap/imap_registry.h"
+#include "front/imap/imap_view.h"
+
+struct imap_session {
+	struct session *session;
+	struct mail_store *store;
+	struct accounts *accounts;
+	struct buf *out; /* of the step in hand */
+
+	enum imap_state state;
+	struct account_id account;
+
+	/* Selected: */
+	struct imap_view *view;
+	struct mailbox_id mailbox;
+	bool is_read_only;
+
+	/* What the client has enabled, once and for all (RFC 5161). */
+	bool has_condstore, has_qresync, has_rev2, has_utf8;
+
+	/* IDLE or a SASL exchange: the tag to answer. Heap. */
+	struct slice dialog_tag;
+	void *dialog;
+	bool is_idle;
+
+	enum step next_step; /* what the dispatcher returns after the answer */
+};
+
+/* UTF-8 names on the wire? */
+static inline bool imap_speaks_utf8(const struct imap_session *session)
+{
+	return session->has_rev2 || session->has_utf8;
+}
+
+static inline struct imap_context *imap_context(struct imap_session *session)
+{
+	return session_context(session->session);
+}
+
+/* ---- imap_answers.c ---- */
+
+void imap_write_ok(struct imap_session *session, const struct imap_args *args, struct slice name);
+void imap_write_error(struct op *op, struct imap_session *session, const struct imap_args *args,
+	const struct error *err);
+void imap_write_bad(struct imap_session *session, struct slice tag, const char *text);
+
+/* ---- imap_capability.c ---- */
+
+void imap_write_capabilities(struct imap_session *session);
+void imap_enable_qresync(struct imap_session *session);
+void imap_enable_rev2(struct imap_session *session);
+
+/* ---- imap_name.c ---- */
+
+/* A mailbox name as this client reads it. */
+void imap_write_name(struct op *op, struct imap_session *session, struct slice path);
+
+/* ---- imap_select.c ---- */
+
+/* Forgets the selected mailbox. */
+void imap_leave_mailbox(struct imap_session *session);
+
+/* Turns CONDSTORE on, if it is not (RFC 7162 3.1). */
+void imap_enable_condstore(struct imap_session *session);
+
+/* ---- imap_sync.c ---- */
+
+/* Brings what the client knows of the selected mailbox up to date. `told`: changes of flags that
+ * the client has heard of already; may be NULL. */
+MUST_CHECK struct error *imap_sync(
+	struct op *op, struct imap_session *session, bool may_expunge, const struct uid_set *told);
+
+/* "FLAGS (…)" of a message in a snapshot. */
+void imap_write_flags(struct imap_session *session, const struct snapshot *snapshot,
+	const struct snapshot_message *message);
+
+/* "* n FETCH (FLAGS (…))" with UID and MODSEQ where they belong. */
+void imap_write_flag_fetch(struct imap_session *session, const struct snapshot *snapshot,
+	uint32_t sequence, const struct snapshot_message *message, bool with_uid);
+
+/* "VANISHED 1:2" or the EXPUNGE lines. */
+void imap_write_uid_set(struct imap_session *session, const struct uid_set *uids);
+
+/* ---- imap_status.c ---- */
+
+#define IMAP_STATUS_ITEMS_MAX 32
+
+struct imap_status_items {
+	unsigned bits;
+};
+MUST_CHECK struct error *imap_status_items_parse(
+	struct op *op, struct imap_args *args, struct imap_status_items *ret_items);
+void imap_write_status(struct op *op, struct imap_session *session,
+	const struct mailbox_status *status, struct imap_status_items items);
+
+/* ---- imap_login.c ---- */
+
+/* Ends an IDLE or a SASL exchange that is under way, if one is. */
+void imap_free_dialog(struct imap_session *session);
+
+/* " AUTH=…" for each way to sign in. */
+void imap_write_mechanisms(struct imap_session *session);
+
+/* ---- Handlers ---- */
+
+#define IMAP_HANDLER(name) \
+	struct error *name(struct op *op, struct imap_session *session, struct imap_args *args)
+
+IMAP_HANDLER(imap_append);
+IMAP_HANDLER(imap_authenticate);
+IMAP_HANDLER(imap_capability);
+IMAP_HANDLER(imap_close);
+IMAP_HANDLER(imap_copy);
+IMAP_HANDLER(imap_create);
+IMAP_HANDLER(imap_delete);
+IMAP_HANDLER(imap_enable);
+IMAP_HANDLER(imap_examine);
+IMAP_HANDLER(imap_expunge);
+IMAP_HANDLER(imap_fetch);
+IMAP_HANDLER(imap_getquota);
+IMAP_HANDLER(imap_getquotaroot);
+IMAP_HANDLER(imap_id);
+IMAP_HANDLER(imap_idle);
+IMAP_HANDLER(imap_list);
+IMAP_HANDLER(imap_login);
+IMAP_HANDLER(imap_logout);
+IMAP_HANDLER(imap_lsub);
+IMAP_HANDLER(imap_move);
+IMAP_HANDLER(imap_namespace);
+IMAP_HANDLER(imap_noop);
+IMAP_HANDLER(imap_rename);
+IMAP_HANDLER(imap_search);
+IMAP_HANDLER(imap_select);
+IMAP_HANDLER(imap_setquota);
+IMAP_HANDLER(imap_starttls);
+IMAP_HANDLER(imap_status);
+IMAP_HANDLER(imap_store);
+IMAP_HANDLER(imap_subscribe);
+IMAP_HANDLER(imap_unselect);
+IMAP_HANDLER(imap_unsubscribe);

@@ -1,0 +1,231 @@
+#include "front/imap/imap_search.h"
+
+#include "format/imap_string.h"
+#include "front/imap/imap_private.h"
+
+#define PAGE_SIZE 200
+
+/* Turns the sets in the tree into UIDs of the view. Depth is bounded by the parser. */
+static struct error *resolve_sets(struct op *op, struct imap_session *session,
+	struct imap_args *args, struct search_node *node)
+{
+	if (node->kind == SEARCH_SEQUENCE || node->kind == SEARCH_UID)
+		TRY(imap_view_uids(op, args, session->view, &node->sequence,
+			node->kind == SEARCH_UID, &node->uids));
+	for (struct search_node *child = node->first; child; child = child->next)
+		TRY(resolve_sets(op, session, args, child));
+	return NULL;
+}
+
+/* Messages of the view that pass all keys which need nothing read. */
+static struct error *find_candidates(struct op *op, struct imap_session *session,
+	const struct snapshot *now, const struct search_node *root, struct uid_set *ret_uids)
+{
+	const struct snapshot *shown = session->view->shown;
+	uid_set_init(ret_uids, &op->arena);
+	for (uint32_t i = 0; i < snapshot_count(shown); i++) {
+		struct search_message message = {.snapshot = now};
+		uint32_t position;
+		bool match;
+		if (!snapshot_find(now, snapshot_at(shown, i).uid, &position, &message.at))
+			continue;
+		TRY(imap_search_match(op, session, root, SEARCH_COSTS_NOTHING, &message, &match));
+		if (match)
+			uid_set_add(ret_uids, message.at.uid);
+	}
+	return NULL;
+}
+
+/* Reads a page of candidates and sets `ret_found` bits for those that match. */
+static struct error *match_page(struct op *op, struct imap_session *session,
+	const struct snapshot *now, const struct search_node *root, const struct uid_set *page,
+	bool *ret_found, uint32_t *ret_uids, size_t *ret_count)
+{
+	struct message *rows;
+	TRY(mailbox_messages(
+		op, session->store, session->account, session->mailbox, page, &rows, ret_count));
+	for (size_t i = 0; i < *ret_count; i++) {
+		struct search_message message = {.snapshot = now, .row = &rows[i]};
+		uint32_t position;
+		ret_uids[i] = rows[i].uid;
+		ret_found[i] = false;
+		if (!snapshot_find(now, rows[i].uid, &position, &message.at))
+			continue;
+		struct arena_mark mark = arena_mark(&op->arena);
+		TRY(imap_search_match(op, session, root, root->cost, &message, &ret_found[i]));
+		arena_release(&op->arena, mark);
+		if (session_is_gone(session->session))
+			return op_fail(op, ERR_CANCELLED, "The client is gone");
+	}
+	return NULL;
+}
+
+static struct error *match_candidates(struct op *op, struct imap_session *session,
+	const struct snapshot *now, const struct search_node *root,
+	const struct uid_set *candidates, struct uid_set *ret_uids)
+{
+	bool found[PAGE_SIZE];
+	uint32_t uids[PAGE_SIZE];
+	struct uid_cursor cursor = {0};
+	bool more = true;
+	uid_set_init(ret_uids, &op->arena);
+	while (more) {
+		struct arena_mark mark = arena_mark(&op->arena);
+		struct uid_set page;
+		uint32_t uid;
+		size_t count = 0;
+		uid_set_init(&page, &op->arena);
+		while (count < PAGE_SIZE && (more = uid_cursor_next(candidates, &cursor, &uid))) {
+			uid_set_add(&page, uid);
+			count++;
+		}
+		if (count == 0)
+			return NULL;
+		TRY(match_page(op, session, now, root, &page, found, uids, &count));
+		arena_release(&op->arena, mark);
+		for (size_t i = 0; i < count; i++)
+			if (found[i])
+				uid_set_add(ret_uids, uids[i]);
+	}
+	return NULL;
+}
+
+struct summary {
+	uint32_t min, max; /* as the client counts */
+	uint64_t count;
+	uint64_t modseq; /* the highest of what is told */
+	struct uid_set uids, numbers;
+};
+
+static uint64_t modseq_of(const struct snapshot *now, uint32_t uid)
+{
+	uint32_t position;
+	struct snapshot_message message;
+	return snapshot_find(now, uid, &position, &message) ? message.modseq : 0;
+}
+
+static void summarise(struct op *op, struct imap_session *session, const struct snapshot *now,
+	unsigned returns, bool by_uid, struct summary *summary)
+{
+	struct uid_cursor cursor = {0};
+	uint32_t uid, first = 0, last = 0;
+	uid_set_init(&summary->numbers, &op->arena);
+	while (uid_cursor_next(&summary->uids, &cursor, &uid)) {
+		uint32_t number = by_uid ? uid : imap_view_sequence(session->view, uid);
+		if (summary->count++ == 0) {
+			first = uid;
+			summary->min = number;
+		}
+		last = uid;
+		summary->max = number;
+		summary->modseq = MAX_OF(summary->modseq, modseq_of(now, uid));
+		uid_set_add(&summary->numbers, number);
+	}
+	if (summary->count == 0 || (returns & (SEARCH_RETURN_ALL | SEARCH_RETURN_COUNT)))
+		return;
+	/* RFC 7162 3.1.10: with MIN and MAX alone, theirs. RFC 5182 2.1: those two are saved. */
+	bool wants_min = returns & SEARCH_RETURN_MIN, wants_max = returns & SEARCH_RETURN_MAX;
+	if (!wants_min && !wants_max)
+		return;
+	summary->modseq =
+		MAX_OF(wants_min ? modseq_of(now, first) : 0, wants_max ? modseq_of(now, last) : 0);
+	uid_set_init(&summary->uids, &op->arena);
+	if (wants_min)
+		uid_set_add(&summary->uids, first);
+	if (wants_max)
+		uid_set_add(&summary->uids, last);
+}
+
+/* "* SEARCH 2 84 882 (MODSEQ 917162500)" */
+static void write_search(struct imap_session *session, const struct search_request *request,
+	const struct summary *summary)
+{
+	struct uid_cursor cursor = {0};
+	uint32_t number;
+	buf_append(session->out, SLICE("* SEARCH"));
+	while (uid_cursor_next(&summary->numbers, &cursor, &number))
+		buf_printf(session->out, " %u", number);
+	if (request->uses_modseq && summary->count)
+		buf_printf(session->out, " (MODSEQ %llu)", (unsigned long long)summary->modseq);
+	buf_append(session->out, SLICE("\r\n"));
+}
+
+/* "* ESEARCH (TAG "A282") MIN 2 COUNT 3" (RFC 4731) */
+static void write_esearch(struct imap_session *session, const struct imap_args *args,
+	const struct search_request *request, const struct summary *summary)
+{
+	struct buf *out = session->out;
+	unsigned returns = request->returns;
+	bool any = summary->count > 0;
+	buf_append(out, SLICE("* ESEARCH (TAG "));
+	imap_print_string(out, args->tag);
+	buf_append(out, args->is_uid ? SLICE(") UID") : SLICE(")"));
+	if ((returns & SEARCH_RETURN_MIN) && any)
+		buf_printf(out, " MIN %u", summary->min);
+	if ((returns & SEARCH_RETURN_MAX) && any)
+		buf_printf(out, " MAX %u", summary->max);
+	if ((returns & SEARCH_RETURN_COUNT))
+		buf_printf(out, " COUNT %llu", (unsigned long long)summary->count);
+	if ((returns & SEARCH_RETURN_ALL) && any) {
+		buf_append(out, SLICE(" ALL "));
+		uid_set_print(&summary->numbers, out);
+	}
+	if (request->uses_modseq && any)
+		buf_printf(out, " MODSEQ %llu", (unsigned long long)summary->modseq);
+	buf_append(out, SLICE("\r\n"));
+}
+
+static void write_result(struct op *op, struct imap_session *session, const struct imap_args *args,
+	const struct search_request *request, const struct snapshot *now,
+	const struct uid_set *uids)
+{
+	struct summary summary = {.uids = *uids};
+	summarise(op, session, now, request->returns, args->is_uid, &summary);
+	if (request->returns & SEARCH_RETURN_SAVE)
+		imap_view_save(session->view, &summary.uids);
+	/* SAVE alone saves and says nothing (RFC 5182 2.1). */
+	if (request->returns == SEARCH_RETURN_SAVE)
+		return;
+	if (request->is_extended || session->has_rev2)
+		write_esearch(session, args, request, &summary);
+	else
+		write_search(session, request, &summary);
+}
+
+static struct error *run(struct op *op, struct imap_session *session, const struct imap_args *args,
+	const struct search_request *request, struct snapshot *now)
+{
+	struct uid_set candidates, uids;
+	TRY(find_candidates(op, session, now, request->root, &candidates));
+	uids = candidates;
+	if (request->root->cost > SEARCH_COSTS_NOTHING)
+		TRY(match_candidates(op, session, now, request->root, &candidates, &uids));
+	write_result(op, session, args, request, now, &uids);
+	return NULL;
+}
+
+/* SEARCH (RFC 9051 6.4.4) */
+IMAP_HANDLER(imap_search)
+{
+	struct search_request request;
+	struct snapshot *now;
+	struct error *err = imap_search_parse(op, args, &request);
+	if (!err)
+		err = resolve_sets(op, session, args, request.root);
+	if (!err)
+		err = mailbox_snapshot(
+			op, session->store, session->account, session->mailbox, &now);
+	if (!err) {
+		if (request.uses_modseq)
+			imap_enable_condstore(session);
+		err = run(op, session, args, &request, now);
+		snapshot_unref(now);
+	}
+	/* A search that fails saves nothing, and what was saved is gone (RFC 5182 2.1). */
+	if (err && !args->is_bad && (request.returns & SEARCH_RETURN_SAVE)) {
+		struct uid_set none;
+		uid_set_init(&none, &op->arena);
+		imap_view_save(session->view, &none);
+	}
+	return err;
+}

@@ -1,0 +1,100 @@
+#pragma once
+
+/* What SEARCH was asked for, as a tree (RFC 9051 6.4.4). Included only inside front/imap. */
+
+#include "front/imap/imap_parser.h"
+#include "front/imap/imap_view.h"
+#include "mailbox/mailbox.h"
+
+#define SEARCH_NODES_MAX 2000
+
+enum search_kind {
+	SEARCH_ALL,
+	SEARCH_AND, /* of its children */
+	SEARCH_OR,
+	SEARCH_NOT,
+	SEARCH_SEQUENCE,
+	SEARCH_UID,
+	SEARCH_FLAG,   /* has it */
+	SEARCH_NOFLAG, /* has it not */
+	SEARCH_KEYWORD,
+	SEARCH_NOKEYWORD,
+	SEARCH_RECENT,
+	SEARCH_NEW,
+	SEARCH_OLD,
+	SEARCH_MODSEQ,
+	SEARCH_BEFORE,
+	SEARCH_ON,
+	SEARCH_SINCE,
+	SEARCH_SENTBEFORE,
+	SEARCH_SENTON,
+	SEARCH_SENTSINCE,
+	SEARCH_LARGER,
+	SEARCH_SMALLER,
+	SEARCH_EMAILID,
+	SEARCH_THREADID,
+	SEARCH_HEADER,
+	SEARCH_BODY,
+	SEARCH_TEXT,
+};
+
+/* What must be read to answer a key. */
+enum search_cost {
+	SEARCH_COSTS_NOTHING, /* the snapshot */
+	SEARCH_COSTS_ROW,
+	SEARCH_COSTS_SUMMARY,
+	SEARCH_COSTS_CONTENT,
+};
+
+struct search_node {
+	enum search_kind kind;
+	enum search_cost cost;            /* the highest of the children's */
+	struct search_node *first, *next; /* children, cheap ones first */
+	uint16_t flag;
+	struct slice field; /* header field */
+	struct slice text;  /* keyword, id, or what is looked for: UTF-8, folded */
+	uint64_t number;
+	int64_t day;
+	struct imap_sequence sequence;
+	struct uid_set uids; /* the sequence, once it is known what it names */
+};
+
+enum search_return {
+	SEARCH_RETURN_MIN = 1 << 0,
+	SEARCH_RETURN_MAX = 1 << 1,
+	SEARCH_RETURN_ALL = 1 << 2,
+	SEARCH_RETURN_COUNT = 1 << 3,
+	SEARCH_RETURN_SAVE = 1 << 4,
+};
+
+struct search_request {
+	struct search_node *root; /* SEARCH_AND */
+	bool is_extended;         /* RETURN was said */
+	unsigned returns;
+	bool uses_modseq;
+	struct slice charset;
+	size_t node_count;
+	size_t depth;
+};
+
+MUST_CHECK struct error *imap_search_parse(
+	struct op *op, struct imap_args *args, struct search_request *ret_request);
+
+/* ---- imap_search_match.c ---- */
+
+struct imap_session;
+
+/* One message, read as far as the keys asked. */
+struct search_message {
+	const struct snapshot *snapshot;
+	struct snapshot_message at;
+	const struct message *row; /* NULL: only keys that cost nothing are asked */
+	bool has_summary, has_header, has_bytes;
+	struct message_summary summary;
+	struct slice header, bytes;
+};
+
+/* True when all children of `root` that cost at most `cost` agree. */
+MUST_CHECK struct error *imap_search_match(struct op *op, struct imap_session *session,
+	const struct search_node *root, enum search_cost cost, struct search_message *message,
+	bool *ret_matches);

@@ -1,0 +1,254 @@
+#include "base/clock.h"
+#include "format/charset.h"
+#include "format/date.h"
+#include "format/encoded_word.h"
+#include "format/encoding.h"
+#include "format/envelope.h"
+#include "format/header.h"
+#include "format/mime.h"
+#include "front/imap/imap_private.h"
+#include "front/imap/imap_search.h"
+
+struct matcher {
+	struct op *op;
+	struct imap_session *session;
+	struct search_message *message;
+};
+
+static struct error *matches(
+	struct matcher *matcher, const struct search_node *node, bool *ret_matches);
+
+static struct error *read_header(struct matcher *matcher)
+{
+	struct search_message *message = matcher->message;
+	if (message->has_header)
+		return NULL;
+	if (message->has_bytes)
+		message->header = slice_range(message->bytes, 0, message->row->header_length);
+	else
+		TRY(message_content(matcher->op, matcher->session->store, message->row, 0,
+			message->row->header_length, &message->header));
+	message->has_header = true;
+	return NULL;
+}
+
+static struct error *read_bytes(struct matcher *matcher)
+{
+	struct search_message *message = matcher->message;
+	if (message->has_bytes)
+		return NULL;
+	TRY(message_content(
+		matcher->op, matcher->session->store, message->row, 0, SIZE_MAX, &message->bytes));
+	message->has_bytes = true;
+	return NULL;
+}
+
+static bool field_contains(struct arena *arena, struct slice value, struct slice needle)
+{
+	return utf8_contains(arena, encoded_words_decode(arena, value), needle);
+}
+
+/* Some field of this name holds the text; an empty text asks for the field alone. */
+static struct error *match_field(
+	struct matcher *matcher, const struct search_node *node, bool *ret_matches)
+{
+	struct header_field field;
+	TRY(read_header(matcher));
+	struct slice rest = matcher->message->header;
+	*ret_matches = false;
+	while (!*ret_matches && header_next(&rest, &field))
+		*ret_matches = slice_equal_nocase(field.name, node->field) &&
+			       field_contains(&matcher->op->arena, field.value, node->text);
+	return NULL;
+}
+
+static bool header_contains(struct arena *arena, struct slice header, struct slice needle)
+{
+	struct header_field field;
+	while (header_next(&header, &field))
+		if (field_contains(arena, field.raw, needle))
+			return true;
+	return false;
+}
+
+static bool part_contains(
+	struct arena *arena, struct slice bytes, const struct mime_part *part, struct slice needle)
+{
+	if (part->kind == MIME_MESSAGE)
+		return header_contains(arena, mime_header(part->first_child, bytes), needle);
+	if (part->kind != MIME_LEAF || !slice_equal_nocase(part->type, SLICE("text")))
+		return false;
+	const struct mime_parameter *charset =
+		mime_parameter_find(part->parameters, SLICE("charset"));
+	struct slice body = transfer_decode(
+		arena, transfer_encoding_of(part->encoding), mime_body(part, bytes));
+	struct slice utf8;
+	/* An unknown charset still has its ASCII. */
+	if (!charset_to_utf8(arena, charset ? charset->value : SLICE(""), body, &utf8))
+		utf8 = body;
+	return utf8_contains(arena, utf8, needle);
+}
+
+/* Every text in the message, decoded; not what is attached as something else. */
+static struct error *match_body(
+	struct matcher *matcher, const struct search_node *node, bool *ret_matches)
+{
+	struct arena *arena = &matcher->op->arena;
+	TRY(read_bytes(matcher));
+	struct slice bytes = matcher->message->bytes;
+	struct arena_mark mark = arena_mark(arena);
+	const struct mime_part *root = mime_scan(arena, bytes);
+	*ret_matches = false;
+	for (const struct mime_part *part = root; part && !*ret_matches;
+		part = mime_next(root, part)) {
+		struct arena_mark round = arena_mark(arena);
+		*ret_matches = part_contains(arena, bytes, part, node->text);
+		arena_release(arena, round);
+	}
+	arena_release(arena, mark);
+	return NULL;
+}
+
+static struct error *match_text(
+	struct matcher *matcher, const struct search_node *node, bool *ret_matches)
+{
+	TRY(read_header(matcher));
+	*ret_matches = header_contains(&matcher->op->arena, matcher->message->header, node->text);
+	return *ret_matches ? NULL : match_body(matcher, node, ret_matches);
+}
+
+/* By the day the sender's calendar showed (RFC 9051 6.4.4). */
+static struct error *match_sent(
+	struct matcher *matcher, const struct search_node *node, bool *ret_matches)
+{
+	struct search_message *message = matcher->message;
+	struct date date;
+	if (!message->has_summary)
+		TRY(message_summary_get(
+			matcher->op, matcher->session->store, message->row, &message->summary));
+	message->has_summary = true;
+	*ret_matches = false;
+	if (!envelope_date(message->summary.envelope, &date))
+		return NULL;
+	int64_t day = date_local_day(date);
+	*ret_matches = node->kind == SEARCH_SENTBEFORE ? day < node->day
+		       : node->kind == SEARCH_SENTON   ? day == node->day
+						       : day >= node->day;
+	return NULL;
+}
+
+static bool has_keyword(const struct search_message *message, struct slice name)
+{
+	const struct keyword_names *names = snapshot_keyword_names(message->snapshot);
+	const struct keyword_set *set = snapshot_keywords(message->snapshot, &message->at);
+	int bit = keyword_names_find(names, name);
+	return set && bit >= 0 && keyword_set_has(set, (unsigned)bit);
+}
+
+static bool match_id(const struct search_message *message, struct slice text)
+{
+	char id[UUID_TEXT_LENGTH + 2] = "M";
+	uuid_format(&message->row->id.uuid, id + 1);
+	return slice_equal(slice_from_cstr(id), text);
+}
+
+/* Keys that need no more than the snapshot and the row. */
+static bool match_simple(const struct matcher *matcher, const struct search_node *node)
+{
+	const struct search_message *message = matcher->message;
+	const struct message *row = message->row;
+	bool is_recent = message->at.uid >= matcher->session->view->recent_from;
+	int64_t day = row ? (int64_t)(row->internal_date_us / US_PER_S / DATE_DAY_SECONDS) : 0;
+	switch ((int)node->kind) {
+	case SEARCH_ALL:
+		return true;
+	case SEARCH_SEQUENCE:
+	case SEARCH_UID:
+		return uid_set_contains(&node->uids, message->at.uid);
+	case SEARCH_FLAG:
+		return message->at.flags & node->flag;
+	case SEARCH_NOFLAG:
+		return !(message->at.flags & node->flag);
+	case SEARCH_KEYWORD:
+		return has_keyword(message, node->text);
+	case SEARCH_NOKEYWORD:
+		return !has_keyword(message, node->text);
+	case SEARCH_RECENT:
+		return is_recent;
+	case SEARCH_NEW:
+		return is_recent && !(message->at.flags & FLAG_SEEN);
+	case SEARCH_OLD:
+		return !is_recent;
+	case SEARCH_MODSEQ:
+		return message->at.modseq >= node->number;
+	case SEARCH_BEFORE:
+		return day < node->day;
+	case SEARCH_ON:
+		return day == node->day;
+	case SEARCH_SINCE:
+		return day >= node->day;
+	case SEARCH_LARGER:
+		return row->size > node->number;
+	case SEARCH_SMALLER:
+		return row->size < node->number;
+	case SEARCH_EMAILID:
+		return match_id(message, node->text);
+	default:
+		/* THREADID: there are no threads, so nothing is in one. */
+		return false;
+	}
+}
+
+static struct error *match_children(
+	struct matcher *matcher, const struct search_node *node, bool *ret_matches)
+{
+	bool is_or = node->kind == SEARCH_OR;
+	*ret_matches = !is_or;
+	for (const struct search_node *child = node->first; child; child = child->next) {
+		TRY(matches(matcher, child, ret_matches));
+		if (*ret_matches == is_or)
+			return NULL;
+	}
+	return NULL;
+}
+
+/* Depth is bounded by the parser. */
+static struct error *matches(
+	struct matcher *matcher, const struct search_node *node, bool *ret_matches)
+{
+	switch ((int)node->kind) {
+	case SEARCH_AND:
+	case SEARCH_OR:
+		return match_children(matcher, node, ret_matches);
+	case SEARCH_NOT:
+		TRY(matches(matcher, node->first, ret_matches));
+		*ret_matches = !*ret_matches;
+		return NULL;
+	case SEARCH_SENTBEFORE:
+	case SEARCH_SENTON:
+	case SEARCH_SENTSINCE:
+		return match_sent(matcher, node, ret_matches);
+	case SEARCH_HEADER:
+		return match_field(matcher, node, ret_matches);
+	case SEARCH_BODY:
+		return match_body(matcher, node, ret_matches);
+	case SEARCH_TEXT:
+		return match_text(matcher, node, ret_matches);
+	default:
+		*ret_matches = match_simple(matcher, node);
+		return NULL;
+	}
+}
+
+struct error *imap_search_match(struct op *op, struct imap_session *session,
+	const struct search_node *root, enum search_cost cost, struct search_message *message,
+	bool *ret_matches)
+{
+	struct matcher matcher = {op, session, message};
+	*ret_matches = true;
+	for (const struct search_node *child = root->first; child && *ret_matches;
+		child = child->next)
+		if (child->cost <= cost)
+			TRY(matches(&matcher, child, ret_matches));
+	return NULL;
+}

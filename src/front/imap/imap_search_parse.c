@@ -1,0 +1,318 @@
+#include "format/charset.h"
+#include "format/date.h"
+#include "front/imap/imap_search.h"
+
+enum argument {
+	NO_ARGUMENT,
+	TAKES_TEXT,
+	TAKES_FIELD_AND_TEXT,
+	TAKES_DATE,
+	TAKES_NUMBER,
+	TAKES_KEYWORD,
+	TAKES_ID,
+	TAKES_SET,
+	TAKES_MODSEQ,
+	TAKES_KEY,
+	TAKES_TWO_KEYS,
+};
+
+struct key {
+	struct slice name;
+	enum search_kind kind;
+	enum argument argument;
+	uint16_t flag;
+	const char *field;
+};
+
+static const struct key keys[] = {
+	{SLICE_INIT("ALL"), SEARCH_ALL, NO_ARGUMENT},
+	{SLICE_INIT("ANSWERED"), SEARCH_FLAG, NO_ARGUMENT, FLAG_ANSWERED},
+	{SLICE_INIT("BCC"), SEARCH_HEADER, TAKES_TEXT, 0, "Bcc"},
+	{SLICE_INIT("BEFORE"), SEARCH_BEFORE, TAKES_DATE},
+	{SLICE_INIT("BODY"), SEARCH_BODY, TAKES_TEXT},
+	{SLICE_INIT("CC"), SEARCH_HEADER, TAKES_TEXT, 0, "Cc"},
+	{SLICE_INIT("DELETED"), SEARCH_FLAG, NO_ARGUMENT, FLAG_DELETED},
+	{SLICE_INIT("DRAFT"), SEARCH_FLAG, NO_ARGUMENT, FLAG_DRAFT},
+	{SLICE_INIT("EMAILID"), SEARCH_EMAILID, TAKES_ID},
+	{SLICE_INIT("FLAGGED"), SEARCH_FLAG, NO_ARGUMENT, FLAG_FLAGGED},
+	{SLICE_INIT("FROM"), SEARCH_HEADER, TAKES_TEXT, 0, "From"},
+	{SLICE_INIT("HEADER"), SEARCH_HEADER, TAKES_FIELD_AND_TEXT},
+	{SLICE_INIT("KEYWORD"), SEARCH_KEYWORD, TAKES_KEYWORD},
+	{SLICE_INIT("LARGER"), SEARCH_LARGER, TAKES_NUMBER},
+	{SLICE_INIT("MODSEQ"), SEARCH_MODSEQ, TAKES_MODSEQ},
+	{SLICE_INIT("NEW"), SEARCH_NEW, NO_ARGUMENT},
+	{SLICE_INIT("NOT"), SEARCH_NOT, TAKES_KEY},
+	{SLICE_INIT("OLD"), SEARCH_OLD, NO_ARGUMENT},
+	{SLICE_INIT("ON"), SEARCH_ON, TAKES_DATE},
+	{SLICE_INIT("OR"), SEARCH_OR, TAKES_TWO_KEYS},
+	{SLICE_INIT("RECENT"), SEARCH_RECENT, NO_ARGUMENT},
+	{SLICE_INIT("SEEN"), SEARCH_FLAG, NO_ARGUMENT, FLAG_SEEN},
+	{SLICE_INIT("SENTBEFORE"), SEARCH_SENTBEFORE, TAKES_DATE},
+	{SLICE_INIT("SENTON"), SEARCH_SENTON, TAKES_DATE},
+	{SLICE_INIT("SENTSINCE"), SEARCH_SENTSINCE, TAKES_DATE},
+	{SLICE_INIT("SINCE"), SEARCH_SINCE, TAKES_DATE},
+	{SLICE_INIT("SMALLER"), SEARCH_SMALLER, TAKES_NUMBER},
+	{SLICE_INIT("SUBJECT"), SEARCH_HEADER, TAKES_TEXT, 0, "Subject"},
+	{SLICE_INIT("TEXT"), SEARCH_TEXT, TAKES_TEXT},
+	{SLICE_INIT("THREADID"), SEARCH_THREADID, TAKES_ID},
+	{SLICE_INIT("TO"), SEARCH_HEADER, TAKES_TEXT, 0, "To"},
+	{SLICE_INIT("UID"), SEARCH_UID, TAKES_SET},
+	{SLICE_INIT("UNANSWERED"), SEARCH_NOFLAG, NO_ARGUMENT, FLAG_ANSWERED},
+	{SLICE_INIT("UNDELETED"), SEARCH_NOFLAG, NO_ARGUMENT, FLAG_DELETED},
+	{SLICE_INIT("UNDRAFT"), SEARCH_NOFLAG, NO_ARGUMENT, FLAG_DRAFT},
+	{SLICE_INIT("UNFLAGGED"), SEARCH_NOFLAG, NO_ARGUMENT, FLAG_FLAGGED},
+	{SLICE_INIT("UNKEYWORD"), SEARCH_NOKEYWORD, TAKES_KEYWORD},
+	{SLICE_INIT("UNSEEN"), SEARCH_NOFLAG, NO_ARGUMENT, FLAG_SEEN},
+};
+
+static enum search_cost cost_of(enum search_kind kind)
+{
+	switch ((int)kind) {
+	case SEARCH_BEFORE:
+	case SEARCH_ON:
+	case SEARCH_SINCE:
+	case SEARCH_LARGER:
+	case SEARCH_SMALLER:
+	case SEARCH_EMAILID:
+		return SEARCH_COSTS_ROW;
+	case SEARCH_SENTBEFORE:
+	case SEARCH_SENTON:
+	case SEARCH_SENTSINCE:
+		return SEARCH_COSTS_SUMMARY;
+	case SEARCH_HEADER:
+	case SEARCH_BODY:
+	case SEARCH_TEXT:
+		return SEARCH_COSTS_CONTENT;
+	default:
+		return SEARCH_COSTS_NOTHING;
+	}
+}
+
+static struct error *take_key(struct op *op, struct imap_args *args, struct search_request *request,
+	struct search_node **ret_node);
+
+static struct error *new_node(struct op *op, struct imap_args *args, struct search_request *request,
+	enum search_kind kind, struct search_node **ret_node)
+{
+	if (++request->node_count > SEARCH_NODES_MAX)
+		return imap_bad(op, args, "The search has too many keys");
+	*ret_node = ARENA_NEW(&op->arena, struct search_node);
+	(*ret_node)->kind = kind;
+	(*ret_node)->cost = cost_of(kind);
+	return NULL;
+}
+
+/* Cheap children first, so that the others are seldom asked. */
+static void add_child(struct search_node *parent, struct search_node *child)
+{
+	struct search_node **at = &parent->first;
+	while (*at && (*at)->cost <= child->cost)
+		at = &(*at)->next;
+	child->next = *at;
+	*at = child;
+	parent->cost = MAX_OF(parent->cost, child->cost);
+}
+
+/* What is looked for, folded as the messages will be. */
+static struct error *take_text(struct op *op, struct imap_args *args,
+	const struct search_request *request, struct search_node *node)
+{
+	struct slice text, utf8;
+	TRY(imap_space(op, args));
+	TRY(imap_astring(op, args, &text));
+	if (!charset_to_utf8(&op->arena, request->charset, text, &utf8))
+		return op_fail(op, ERR_INVALID, "The text is not in its charset");
+	node->text = utf8_fold(&op->arena, utf8);
+	return NULL;
+}
+
+static struct error *take_date(struct op *op, struct imap_args *args, struct search_node *node)
+{
+	struct slice text;
+	TRY(imap_space(op, args));
+	TRY(imap_astring(op, args, &text));
+	if (!date_parse_imap_day(text, &node->day))
+		return imap_bad(op, args, "The date cannot be read");
+	return NULL;
+}
+
+/* "MODSEQ "/flags/\\draft" all 620162338" (RFC 7162 3.1.5): per-flag values are not kept, so the
+ * entry is passed over as the RFC allows. */
+static struct error *take_modseq(struct op *op, struct imap_args *args,
+	struct search_request *request, struct search_node *node)
+{
+	struct slice entry, type;
+	TRY(imap_space(op, args));
+	if (imap_next_is(args, '"')) {
+		TRY(imap_string(op, args, &entry));
+		TRY(imap_space(op, args));
+		TRY(imap_atom(op, args, &type));
+		TRY(imap_space(op, args));
+	}
+	request->uses_modseq = true;
+	return imap_u64(op, args, &node->number);
+}
+
+static struct error *take_child(struct op *op, struct imap_args *args,
+	struct search_request *request, struct search_node *parent)
+{
+	struct search_node *child;
+	TRY(imap_space(op, args));
+	TRY(take_key(op, args, request, &child));
+	add_child(parent, child);
+	return NULL;
+}
+
+static struct error *take_argument(struct op *op, struct imap_args *args,
+	struct search_request *request, enum argument argument, struct search_node *node)
+{
+	switch (argument) {
+	case TAKES_FIELD_AND_TEXT:
+		TRY(imap_space(op, args));
+		TRY(imap_astring(op, args, &node->field));
+		return take_text(op, args, request, node);
+	case TAKES_TEXT:
+		return take_text(op, args, request, node);
+	case TAKES_DATE:
+		return take_date(op, args, node);
+	case TAKES_NUMBER:
+		TRY(imap_space(op, args));
+		return imap_u64(op, args, &node->number);
+	case TAKES_KEYWORD:
+		TRY(imap_space(op, args));
+		return imap_atom(op, args, &node->text);
+	case TAKES_ID:
+		TRY(imap_space(op, args));
+		return imap_astring(op, args, &node->text);
+	case TAKES_SET:
+		TRY(imap_space(op, args));
+		return imap_sequence(op, args, &node->sequence);
+	case TAKES_MODSEQ:
+		return take_modseq(op, args, request, node);
+	case TAKES_KEY:
+		return take_child(op, args, request, node);
+	case TAKES_TWO_KEYS:
+		TRY(take_child(op, args, request, node));
+		return take_child(op, args, request, node);
+	case NO_ARGUMENT:
+	default:
+		return NULL;
+	}
+}
+
+static struct error *take_named_key(struct op *op, struct imap_args *args,
+	struct search_request *request, struct search_node **ret_node)
+{
+	struct slice name;
+	TRY(imap_atom(op, args, &name));
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		if (!slice_equal_nocase(name, keys[i].name))
+			continue;
+		TRY(new_node(op, args, request, keys[i].kind, ret_node));
+		(*ret_node)->flag = keys[i].flag;
+		(*ret_node)->field = slice_from_cstr(keys[i].field);
+		return take_argument(op, args, request, keys[i].argument, *ret_node);
+	}
+	return imap_bad(op, args, "There is no such search key");
+}
+
+static struct error *take_group(struct op *op, struct imap_args *args,
+	struct search_request *request, struct search_node *parent)
+{
+	for (;;) {
+		struct search_node *child;
+		TRY(take_key(op, args, request, &child));
+		add_child(parent, child);
+		if (imap_take_char(args, ')'))
+			return NULL;
+		TRY(imap_space(op, args));
+	}
+}
+
+static struct error *take_key(struct op *op, struct imap_args *args, struct search_request *request,
+	struct search_node **ret_node)
+{
+	if (++request->depth > IMAP_NESTING_MAX)
+		return imap_bad(op, args, "The search is nested too deeply");
+	if (imap_take_char(args, '(')) {
+		TRY(new_node(op, args, request, SEARCH_AND, ret_node));
+		TRY(take_group(op, args, request, *ret_node));
+	} else if (args->rest.len && (ascii_is_digit(args->rest.ptr[0]) ||
+					     imap_next_is(args, '*') || imap_next_is(args, '$'))) {
+		TRY(new_node(op, args, request, SEARCH_SEQUENCE, ret_node));
+		TRY(imap_sequence(op, args, &(*ret_node)->sequence));
+	} else {
+		TRY(take_named_key(op, args, request, ret_node));
+	}
+	request->depth--;
+	return NULL;
+}
+
+static const struct {
+	struct slice name;
+	unsigned bit;
+} return_options[] = {
+	{SLICE_INIT("MIN"), SEARCH_RETURN_MIN},
+	{SLICE_INIT("MAX"), SEARCH_RETURN_MAX},
+	{SLICE_INIT("ALL"), SEARCH_RETURN_ALL},
+	{SLICE_INIT("COUNT"), SEARCH_RETURN_COUNT},
+	{SLICE_INIT("SAVE"), SEARCH_RETURN_SAVE},
+};
+
+/* "RETURN (MIN COUNT)" (RFC 4731, RFC 5182) */
+static struct error *take_returns(
+	struct op *op, struct imap_args *args, struct search_request *request)
+{
+	request->is_extended = true;
+	TRY(imap_space(op, args));
+	if (!imap_take_char(args, '('))
+		return imap_bad(op, args, "RETURN takes a list");
+	for (bool first = true; !imap_take_char(args, ')'); first = false) {
+		struct slice name;
+		unsigned bit = 0;
+		if (!first)
+			TRY(imap_space(op, args));
+		TRY(imap_atom(op, args, &name));
+		for (size_t i = 0; i < ARRAY_SIZE(return_options); i++)
+			if (slice_equal_nocase(name, return_options[i].name))
+				bit = return_options[i].bit;
+		if (!bit)
+			return imap_bad(op, args, "There is no such RETURN option");
+		request->returns |= bit;
+	}
+	return imap_space(op, args);
+}
+
+static struct error *take_charset(
+	struct op *op, struct imap_args *args, struct search_request *request)
+{
+	TRY(imap_space(op, args));
+	TRY(imap_astring(op, args, &request->charset));
+	if (!charset_is_known(request->charset) || request->charset.len == 0) {
+		args->no_code = SLICE("BADCHARSET (US-ASCII UTF-8)");
+		return op_fail(op, ERR_INVALID, "The charset is not known");
+	}
+	return imap_space(op, args);
+}
+
+struct error *imap_search_parse(
+	struct op *op, struct imap_args *args, struct search_request *ret_request)
+{
+	*ret_request = (struct search_request){0};
+	TRY(imap_space(op, args));
+	if (imap_take_word(args, SLICE("RETURN")))
+		TRY(take_returns(op, args, ret_request));
+	if (imap_take_word(args, SLICE("CHARSET")))
+		TRY(take_charset(op, args, ret_request));
+	if (ret_request->returns == 0)
+		ret_request->returns = SEARCH_RETURN_ALL;
+	TRY(new_node(op, args, ret_request, SEARCH_AND, &ret_request->root));
+	for (;;) {
+		struct search_node *child;
+		TRY(take_key(op, args, ret_request, &child));
+		add_child(ret_request->root, child);
+		if (imap_at_end(args))
+			return NULL;
+		TRY(imap_space(op, args));
+	}
+}

@@ -1,0 +1,141 @@
+#include "front/imap/imap_private.h"
+#include "mailbox/mailbox.h"
+
+struct store_request {
+	struct imap_sequence messages;
+	struct flag_change change;
+	struct imap_flags flags;
+	bool is_silent;
+};
+
+static struct error *take_unchanged_since(
+	struct op *op, struct imap_args *args, struct flag_change *change)
+{
+	if (!imap_take_char(args, '('))
+		return NULL;
+	if (!imap_take_word(args, SLICE("UNCHANGEDSINCE")))
+		return imap_bad(op, args, "There is no such STORE modifier");
+	TRY(imap_space(op, args));
+	TRY(imap_u64(op, args, &change->unchanged_since));
+	change->has_unchanged_since = true;
+	if (!imap_take_char(args, ')'))
+		return imap_bad(op, args, "A list is not closed");
+	return imap_space(op, args);
+}
+
+static struct error *parse_store(
+	struct op *op, struct imap_args *args, struct store_request *ret_request)
+{
+	*ret_request = (struct store_request){0};
+	struct flag_change *change = &ret_request->change;
+	TRY(imap_space(op, args));
+	TRY(imap_sequence(op, args, &ret_request->messages));
+	TRY(imap_space(op, args));
+	TRY(take_unchanged_since(op, args, change));
+	if (imap_take_char(args, '+'))
+		change->mode = FLAGS_ADD;
+	else if (imap_take_char(args, '-'))
+		change->mode = FLAGS_REMOVE;
+	else
+		change->mode = FLAGS_REPLACE;
+	ret_request->is_silent = imap_take_word(args, SLICE("FLAGS.SILENT"));
+	if (!ret_request->is_silent && !imap_take_word(args, SLICE("FLAGS")))
+		return imap_bad(op, args, "FLAGS was expected");
+	TRY(imap_space(op, args));
+	TRY(imap_flag_list(op, args, true, &ret_request->flags));
+	change->flags = ret_request->flags.flags;
+	change->keywords = ret_request->flags.keywords;
+	change->keyword_count = ret_request->flags.keyword_count;
+	return imap_end(op, args);
+}
+
+static void write_modseq_fetch(struct imap_session *session, uint32_t sequence, uint32_t uid,
+	uint64_t modseq, bool with_uid)
+{
+	buf_printf(session->out, "* %u FETCH (", sequence);
+	if (with_uid)
+		buf_printf(session->out, "UID %u ", uid);
+	buf_printf(session->out, "MODSEQ (%llu))\r\n", (unsigned long long)modseq);
+}
+
+/* The new flags of what was named and is there; silently, only the new mod-sequences. */
+static struct error *write_result(struct op *op, struct imap_session *session, bool by_uid,
+	bool is_silent, const struct uid_set *uids, const struct flag_result *result)
+{
+	struct snapshot *now;
+	TRY(mailbox_snapshot(op, session->store, session->account, session->mailbox, &now));
+	const struct uid_set *told = is_silent ? &result->changed : uids;
+	struct uid_cursor cursor = {0};
+	uint32_t uid, position;
+	struct snapshot_message message;
+	while (uid_cursor_next(told, &cursor, &uid)) {
+		uint32_t sequence = imap_view_sequence(session->view, uid);
+		if (sequence == 0 || !snapshot_find(now, uid, &position, &message) ||
+			uid_set_contains(&result->modified, uid))
+			continue;
+		if (!is_silent)
+			imap_write_flag_fetch(session, now, sequence, &message, by_uid);
+		else if (session->has_condstore)
+			write_modseq_fetch(session, sequence, uid, message.modseq,
+				by_uid || session->has_qresync);
+	}
+	snapshot_unref(now);
+	return NULL;
+}
+
+/* "MODIFIED 7,9" in the client's own numbers (RFC 7162 3.1.3). */
+static void set_modified(struct op *op, struct imap_session *session, struct imap_args *args,
+	const struct uid_set *modified)
+{
+	struct uid_set numbers = *modified;
+	if (!args->is_uid) {
+		struct uid_cursor cursor = {0};
+		uint32_t uid;
+		uid_set_init(&numbers, &op->arena);
+		while (uid_cursor_next(modified, &cursor, &uid))
+			uid_set_add(&numbers, imap_view_sequence(session->view, uid));
+	}
+	struct buf code = buf_in(&op->arena);
+	buf_append(&code, SLICE("MODIFIED "));
+	uid_set_print(&numbers, &code);
+	args->ok_code = buf_as_slice(&code);
+}
+
+/* Sequence numbers of messages that others have removed: part of it could not be done. */
+static struct error *check_gone(struct op *op, struct imap_session *session, struct imap_args *args,
+	const struct uid_set *uids)
+{
+	if (args->is_uid)
+		return NULL;
+	struct snapshot *now;
+	struct uid_set gone;
+	TRY(mailbox_snapshot(op, session->store, session->account, session->mailbox, &now));
+	uid_set_split(&op->arena, uids, now, NULL, &gone);
+	snapshot_unref(now);
+	if (uid_set_is_empty(&gone))
+		return NULL;
+	args->no_code = SLICE("EXPUNGEISSUED");
+	return op_fail(op, ERR_NOT_FOUND, "Some of the messages are gone");
+}
+
+/* STORE (RFC 9051 6.4.6, RFC 7162 3.1.3) */
+IMAP_HANDLER(imap_store)
+{
+	struct store_request request;
+	struct uid_set uids;
+	struct flag_result result;
+	TRY(parse_store(op, args, &request));
+	TRY(imap_view_uids(op, args, session->view, &request.messages, args->is_uid, &uids));
+	if (session->is_read_only)
+		return op_fail(op, ERR_DENIED, "The mailbox is open for reading only");
+	if (request.change.has_unchanged_since)
+		imap_enable_condstore(session);
+	TRY(mailbox_change_flags(op, session->store, session->account, session->mailbox, &uids,
+		&request.change, &result));
+	TRY(write_result(op, session, args->is_uid, request.is_silent, &uids, &result));
+	if (!uid_set_is_empty(&result.modified))
+		set_modified(op, session, args, &result.modified);
+	/* What was told here is not told again. */
+	TRY(imap_sync(op, session, args->is_uid, request.is_silent ? &result.changed : &uids));
+	return check_gone(op, session, args, &uids);
+}
