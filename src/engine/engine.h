@@ -86,6 +86,8 @@ struct engine {
 	const struct engine_ops *ops;
 	/* Can one CAS also write plain rows of other partitions atomically? */
 	bool is_atomic;
+	/* May other processes write the same rows? Then cached heads are polled. */
+	bool is_shared;
 };
 
 /* Closes and frees. */

@@ -81,7 +81,7 @@ ROW(message_summary_row, message_summary_columns,
 	COLUMN(message_summary_columns, envelope, COLUMN_BYTES),
 	COLUMN(message_summary_columns, body, COLUMN_BYTES),
 	COLUMN(message_summary_columns, bodystructure, COLUMN_BYTES),
-	COLUMN(message_summary_columns, sent_at_us, COLUMN_U64),
+	COLUMN(message_summary_columns, sent_at, COLUMN_U64),
 	COLUMN(message_summary_columns, sha256, COLUMN_BYTES));
 
 ROW(message_place_row, message_place,
@@ -444,4 +444,9 @@ struct slice key_text_row(struct arena *arena, struct slice text)
 uint8_t dirty_shard(struct account_id account)
 {
 	return (uint8_t)(account.uuid.bytes[15] % DIRTY_SHARDS);
+}
+
+uint8_t candidate_shard(struct message_id message)
+{
+	return (uint8_t)(message.uuid.bytes[15] % DIRTY_SHARDS);
 }

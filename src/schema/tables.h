@@ -126,7 +126,7 @@ struct message_summary_columns {
 	struct slice envelope;
 	struct slice body;
 	struct slice bodystructure;
-	uint64_t sent_at_us;
+	uint64_t sent_at; /* seconds since 1970, of the Date field; 0: none */
 	struct slice sha256;
 };
 
@@ -271,3 +271,6 @@ struct slice key_text_row(struct arena *arena, struct slice text);
 
 /* Which of the DIRTY_SHARDS an account belongs to. */
 uint8_t dirty_shard(struct account_id account);
+
+/* Which of the DIRTY_SHARDS of a day a reclaim candidate belongs to. */
+uint8_t candidate_shard(struct message_id message);

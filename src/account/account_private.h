@@ -1,0 +1,62 @@
+#pragma once
+
+#include "account/accounts.h"
+#include "base/hash_map.h"
+#include "base/sync.h"
+#include "schema/tables.h"
+
+enum record_state { RECORD_LIVE = 0, RECORD_DELETED = 1, USER_DISABLED = 2 };
+
+struct cached_quota {
+	uint64_t bytes;
+	uint64_t count;
+	uint64_t until_ns;
+};
+
+struct accounts {
+	struct mail_store *store;
+	struct engine *engine;
+	struct mutex lock;      /* of the cache */
+	struct hash_map quotas; /* account_id -> struct cached_quota */
+};
+
+/* Reads a static row of a CAS table. *ret_encoded is what a change is conditional on. */
+MUST_CHECK struct error *record_read(struct op *op, struct accounts *accounts,
+	const struct table *table, struct slice name, void *ret_row, struct slice *ret_encoded,
+	bool *ret_found);
+
+/* Replaces it: ERR_CONFLICT when somebody was faster; an uncertain outcome is found out by reading.
+ */
+MUST_CHECK struct error *record_write(struct op *op, struct accounts *accounts,
+	const struct table *table, struct slice name, struct slice expected, const void *row,
+	uint32_t revision);
+
+/* Reads, lets `change` edit the row, writes; again when somebody was faster. The row is zeroed when
+ * there is none yet. */
+struct record_change {
+	const struct table *table;
+	struct slice name;
+	void *row;
+	uint32_t *revision; /* in row */
+	struct error *(*change)(struct op *op, void *row, bool found, void *context);
+	void *context;
+};
+MUST_CHECK struct error *record_change(
+	struct op *op, struct accounts *accounts, const struct record_change *change);
+
+/* The listing of names: written after the record, and put right by whoever finds it wrong. */
+MUST_CHECK struct error *directory_note(struct op *op, struct accounts *accounts,
+	enum directory_kind kind, struct slice name, struct account_id account, bool exists);
+MUST_CHECK struct error *directory_names(struct op *op, struct accounts *accounts,
+	enum directory_kind kind, struct slice **ret_names, size_t *ret_count);
+
+MUST_CHECK struct error *domain_normalise(
+	struct op *op, struct slice text, struct slice *ret_domain);
+MUST_CHECK struct error *domain_must_exist(
+	struct op *op, struct accounts *accounts, struct slice name, struct domain *ret_domain);
+bool name_is_in_domain(struct slice address, struct slice domain);
+
+/* After a change of limits. */
+void quota_forget_all(struct accounts *accounts);
+struct error *quota_limits_of(struct op *op, void *context, struct account_id account,
+	struct slice address, uint64_t *ret_bytes, uint64_t *ret_count);

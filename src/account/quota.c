@@ -1,0 +1,79 @@
+#include "account/account_private.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+
+/* The limits of an account: its own, else its domain's, else the global one. Asked for at every
+ * append, so they are cached for moments; a change on this node forgets them at once. */
+
+#define CACHED_NS (5 * NS_PER_S)
+#define CACHED_MOST 100000
+
+void quota_forget_all(struct accounts *accounts)
+{
+	AUTO_LOCK(&accounts->lock);
+	void *value;
+	struct hash_cursor cursor = {0};
+	while (hash_map_next(&accounts->quotas, &cursor, NULL, &value))
+		free(value);
+	hash_map_done(&accounts->quotas);
+	hash_map_init(&accounts->quotas);
+}
+
+static bool find_cached(
+	struct accounts *accounts, struct account_id account, struct cached_quota *ret_quota)
+{
+	AUTO_LOCK(&accounts->lock);
+	struct cached_quota *cached = hash_map_find(&accounts->quotas, ID_SLICE(account));
+	if (!cached || cached->until_ns < clock_monotonic_ns())
+		return false;
+	*ret_quota = *cached;
+	return true;
+}
+
+static void keep(
+	struct accounts *accounts, struct account_id account, const struct cached_quota *quota)
+{
+	if (accounts->quotas.count >= CACHED_MOST)
+		quota_forget_all(accounts);
+	AUTO_LOCK(&accounts->lock);
+	struct cached_quota *cached = HEAP_NEW(struct cached_quota);
+	*cached = *quota;
+	free(hash_map_put(&accounts->quotas, ID_SLICE(account), cached));
+}
+
+static struct error *look_up(struct op *op, struct accounts *accounts, struct slice address,
+	struct cached_quota *ret_quota)
+{
+	struct user user;
+	struct domain domain;
+	struct slice encoded;
+	bool found;
+	TRY(record_read(op, accounts, &user_table, address, &user, &encoded, &found));
+	size_t at = slice_find_char(address, '@');
+	TRY(record_read(op, accounts, &domain_table, slice_from(address, at + 1), &domain, &encoded,
+		&found));
+	uint64_t global_bytes = account_config.quota_bytes;
+	uint64_t global_count = account_config.quota_messages;
+	uint64_t domain_bytes = domain.quota_bytes ? domain.quota_bytes : global_bytes;
+	uint64_t domain_count = domain.quota_count ? domain.quota_count : global_count;
+	ret_quota->bytes = user.quota_bytes ? user.quota_bytes : domain_bytes;
+	ret_quota->count = user.quota_count ? user.quota_count : domain_count;
+	return NULL;
+}
+
+struct error *quota_limits_of(struct op *op, void *context, struct account_id account,
+	struct slice address, uint64_t *ret_bytes, uint64_t *ret_count)
+{
+	struct accounts *accounts = context;
+	struct cached_quota quota;
+	if (!find_cached(accounts, account, &quota)) {
+		TRY(look_up(op, accounts, address, &quota));
+		quota.until_ns = clock_monotonic_ns() + CACHED_NS;
+		keep(accounts, account, &quota);
+	}
+	*ret_bytes = quota.bytes;
+	*ret_count = quota.count;
+	return NULL;
+}

@@ -1,0 +1,73 @@
+#pragma once
+
+/* Immutable content by id. An id is its blob's own, never reused and not a hash; a SHA-256 beside
+ * it tells damage. Any thread. */
+
+#include "base/digest.h"
+#include "engine/engine.h"
+#include "schema/tables.h"
+
+struct blob_store;
+
+struct blob_ops {
+	const char *name;
+	struct error *(*put)(struct blob_store *store, struct op *op, struct blob_id id,
+		struct slice content, struct slice sha256, struct mutations *staged);
+	struct error *(*read)(struct blob_store *store, struct op *op, struct blob_id id,
+		uint64_t offset, uint64_t length, struct slice *ret_bytes);
+	struct error *(*remove)(struct blob_store *store, struct op *op, struct blob_id id);
+	struct error *(*list)(struct blob_store *store, struct op *op, struct slice after,
+		size_t limit, struct blob_id **ret_ids, size_t *ret_count);
+	void (*close)(struct blob_store *store);
+};
+
+struct blob_store {
+	const struct blob_ops *ops;
+};
+
+/* Content above this is written, and durable, before the commit; below it may go with it. */
+#define BLOB_STAGED_MAX MIB(1)
+
+/* Stores content. With `staged` (atomic engines only) small content is added to it and becomes
+ * durable with the commit that carries it; else it is durable when NULL is returned.
+ * ERR_UNAVAILABLE: nothing was written. ERR_UNCERTAIN: something may be there: reclaim finds it. */
+MUST_CHECK static inline struct error *blob_put(struct blob_store *store, struct op *op,
+	struct blob_id id, struct slice content, struct slice sha256, struct mutations *staged)
+{
+	return store->ops->put(store, op, id, content, sha256, staged);
+}
+
+/* `length` bytes from `offset`, clamped to the blob. ERR_NOT_FOUND; ERR_CORRUPT when a blob read
+ * whole does not have its checksum. */
+MUST_CHECK static inline struct error *blob_read(struct blob_store *store, struct op *op,
+	struct blob_id id, uint64_t offset, uint64_t length, struct slice *ret_bytes)
+{
+	return store->ops->read(store, op, id, offset, length, ret_bytes);
+}
+
+/* Removing what is not there is no error. */
+MUST_CHECK static inline struct error *blob_remove(
+	struct blob_store *store, struct op *op, struct blob_id id)
+{
+	return store->ops->remove(store, op, id);
+}
+
+/* Ids in an order of the store's own, after `after` (16 bytes, or empty): for audits. */
+MUST_CHECK static inline struct error *blob_list(struct blob_store *store, struct op *op,
+	struct slice after, size_t limit, struct blob_id **ret_ids, size_t *ret_count)
+{
+	return store->ops->list(store, op, after, limit, ret_ids, ret_count);
+}
+
+static inline void blob_store_close(struct blob_store *store)
+{
+	if (store)
+		store->ops->close(store);
+}
+
+/* Content in the engine's own `blob` table (on RocksDB: in its blob files). */
+struct blob_store *blob_engine_new(struct engine *engine);
+
+/* Content as files under `folder`, made if missing: two levels of 256 folders. */
+MUST_CHECK struct error *blob_file_open(
+	struct op *op, const char *folder, struct blob_store **ret_store);

@@ -1,0 +1,186 @@
+#include "commit/commit_private.h"
+
+#include <stdlib.h>
+
+#include "base/metric.h"
+
+METRIC_GAUGE(cached_accounts, "cached_accounts", "Accounts whose head is kept in memory");
+
+static struct account_shard *shard_of(struct commit *commit, struct account_id id)
+{
+	return &commit->shards[id.uuid.bytes[14] % ACCOUNT_SHARDS];
+}
+
+static void unlink_account(struct account_shard *shard, struct commit_account *account)
+{
+	*(account->newer ? &account->newer->older : &shard->newest) = account->older;
+	*(account->older ? &account->older->newer : &shard->oldest) = account->newer;
+	account->newer = account->older = NULL;
+}
+
+static void link_newest(struct account_shard *shard, struct commit_account *account)
+{
+	account->older = shard->newest;
+	if (shard->newest)
+		shard->newest->newer = account;
+	else
+		shard->oldest = account;
+	shard->newest = account;
+}
+
+static void free_account(struct commit_account *account)
+{
+	head_done(&account->head);
+	mutex_done(&account->lock);
+	condition_done(&account->led_no_more);
+	free(account);
+	metric_add(&cached_accounts, -1);
+}
+
+static void evict_old(struct account_shard *shard)
+{
+	size_t most = commit_settings.cached_accounts / ACCOUNT_SHARDS + 1;
+	for (struct commit_account *account = shard->oldest;
+		account && shard->accounts.count > most;) {
+		struct commit_account *newer = account->newer;
+		if (!account->references) {
+			hash_map_remove(&shard->accounts, ID_SLICE(account->id));
+			unlink_account(shard, account);
+			free_account(account);
+		}
+		account = newer;
+	}
+}
+
+struct commit_account *account_get(struct commit *commit, struct account_id id)
+{
+	struct account_shard *shard = shard_of(commit, id);
+	AUTO_LOCK(&shard->lock);
+	struct commit_account *account = hash_map_find(&shard->accounts, ID_SLICE(id));
+	if (account) {
+		unlink_account(shard, account);
+	} else {
+		evict_old(shard);
+		account = HEAP_NEW(struct commit_account);
+		account->id = id;
+		mutex_init(&account->lock);
+		condition_init(&account->led_no_more);
+		head_init(&account->head);
+		account->queue_end = &account->queue;
+		hash_map_put(&shard->accounts, ID_SLICE(id), account);
+		metric_add(&cached_accounts, 1);
+	}
+	link_newest(shard, account);
+	account->references++;
+	return account;
+}
+
+void account_put(struct commit *commit, struct commit_account *account)
+{
+	struct account_shard *shard = shard_of(commit, account->id);
+	AUTO_LOCK(&shard->lock);
+	account->references--;
+}
+
+void account_lead(struct commit_account *account)
+{
+	while (account->is_led)
+		condition_wait(&account->led_no_more, &account->lock);
+	account->is_led = true;
+}
+
+void account_follow(struct commit_account *account)
+{
+	account->is_led = false;
+	condition_broadcast(&account->led_no_more);
+}
+
+struct error *account_reload(
+	struct op *op, struct commit *commit, struct commit_account *account, enum read_level level)
+{
+	struct head fresh;
+	head_init(&fresh);
+	struct slice partition = key_account(&op->arena, account->id, 0);
+	struct error *err = head_load(op, commit->engine, partition, level, &fresh);
+	mutex_lock(&account->lock);
+	struct head old = account->head;
+	account->head = fresh;
+	mutex_unlock(&account->lock);
+	head_done(&old);
+	return err;
+}
+
+struct commit *commit_new(
+	struct engine *engine, struct ledger *ledger, const struct commit_rules *rules)
+{
+	struct commit *commit = HEAP_NEW(struct commit);
+	commit->engine = engine;
+	commit->ledger = ledger;
+	commit->rules = *rules;
+	for (size_t i = 0; i < ACCOUNT_SHARDS; i++) {
+		mutex_init(&commit->shards[i].lock);
+		hash_map_init(&commit->shards[i].accounts);
+	}
+	mutex_init(&commit->owed_lock);
+	hash_map_init(&commit->owed);
+	return commit;
+}
+
+void commit_free(struct commit *commit)
+{
+	if (!commit)
+		return;
+	for (size_t i = 0; i < ACCOUNT_SHARDS; i++) {
+		struct account_shard *shard = &commit->shards[i];
+		while (shard->oldest) {
+			struct commit_account *account = shard->oldest;
+			unlink_account(shard, account);
+			free_account(account);
+		}
+		hash_map_done(&shard->accounts);
+		mutex_done(&shard->lock);
+	}
+	hash_map_done(&commit->owed);
+	mutex_done(&commit->owed_lock);
+	free(commit);
+}
+
+void commit_listen(struct commit *commit,
+	void (*listener)(void *context, struct account_id account), void *context)
+{
+	commit->listener = listener;
+	commit->listener_context = context;
+}
+
+struct engine *commit_engine(struct commit *commit)
+{
+	return commit->engine;
+}
+
+struct ledger *commit_ledger(struct commit *commit)
+{
+	return commit->ledger;
+}
+
+void commit_forget_heads(struct commit *commit)
+{
+	for (size_t i = 0; i < ACCOUNT_SHARDS; i++) {
+		struct account_shard *shard = &commit->shards[i];
+		AUTO_LOCK(&shard->lock);
+		for (struct commit_account *account = shard->oldest; account;
+			account = account->newer) {
+			mutex_lock(&account->lock);
+			account_lead(account);
+			head_done(&account->head);
+			head_init(&account->head);
+			account_follow(account);
+			mutex_unlock(&account->lock);
+		}
+	}
+}
+
+void owe_projections(struct commit *commit, struct account_id account)
+{
+	AUTO_LOCK(&commit->owed_lock);
+	hash_map_put(&commit->owed, ID_SLICE(account), commit);
+}

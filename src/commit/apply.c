@@ -1,0 +1,194 @@
+#include "commit/commit_private.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/metric.h"
+
+METRIC_COUNTER(rows_applied, "projection_rows_total", "Projection rows written after a commit");
+METRIC_COUNTER(apply_failures, "projection_write_failures_total",
+	"Projection writes that failed and are owed");
+METRIC_GAUGE(accounts_owed, "projection_accounts_owed", "Accounts whose log is not applied yet");
+METRIC_COUNTER(swept, "swept_accounts_total", "Accounts that the sweeper looked at");
+
+/* A quiet account gets a commit of its own so that `applied` moves. */
+#define QUIET_NS (1 * NS_PER_S)
+#define SWEEP_PAGE 256
+/* An operation lasts an hour at the most (the age of its content), and a slice five minutes. */
+#define SLICE_KEEP_US (2 * 3600 * US_PER_S)
+
+/* Log rows that are not applied yet, ascending. */
+static struct error *unapplied(struct op *op, struct commit *commit, struct commit_account *account,
+	struct log_row **ret_rows, size_t *ret_count, uint64_t *ret_applied)
+{
+	mutex_lock(&account->lock);
+	uint64_t applied = MAX_OF(account->head.state.applied, account->applied_pending);
+	mutex_unlock(&account->lock);
+	bool complete;
+	TRY(commit_log_since(op, commit, account->id, applied, ret_rows, ret_count, &complete));
+	if (!complete)
+		return op_fail(op, ERR_CORRUPT, "the log does not reach back to what is applied");
+	*ret_applied = applied;
+	return NULL;
+}
+
+static struct error *write_rows(struct op *op, struct commit *commit, struct account_id account,
+	const struct log_row *rows, size_t count, size_t *ret_written)
+{
+	struct row_changes changes;
+	row_changes_init(&changes, &op->arena);
+	for (size_t i = 0; i < count; i++)
+		TRY(commit->rules.derive(op, account, &rows[i], &changes));
+	struct mutations out;
+	mutations_init(&out, &op->arena);
+	TRY(projection_rows(op, commit->engine, &changes, &out));
+	TRY(engine_write(commit->engine, op, out.items, out.count, DURABLE));
+	*ret_written = out.count;
+	return NULL;
+}
+
+static struct error *move_applied(struct op *op, struct commit_plan *plan, void *context)
+{
+	(void)op;
+	(void)context;
+	/* The commit point itself puts `applied` into each CAS. */
+	plan_log(plan, SLICE(""));
+	return NULL;
+}
+
+/* True in *ret_clean when nothing is owed any more. */
+static struct error *apply_account(
+	struct op *op, struct commit *commit, struct commit_account *account, bool *ret_clean)
+{
+	struct log_row *rows;
+	size_t count;
+	uint64_t applied;
+	TRY(unapplied(op, commit, account, &rows, &count, &applied));
+	size_t written = 0;
+	TRY(write_rows(op, commit, account->id, rows, count, &written));
+	metric_add(&rows_applied, (int64_t)written);
+	mutex_lock(&account->lock);
+	if (count)
+		account->applied_pending = MAX_OF(account->applied_pending, rows[count - 1].modseq);
+	bool is_behind = account->head.state.applied < account->applied_pending;
+	bool is_quiet = clock_monotonic_ns() - account->last_commit_ns > QUIET_NS;
+	mutex_unlock(&account->lock);
+	/* Rows without content, such as the quiet account's own commit, owe nothing. */
+	bool meant_something = false;
+	for (size_t i = 0; i < count; i++)
+		meant_something |= rows[i].row.entry.len != 0;
+	*ret_clean = !meant_something && (!is_behind || (count && !written));
+	if (*ret_clean || !is_quiet)
+		return NULL;
+	struct commit_change change = {.plan = move_applied};
+	return commit_run(op, commit, account->id, &change);
+}
+
+static size_t list_owed(struct op *op, struct commit *commit, struct account_id **ret_accounts)
+{
+	AUTO_LOCK(&commit->owed_lock);
+	size_t count = 0;
+	*ret_accounts = ARENA_ARRAY(
+		&op->arena, struct account_id, commit->owed.count ? commit->owed.count : 1);
+	struct hash_cursor cursor = {0};
+	struct slice key;
+	while (hash_map_next(&commit->owed, &cursor, &key, NULL))
+		if (uuid_from_slice(key, &(*ret_accounts)[count].uuid))
+			count++;
+	return count;
+}
+
+size_t commit_apply_owed(struct op *op, struct commit *commit)
+{
+	struct account_id *accounts;
+	size_t count = list_owed(op, commit, &accounts);
+	for (size_t i = 0; i < count; i++) {
+		struct arena_mark mark = arena_mark(&op->arena);
+		/* Taken off the list first: a commit meanwhile puts it back. */
+		mutex_lock(&commit->owed_lock);
+		hash_map_remove(&commit->owed, ID_SLICE(accounts[i]));
+		mutex_unlock(&commit->owed_lock);
+		struct commit_account *account = account_get(commit, accounts[i]);
+		bool clean = false;
+		struct error *err = apply_account(op, commit, account, &clean);
+		account_put(commit, account);
+		if (err && err->kind == ERR_NOT_FOUND)
+			clean = true;
+		else if (err) {
+			metric_add(&apply_failures, 1);
+			log_debug(op, "projection-owed", FIELD_ID("account", op, accounts[i].uuid),
+				FIELD_ERROR(op, err));
+		}
+		if (!clean)
+			owe_projections(commit, accounts[i]);
+		arena_release(&op->arena, mark);
+	}
+	mutex_lock(&commit->owed_lock);
+	size_t left = commit->owed.count;
+	mutex_unlock(&commit->owed_lock);
+	metric_set(&accounts_owed, (int64_t)left);
+	return left;
+}
+
+static struct error *note_state(struct op *op, const struct head *head, void *context)
+{
+	(void)op;
+	bool *is_clean = context;
+	*is_clean = head->state.applied == head->state.modseq;
+	if (!*is_clean) {
+		/* Only rows without content above it: as good as applied. */
+		size_t from = head_tail_after(head, head->state.applied);
+		*is_clean = head->state.trimmed <= head->state.applied;
+		for (size_t i = from; i < head->tail_count; i++)
+			*is_clean &= !head->tail[i].row.entry.len;
+	}
+	*is_clean &= !head->intents.count;
+	return NULL;
+}
+
+static struct error *sweep_slice(struct op *op, struct commit *commit, struct slice partition,
+	uint32_t slice, uint64_t now_us)
+{
+	struct engine_rows rows;
+	TRY(engine_scan(commit->engine, op, &dirty_table, partition, SLICE_NONE, SLICE_NONE,
+		SIZE_MAX, false, READ_NORMAL, &rows));
+	bool may_clear = (uint64_t)slice * DIRTY_SLICE_US + DIRTY_SLICE_US + SLICE_KEEP_US < now_us;
+	struct mutations cleared;
+	mutations_init(&cleared, &op->arena);
+	for (size_t i = 0; i < rows.count; i++) {
+		struct account_id account;
+		if (!uuid_from_slice(slice_from(rows.rows[i].key, 1), &account.uuid))
+			return op_fail(op, ERR_CORRUPT, "a row of dirty has a key of %zu bytes",
+				rows.rows[i].key.len);
+		bool is_clean = false;
+		struct error *err = commit_read(op, commit, account, note_state, &is_clean);
+		if (err && err->kind != ERR_NOT_FOUND)
+			return err;
+		metric_add(&swept, 1);
+		if (!err && !is_clean)
+			owe_projections(commit, account);
+		if (may_clear && (err || is_clean))
+			mutations_delete(
+				&cleared, &dirty_table, partition, rows.rows[i].key, now_us);
+	}
+	return engine_write(commit->engine, op, cleared.items, cleared.count, DURABLE);
+}
+
+struct error *commit_sweep(struct op *op, struct commit *commit)
+{
+	uint64_t now_us = clock_realtime_us();
+	struct slice after = SLICE_NONE;
+	for (;;) {
+		struct slice *partitions;
+		size_t count;
+		TRY(engine_partitions(
+			commit->engine, op, &dirty_table, after, SWEEP_PAGE, &partitions, &count));
+		if (!count)
+			return NULL;
+		for (size_t i = 0; i < count; i++) {
+			struct reader reader = reader_of(partitions[i]);
+			reader_u8(&reader);
+			TRY(sweep_slice(op, commit, partitions[i], reader_u32(&reader), now_us));
+		}
+		after = partitions[count - 1];
+	}
+}

@@ -1,0 +1,161 @@
+#pragma once
+
+/* The commit point: turns many wishes into one CAS on an account, and its log into everybody's
+ * news. Changes of one account that are queued while a CAS is under way go together in the next
+ * one; each is planned in order against the head as the ones before it leave it, and has a MODSEQ,
+ * a log row and an outcome of its own. Any thread. */
+
+#include "commit/head.h"
+#include "consistency/ledger.h"
+#include "consistency/projection.h"
+
+struct commit;
+
+/* What the owner of the log entries tells the commit point about them. All pure or read-only. */
+struct commit_rules {
+	/* The rows that a log row means in all projections. */
+	struct error *(*derive)(struct op *op, struct account_id account, const struct log_row *log,
+		struct row_changes *out);
+	/* The rows of mailbox_map that a stretch of the log changes, as of its last row. */
+	struct error *(*map)(struct op *op, struct engine *engine, const struct log_row *rows,
+		size_t count, struct mutations *out);
+	/* An uncertain change turned out not to be applied: `detail` is what it gave the ledger. */
+	struct error *(*undo)(struct op *op, struct engine *engine, struct slice detail);
+};
+
+struct commit_settings {
+	uint64_t group_changes; /* at most so many changes in one CAS */
+	uint64_t group_bytes;   /* of log entries and content */
+	uint64_t tail_entries;  /* trim when the log tail holds more */
+	uint64_t tail_bytes;
+	uint64_t resolve_budget_ms; /* how long a client waits for an uncertain outcome */
+	uint64_t cached_accounts;
+	uint64_t waiting_changes; /* of one account; beyond it: ERR_UNAVAILABLE */
+};
+
+extern struct commit_settings commit_settings;
+
+struct commit *commit_new(
+	struct engine *engine, struct ledger *ledger, const struct commit_rules *rules);
+void commit_free(struct commit *commit);
+
+/* Called after each commit, by the thread that made it. Set before the first one. */
+void commit_listen(struct commit *commit,
+	void (*listener)(void *context, struct account_id account), void *context);
+
+struct engine *commit_engine(struct commit *commit);
+struct ledger *commit_ledger(struct commit *commit);
+
+/* ---- Reading ---- */
+
+/* Runs `read` on the account's head, fresh and locked: it must copy what it needs and not wait.
+ * ERR_NOT_FOUND: no such account. */
+MUST_CHECK struct error *commit_read(struct op *op, struct commit *commit,
+	struct account_id account,
+	struct error *(*read)(struct op *op, const struct head *head, void *context),
+	void *context);
+
+/* The log above `modseq` up to the head, ascending, in the arena, from account_log and the tail.
+ * *ret_complete is false when it does not reach back so far. */
+MUST_CHECK struct error *commit_log_since(struct op *op, struct commit *commit,
+	struct account_id account, uint64_t modseq, struct log_row **ret_rows, size_t *ret_count,
+	bool *ret_complete);
+
+/* ---- Changing ---- */
+
+struct commit_plan;
+
+struct commit_change {
+	/* Checks the wish against the plan and says what becomes of the account; called again when
+	 * another node was faster. An error drops this change alone. May return without calling
+	 * plan_log: then there is nothing to do. */
+	struct error *(*plan)(struct op *op, struct commit_plan *plan, void *context);
+	void *context;
+	bool makes_account; /* the account must not exist yet */
+	struct slice once_key;
+	struct slice ledger_detail; /* for commit_rules.undo */
+	const struct mutations
+		*content;        /* plain rows to be written with it (atomic engines only) */
+	uint64_t content_put_ns; /* clock_boottime_ns() when its content was put; 0: none */
+
+	/* Results. */
+	uint64_t modseq; /* 0: there was nothing to do */
+
+	/* The commit point's own. */
+	struct operation_id operation;
+	struct op *op;
+	struct error *err;
+	struct commit_change *next;
+	bool is_done;
+};
+
+MUST_CHECK struct error *commit_run(struct op *op, struct commit *commit, struct account_id account,
+	struct commit_change *change);
+
+/* ---- For plan functions ---- */
+
+struct account_id plan_account(const struct commit_plan *plan);
+struct operation_id plan_operation(const struct commit_plan *plan);
+
+/* The MODSEQ that this change will have. */
+uint64_t plan_modseq(const struct commit_plan *plan);
+
+/* The static row as it will be; modseq, applied, trimmed, mapped and segment are not the plan's. */
+struct account_static *plan_state(struct commit_plan *plan);
+
+/* As earlier changes of the group leave it; NULL when there is none. */
+const struct account_mailbox *plan_mailbox(struct commit_plan *plan, struct mailbox_id id);
+
+/* By path, live ones only. */
+bool plan_find_path(struct commit_plan *plan, struct slice path, struct mailbox_id *ret_id);
+
+/* Every mailbox row: ids and rows in the arena. */
+void plan_all_mailboxes(struct op *op, struct commit_plan *plan, struct mailbox_id **ret_ids,
+	const struct account_mailbox ***ret_rows, size_t *ret_count);
+
+/* A row to change; its slices must live in the change's op. */
+struct account_mailbox *plan_change_mailbox(struct commit_plan *plan, struct mailbox_id id);
+struct account_mailbox *plan_add_mailbox(struct commit_plan *plan, struct mailbox_id id);
+void plan_remove_mailbox(struct commit_plan *plan, struct mailbox_id id);
+
+void plan_put_intent(
+	struct commit_plan *plan, struct uuid operation_id, const struct account_intent *intent);
+void plan_remove_intent(struct commit_plan *plan, struct uuid operation_id);
+void plan_subscribe(struct commit_plan *plan, struct slice name, bool subscribed);
+bool plan_is_subscribed(struct commit_plan *plan, struct slice name);
+
+/* What this change did; the entry's bytes must live in the change's op. */
+void plan_log(struct commit_plan *plan, struct slice entry);
+
+/* The head that the group is planned on. The leader's alone: nothing changes under it. */
+const struct head *plan_head(const struct commit_plan *plan);
+
+/* Log rows of earlier changes of this group, not yet committed. */
+void plan_earlier(
+	const struct commit_plan *plan, const struct log_row **ret_rows, size_t *ret_count);
+
+/* As commit_log_since, up to the head that is planned on and the earlier changes of this group. */
+MUST_CHECK struct error *plan_log_since(struct op *op, struct commit_plan *plan, uint64_t modseq,
+	struct log_row **ret_rows, size_t *ret_count, bool *ret_complete);
+
+/* Is this once-key among the log rows of the head or of earlier changes? NULL when not. */
+const struct log_row *plan_find_once(const struct commit_plan *plan, struct slice once_key);
+
+/* ---- Work of its own, to be called now and then by a background thread ---- */
+
+/* Writes the projections that are still owed; returns how many accounts still owe some. */
+size_t commit_apply_owed(struct op *op, struct commit *commit);
+
+/* Finds accounts that a crash left with unapplied log rows, by the `dirty` slices that have ended.
+ */
+MUST_CHECK struct error *commit_sweep(struct op *op, struct commit *commit);
+
+/* Works off the ledger; returns the first error, having tried every entry. */
+MUST_CHECK struct error *commit_resolve_owed(struct op *op, struct commit *commit);
+
+/* Finds out the truth about one uncertain operation: ERR_UNCERTAIN when it cannot be had now. */
+MUST_CHECK struct error *commit_resolve(
+	struct op *op, struct commit *commit, const struct ledger_entry *entry, bool *ret_applied);
+
+/* Forgets cached heads: for tests, and after another process changed the rows. */
+void commit_forget_heads(struct commit *commit);

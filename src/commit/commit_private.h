@@ -1,0 +1,119 @@
+#pragma once
+
+/* Inside commit/ only: the cache of accounts, the plan, and what its files call of each other. */
+
+#include "base/sync.h"
+#include "commit/commit.h"
+
+struct commit_account {
+	struct account_id id;
+	struct mutex lock;
+	struct condition led_no_more; /* leadership is free */
+	struct head head;             /* read under lock; changed by the leader, under lock */
+	bool is_led;
+	struct commit_change *queue;
+	struct commit_change **queue_end;
+	size_t waiting;
+	uint64_t applied_pending; /* projections are written up to here; goes into the next CAS */
+	uint64_t last_commit_ns;
+	uint32_t dirty_slice; /* last one this node noted */
+
+	/* The cache's, under the shard's lock. */
+	size_t references;
+	struct commit_account *newer;
+	struct commit_account *older;
+};
+
+#define ACCOUNT_SHARDS 16
+
+struct account_shard {
+	struct mutex lock;
+	struct hash_map accounts;
+	struct commit_account *newest;
+	struct commit_account *oldest;
+};
+
+struct commit {
+	struct engine *engine;
+	struct ledger *ledger;
+	struct commit_rules rules;
+	void (*listener)(void *context, struct account_id account);
+	void *listener_context;
+	struct account_shard shards[ACCOUNT_SHARDS];
+	struct mutex owed_lock;
+	struct hash_map owed; /* account_id -> non-NULL: log rows not applied yet */
+};
+
+struct commit_account *account_get(struct commit *commit, struct account_id id);
+void account_put(struct commit *commit, struct commit_account *account);
+
+/* Waits until nobody leads, then leads; the lock is held before and after. */
+void account_lead(struct commit_account *account);
+void account_follow(struct commit_account *account);
+
+/* For the leader, without the lock: replaces the head by what is stored. */
+MUST_CHECK struct error *account_reload(struct op *op, struct commit *commit,
+	struct commit_account *account, enum read_level level);
+
+void owe_projections(struct commit *commit, struct account_id account);
+
+/* Log rows in (from, to] that have been trimmed from the account, ascending. */
+MUST_CHECK struct error *log_read_trimmed(struct op *op, struct commit *commit,
+	struct account_id account, const struct account_static *state, uint64_t from,
+	struct log_row **ret_rows, size_t *ret_count);
+
+/* ---- plan.c ---- */
+
+struct plan_mailbox {
+	struct mailbox_id id;
+	struct account_mailbox row;
+	bool is_removed;
+	size_t index; /* in the plan: later rows of the same mailbox stand behind earlier ones */
+};
+
+struct commit_plan {
+	struct op *op; /* the leader's */
+	struct commit *commit;
+	struct commit_account *account;
+	const struct head *head;
+	struct account_static state;
+	struct account_static state_before; /* of the change being planned */
+	struct plan_mailbox **mailboxes;
+	size_t mailbox_count;
+	size_t mailbox_capacity;
+	size_t layer; /* first mailbox row of the change being planned */
+	struct mutations extras;
+	size_t extras_layer;
+	struct log_row *logs;
+	size_t log_count;
+	size_t log_capacity;
+	struct commit_change *current;
+	uint64_t modseq;
+	struct slice entry;
+};
+
+void plan_begin(struct commit_plan *plan, struct op *op, struct commit *commit,
+	struct commit_account *account);
+
+/* Plans one change: true when it is part of the group now; else its err or modseq 0 says why not.
+ */
+bool plan_one(struct commit_plan *plan, struct commit_change *change);
+
+/* The rows of the account that the plan changes, each named once. */
+void plan_mutations(struct commit_plan *plan, struct slice partition, struct mutations *out);
+
+/* ---- trim.c ---- */
+
+/* Moves the older part of a full tail out of the account: adds the deletes to `account_rows` and
+ * the copies to `plain` or writes them. */
+MUST_CHECK struct error *trim_if_full(struct op *op, struct commit *commit,
+	struct commit_plan *plan, struct mutations *account_rows, struct mutations *plain);
+
+/* ---- resolve.c ---- */
+
+enum verdict { VERDICT_UNKNOWN, VERDICT_APPLIED, VERDICT_NOT_APPLIED };
+
+/* For the leader: reads the truth once. VERDICT_UNKNOWN: the account still stands at `expected`. */
+MUST_CHECK struct error *resolve_read(struct op *op, struct commit *commit,
+	struct commit_account *account, uint64_t expected, struct uuid operation,
+	enum verdict *ret_verdict);

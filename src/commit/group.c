@@ -1,0 +1,504 @@
+#include "commit/commit_private.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/metric.h"
+#include "base/random.h"
+
+METRIC_COUNTER(groups_sent, "commits_total", "CASes sent to commit a group of changes");
+METRIC_COUNTER(changes_done, "commit_changes_total", "Changes that became true");
+METRIC_COUNTER(
+	conflicts, "commit_conflicts_total", "CASes refused because the account had changed");
+METRIC_COUNTER(
+	uncertain_groups, "commit_uncertain_total", "CASes whose outcome had to be found out");
+METRIC_COUNTER(
+	changes_refused, "commit_busy_total", "Changes refused because too many were waiting");
+METRIC_HISTOGRAM(commit_time, "commit_seconds", "From a change's arrival to its outcome");
+
+#define ATTEMPTS 24
+#define RETRY_FIRST_NS (2 * NS_PER_MS)
+#define RETRY_MOST_NS (200 * NS_PER_MS)
+#define CONTENT_AGE_MOST_NS (3600 * NS_PER_S)
+
+struct commit_settings commit_settings = {
+	.group_changes = 128,
+	.group_bytes = 4 << 20,
+	.tail_entries = 384,
+	.tail_bytes = 192 << 10,
+	.resolve_budget_ms = 5000,
+	.cached_accounts = 20000,
+	.waiting_changes = 1024,
+};
+
+/* One group on its way. */
+struct sending {
+	struct op *op; /* the leader's */
+	struct commit *commit;
+	struct commit_account *account;
+	struct commit_change *group;
+	struct commit_plan plan;
+	struct mutations account_rows;
+	struct mutations plain; /* with the CAS, on atomic engines */
+	struct cas cas;
+	uint64_t expected_modseq;
+};
+
+static void fail_group(struct commit_change *group, const struct error *err)
+{
+	for (struct commit_change *change = group; change; change = change->next)
+		if (!change->is_done) {
+			change->err = op_error_copy(change->op, err);
+			change->modseq = 0;
+			change->is_done = true;
+		}
+}
+
+static struct error *load_head(struct sending *s)
+{
+	if (s->account->head.is_loaded)
+		return NULL;
+	return account_reload(s->op, s->commit, s->account, READ_SERIAL);
+}
+
+static bool content_is_too_old(const struct commit_change *change)
+{
+	return change->content_put_ns &&
+	       clock_boottime_ns() - change->content_put_ns > CONTENT_AGE_MOST_NS;
+}
+
+/* Plans what is not done yet. False: nothing is left to be sent. */
+static bool plan_group(struct sending *s)
+{
+	bool any = false;
+	plan_begin(&s->plan, s->op, s->commit, s->account);
+	s->expected_modseq = s->plan.head->exists ? s->plan.head->state.modseq : 0;
+	for (struct commit_change *change = s->group; change; change = change->next) {
+		if (change->is_done)
+			continue;
+		if (content_is_too_old(change)) {
+			change->err = op_fail(change->op, ERR_TIMEOUT,
+				"the content was put more than an hour ago");
+			change->is_done = true;
+		} else if (plan_one(&s->plan, change)) {
+			any = true;
+		} else {
+			change->is_done = true;
+		}
+	}
+	return any;
+}
+
+/* The rows of all projections that these log rows mean. */
+static struct error *derive_rows(struct sending *s, struct mutations *out)
+{
+	struct row_changes changes;
+	row_changes_init(&changes, &s->op->arena);
+	for (size_t i = 0; i < s->plan.log_count; i++)
+		TRY(s->commit->rules.derive(s->op, s->account->id, &s->plan.logs[i], &changes));
+	return projection_rows(s->op, s->commit->engine, &changes, out);
+}
+
+/* Where one write can span partitions, content and projections go with the CAS; then nothing is
+ * owed. */
+static struct error *add_plain_rows(struct sending *s)
+{
+	bool nothing_owed =
+		!s->plan.head->exists || s->plan.head->state.applied == s->plan.head->state.modseq;
+	for (struct commit_change *change = s->group; change; change = change->next)
+		if (!change->is_done && change->content)
+			for (size_t i = 0; i < change->content->count; i++) {
+				const struct mutation *row = &change->content->items[i];
+				mutations_put(&s->plain, row->table, row->partition, row->key,
+					row->value, row->version);
+			}
+	if (!nothing_owed)
+		return NULL;
+	TRY(derive_rows(s, &s->plain));
+	s->plan.state.applied = s->plan.state.modseq;
+	return NULL;
+}
+
+/* So that a sweeper on any node finds what a kill leaves unapplied. */
+static struct error *note_dirty(struct sending *s)
+{
+	uint64_t now_us = clock_realtime_us();
+	uint32_t slice = (uint32_t)(now_us / DIRTY_SLICE_US);
+	if (s->account->dirty_slice == slice)
+		return NULL;
+	struct arena *arena = &s->op->arena;
+	struct dirty row = {0};
+	struct mutations note;
+	mutations_init(&note, arena);
+	mutations_put(&note, &dirty_table, key_shard(arena, dirty_shard(s->account->id), slice),
+		key_id_row(arena, 0, s->account->id.uuid), row_encode_in(arena, &dirty_row, &row),
+		now_us);
+	if (engine_is_atomic(s->commit->engine)) {
+		/* Nothing is ever owed there but intents. */
+		bool has_intents = s->plan.extras.count || s->plan.head->intents.count;
+		if (has_intents)
+			mutations_put(&s->plain, note.items[0].table, note.items[0].partition,
+				note.items[0].key, note.items[0].value, now_us);
+		return NULL;
+	}
+	struct error *err = engine_write(s->commit->engine, s->op, note.items, note.count, DURABLE);
+	if (err) {
+		/* A note too many does no harm: whatever became of it, no commit was sent. */
+		err->kind = ERR_UNAVAILABLE;
+		return op_wrap(s->op, err, "note the account for the sweeper");
+	}
+	s->account->dirty_slice = slice;
+	return NULL;
+}
+
+static struct error *build_cas(struct sending *s)
+{
+	struct arena *arena = &s->op->arena;
+	const struct head *head = s->plan.head;
+	struct slice partition = key_account(arena, s->account->id, 0);
+	mutations_init(&s->account_rows, arena);
+	mutations_init(&s->plain, arena);
+	if (head->exists) {
+		s->plan.state.applied = MAX_OF(s->plan.state.applied, s->account->applied_pending);
+		TRY(trim_if_full(s->op, s->commit, &s->plan, &s->account_rows, &s->plain));
+	}
+	TRY(note_dirty(s));
+	if (engine_is_atomic(s->commit->engine))
+		TRY(add_plain_rows(s));
+	plan_mutations(&s->plan, partition, &s->account_rows);
+	mutations_put(&s->account_rows, &account_table, partition, SLICE_NONE,
+		row_encode_in(arena, &account_static_row, &s->plan.state), 0);
+	s->cas = (struct cas){.table = &account_table,
+		.partition = partition,
+		.expected = head->exists ? row_encode_in(arena, &account_static_row, &head->state)
+					 : SLICE_NONE,
+		.mutations = s->account_rows.items,
+		.mutation_count = s->account_rows.count,
+		.also = s->plain.items,
+		.also_count = s->plain.count};
+	return NULL;
+}
+
+static void group_is_true(struct sending *s)
+{
+	int64_t count = 0;
+	for (struct commit_change *change = s->group; change; change = change->next)
+		if (!change->is_done) {
+			change->err = NULL;
+			change->is_done = true;
+			count++;
+		}
+	metric_add(&changes_done, count);
+	s->account->last_commit_ns = clock_monotonic_ns();
+	if (!engine_is_atomic(s->commit->engine) || s->plan.state.applied != s->plan.state.modseq)
+		owe_projections(s->commit, s->account->id);
+}
+
+static void install(struct sending *s)
+{
+	mutex_lock(&s->account->lock);
+	struct error *err = head_install(
+		s->op, &s->account->head, s->account_rows.items, s->account_rows.count);
+	if (err) {
+		log_error(s->op, "head-install-failed", FIELD_ERROR(s->op, err));
+		head_done(&s->account->head);
+		head_init(&s->account->head);
+	}
+	mutex_unlock(&s->account->lock);
+}
+
+static void forget_head(struct sending *s)
+{
+	mutex_lock(&s->account->lock);
+	head_done(&s->account->head);
+	head_init(&s->account->head);
+	mutex_unlock(&s->account->lock);
+}
+
+static void record_uncertain(struct sending *s, struct commit_change *change)
+{
+	struct ledger_entry entry = {.operation = change->operation,
+		.account = s->account->id,
+		.expected_modseq = s->expected_modseq,
+		.modseq = change->modseq,
+		.recorded_us = clock_realtime_us(),
+		.once_key = change->once_key,
+		.detail = change->ledger_detail};
+	struct error *err = ledger_record(s->op, s->commit->ledger, &entry);
+	if (err)
+		log_error(s->op, "ledger-write-failed", FIELD_ERROR(s->op, err));
+}
+
+static struct uuid first_open_operation(const struct sending *s)
+{
+	for (struct commit_change *change = s->group; change; change = change->next)
+		if (!change->is_done)
+			return change->operation.uuid;
+	return (struct uuid){0};
+}
+
+static void pause_before(int attempt)
+{
+	uint64_t most = RETRY_FIRST_NS << MIN_OF(attempt, 7);
+	clock_sleep_ns(random_below(MIN_OF(most, RETRY_MOST_NS)) + 1);
+}
+
+/* Finds out what became of the CAS just sent. Undecided as long as the account stands where it
+ * stood: then the same CAS is sent again, on the same condition, so that at most one of them can
+ * win. */
+static enum verdict resolve_group(struct sending *s)
+{
+	uint64_t until = clock_monotonic_ns() + commit_settings.resolve_budget_ms * NS_PER_MS;
+	metric_add(&uncertain_groups, 1);
+	for (int attempt = 0; clock_monotonic_ns() < until; attempt++) {
+		enum verdict verdict = VERDICT_UNKNOWN;
+		struct error *err = resolve_read(s->op, s->commit, s->account, s->expected_modseq,
+			first_open_operation(s), &verdict);
+		if (!err && verdict != VERDICT_UNKNOWN)
+			return verdict;
+		if (!err) {
+			struct slice current;
+			err = engine_cas(s->commit->engine, s->op, &s->cas, &current);
+			/* Even now the read decides: it also brings the head up to date. */
+			if (!err || err->kind == ERR_CONFLICT)
+				continue;
+		}
+		pause_before(attempt);
+	}
+	return VERDICT_UNKNOWN;
+}
+
+/* True when the group must be planned and sent again. */
+static bool settle_uncertain(struct sending *s, const struct error *cause)
+{
+	switch (resolve_group(s)) {
+	case VERDICT_APPLIED:
+		group_is_true(s);
+		return false;
+	case VERDICT_NOT_APPLIED:
+		return true;
+	case VERDICT_UNKNOWN:
+		break;
+	}
+	for (struct commit_change *change = s->group; change; change = change->next)
+		if (!change->is_done)
+			record_uncertain(s, change);
+	forget_head(s);
+	fail_group(s->group, op_wrap(s->op, cause, "commit"));
+	return false;
+}
+
+/* The account has changed meanwhile: look for our own operations among what is new, then plan anew.
+ */
+static struct error *settle_conflict(struct sending *s)
+{
+	metric_add(&conflicts, 1);
+	TRY(account_reload(s->op, s->commit, s->account, READ_SERIAL));
+	for (struct commit_change *change = s->group; change; change = change->next)
+		if (!change->is_done &&
+			head_find_operation(&s->account->head, change->operation.uuid)) {
+			group_is_true(s);
+			return NULL;
+		}
+	return NULL;
+}
+
+static bool is_all_done(const struct commit_change *group)
+{
+	for (; group; group = group->next)
+		if (!group->is_done)
+			return false;
+	return true;
+}
+
+/* One attempt; NULL with work left over means: try again. */
+static struct error *attempt_group(struct sending *s)
+{
+	TRY(load_head(s));
+	if (!plan_group(s))
+		return NULL;
+	TRY(build_cas(s));
+	metric_add(&groups_sent, 1);
+	struct slice current = SLICE_NONE;
+	struct error *err = engine_cas(s->commit->engine, s->op, &s->cas, &current);
+	if (!err) {
+		install(s);
+		group_is_true(s);
+		return NULL;
+	}
+	if (err->kind == ERR_CONFLICT)
+		return settle_conflict(s);
+	if (err->kind == ERR_UNCERTAIN) {
+		settle_uncertain(s, err);
+		return NULL;
+	}
+	return op_wrap(s->op, err, "commit");
+}
+
+static void lead_group(
+	struct commit *commit, struct commit_account *account, struct commit_change *group)
+{
+	AUTO_OP(op, "commit");
+	struct sending s = {.op = &op, .commit = commit, .account = account, .group = group};
+	for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+		struct error *err = attempt_group(&s);
+		if (err)
+			fail_group(group, err);
+		if (is_all_done(group))
+			return;
+		pause_before(attempt);
+	}
+	fail_group(
+		group, op_fail(&op, ERR_UNAVAILABLE,
+			       "the account changed %d times while a change was tried", ATTEMPTS));
+}
+
+static size_t change_bytes(const struct commit_change *change)
+{
+	size_t bytes = 0;
+	for (size_t i = 0; change->content && i < change->content->count; i++)
+		bytes += change->content->items[i].value.len;
+	return bytes;
+}
+
+/* Takes the first changes off the queue; at least one. A change that makes the account goes alone.
+ */
+static struct commit_change *take_group(struct commit_account *account)
+{
+	struct commit_change *first = account->queue;
+	struct commit_change *last = first;
+	size_t count = 1;
+	size_t bytes = change_bytes(first);
+	while (last->next && count < commit_settings.group_changes && !first->makes_account &&
+		!last->next->makes_account) {
+		bytes += change_bytes(last->next);
+		if (bytes > commit_settings.group_bytes)
+			break;
+		last = last->next;
+		count++;
+	}
+	account->queue = last->next;
+	if (!account->queue)
+		account->queue_end = &account->queue;
+	last->next = NULL;
+	account->waiting -= count;
+	return first;
+}
+
+static struct error *enqueue(
+	struct op *op, struct commit_account *account, struct commit_change *change)
+{
+	if (account->waiting >= commit_settings.waiting_changes) {
+		metric_add(&changes_refused, 1);
+		return op_fail(op, ERR_UNAVAILABLE, "too many changes of the account are waiting");
+	}
+	change->next = NULL;
+	*account->queue_end = change;
+	account->queue_end = &change->next;
+	account->waiting++;
+	return NULL;
+}
+
+/* Leads a group of its own account for as long as its change is not done, with the lock held. */
+static void lead_while_needed(
+	struct commit *commit, struct commit_account *account, struct commit_change *change)
+{
+	while (!change->is_done) {
+		if (account->is_led) {
+			condition_wait(&account->led_no_more, &account->lock);
+			continue;
+		}
+		account->is_led = true;
+		struct commit_change *group = take_group(account);
+		mutex_unlock(&account->lock);
+		lead_group(commit, account, group);
+		mutex_lock(&account->lock);
+		account_follow(account);
+	}
+}
+
+struct error *commit_run(
+	struct op *op, struct commit *commit, struct account_id id, struct commit_change *change)
+{
+	uint64_t begun = clock_monotonic_ns();
+	change->op = op;
+	change->operation.uuid = uuid_random();
+	change->err = NULL;
+	change->modseq = 0;
+	change->is_done = false;
+	struct commit_account *account = account_get(commit, id);
+	mutex_lock(&account->lock);
+	struct error *err = enqueue(op, account, change);
+	if (!err) {
+		lead_while_needed(commit, account, change);
+		err = change->err;
+	}
+	mutex_unlock(&account->lock);
+	account_put(commit, account);
+	metric_observe_ns(&commit_time, clock_monotonic_ns() - begun);
+	if (!err && change->modseq && commit->listener)
+		commit->listener(commit->listener_context, id);
+	return err;
+}
+
+/* ---- Reading ---- */
+
+static struct error *poll_head(
+	struct op *op, struct commit *commit, struct commit_account *account, bool *ret_is_fresh)
+{
+	bool found;
+	struct engine_row row;
+	TRY(engine_get(commit->engine, op, &account_table, key_account(&op->arena, account->id, 0),
+		SLICE_NONE, READ_NORMAL, &found, &row));
+	struct account_static state = {0};
+	if (found)
+		TRY(row_decode(op, &account_static_row, row.value, &state));
+	mutex_lock(&account->lock);
+	*ret_is_fresh = account->head.is_loaded && account->head.exists == found &&
+			account->head.state.modseq >= state.modseq;
+	mutex_unlock(&account->lock);
+	return NULL;
+}
+
+/* Brings the head up to date: loads it if need be, and where other nodes write too, asks them. */
+static struct error *freshen(struct op *op, struct commit *commit, struct commit_account *account)
+{
+	mutex_lock(&account->lock);
+	bool is_fresh = account->head.is_loaded;
+	mutex_unlock(&account->lock);
+	if (is_fresh && commit->engine->is_shared)
+		TRY(poll_head(op, commit, account, &is_fresh));
+	if (is_fresh)
+		return NULL;
+	mutex_lock(&account->lock);
+	account_lead(account);
+	mutex_unlock(&account->lock);
+	struct error *err = account_reload(op, commit, account, READ_SERIAL);
+	mutex_lock(&account->lock);
+	account_follow(account);
+	mutex_unlock(&account->lock);
+	return err;
+}
+
+static struct error *read_head(struct op *op, struct commit *commit, struct commit_account *account,
+	struct error *(*read)(struct op *op, const struct head *head, void *context), void *context)
+{
+	for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+		TRY(freshen(op, commit, account));
+		AUTO_LOCK(&account->lock);
+		if (!account->head.is_loaded)
+			continue; /* forgotten meanwhile, by an uncertain commit */
+		if (!account->head.exists)
+			return op_fail(op, ERR_NOT_FOUND, "no such account");
+		return read(op, &account->head, context);
+	}
+	return op_fail(op, ERR_UNAVAILABLE, "the account cannot be read now");
+}
+
+struct error *commit_read(struct op *op, struct commit *commit, struct account_id id,
+	struct error *(*read)(struct op *op, const struct head *head, void *context), void *context)
+{
+	struct commit_account *account = account_get(commit, id);
+	struct error *err = read_head(op, commit, account, read, context);
+	account_put(commit, account);
+	return err;
+}

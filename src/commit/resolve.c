@@ -1,0 +1,114 @@
+#include "commit/commit_private.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+/* Was an uncertain commit applied? Its operation id stands in the log or it does not; and where the
+ * account has moved past the MODSEQ that it expected, it never will, because a MODSEQ does not come
+ * back. While the account still stands there, nothing is decided. */
+
+#define RESOLVE_ATTEMPTS 8
+
+struct error *resolve_read(struct op *op, struct commit *commit, struct commit_account *account,
+	uint64_t expected, struct uuid operation, enum verdict *ret_verdict)
+{
+	TRY(account_reload(op, commit, account, READ_SERIAL));
+	const struct head *head = &account->head;
+	*ret_verdict = VERDICT_UNKNOWN;
+	if ((head->exists ? head->state.modseq : 0) == expected)
+		return NULL;
+	if (head_find_operation(head, operation)) {
+		*ret_verdict = VERDICT_APPLIED;
+		return NULL;
+	}
+	if (head->state.trimmed > expected) {
+		struct log_row *rows;
+		size_t count;
+		TRY(log_read_trimmed(
+			op, commit, account->id, &head->state, expected, &rows, &count));
+		for (size_t i = 0; i < count; i++)
+			if (uuid_equal(rows[i].row.operation_id, operation)) {
+				*ret_verdict = VERDICT_APPLIED;
+				return NULL;
+			}
+		/* Only an unbroken chain from `expected` on proves that it is not there. */
+		if (!count || rows[0].row.previous > expected)
+			return op_fail(op, ERR_UNCERTAIN, "the log does not reach back to %llu",
+				(unsigned long long)expected);
+	}
+	*ret_verdict = VERDICT_NOT_APPLIED;
+	return NULL;
+}
+
+/* An empty commit on the same condition: it or the uncertain one wins, and then it is decided. */
+static struct error *plan_nothing(struct op *op, struct commit_plan *plan, void *context)
+{
+	(void)op;
+	(void)context;
+	plan_log(plan, SLICE(""));
+	return NULL;
+}
+
+static struct error *read_as_leader(struct op *op, struct commit *commit,
+	struct commit_account *account, const struct ledger_entry *entry, enum verdict *ret_verdict)
+{
+	mutex_lock(&account->lock);
+	account_lead(account);
+	mutex_unlock(&account->lock);
+	struct error *err = resolve_read(
+		op, commit, account, entry->expected_modseq, entry->operation.uuid, ret_verdict);
+	mutex_lock(&account->lock);
+	account_follow(account);
+	mutex_unlock(&account->lock);
+	return err;
+}
+
+static struct error *decide(struct op *op, struct commit *commit, struct commit_account *account,
+	const struct ledger_entry *entry, enum verdict *ret_verdict)
+{
+	for (int attempt = 0; attempt < RESOLVE_ATTEMPTS; attempt++) {
+		TRY(read_as_leader(op, commit, account, entry, ret_verdict));
+		if (*ret_verdict != VERDICT_UNKNOWN)
+			return NULL;
+		struct commit_change nothing = {
+			.plan = plan_nothing, .makes_account = !account->head.exists};
+		struct error *err = commit_run(op, commit, entry->account, &nothing);
+		if (err && err->kind != ERR_EXISTS && err->kind != ERR_NOT_FOUND)
+			return err;
+	}
+	return op_fail(op, ERR_UNCERTAIN, "the outcome cannot be found out now");
+}
+
+struct error *commit_resolve(
+	struct op *op, struct commit *commit, const struct ledger_entry *entry, bool *ret_applied)
+{
+	struct commit_account *account = account_get(commit, entry->account);
+	enum verdict verdict = VERDICT_UNKNOWN;
+	struct error *err = decide(op, commit, account, entry, &verdict);
+	account_put(commit, account);
+	TRY(err);
+	*ret_applied = verdict == VERDICT_APPLIED;
+	if (!*ret_applied && entry->detail.len && commit->rules.undo)
+		TRY(commit->rules.undo(op, commit->engine, entry->detail));
+	TRY(ledger_settle(
+		op, commit->ledger, entry->operation, *ret_applied ? "applied" : "not_applied"));
+	log_info(op, "uncertain-commit-resolved", FIELD_ID("operation", op, entry->operation.uuid),
+		FIELD_ID("account", op, entry->account.uuid),
+		FIELD_TEXT("verdict", *ret_applied ? "applied" : "not_applied"));
+	return NULL;
+}
+
+struct error *commit_resolve_owed(struct op *op, struct commit *commit)
+{
+	struct ledger_entry *entries;
+	size_t count;
+	struct error *first = NULL;
+	ledger_list(op, commit->ledger, &entries, &count);
+	for (size_t i = 0; i < count; i++) {
+		bool applied;
+		struct error *err = commit_resolve(op, commit, &entries[i], &applied);
+		if (err && !first)
+			first = err;
+	}
+	return first;
+}

@@ -1,0 +1,216 @@
+#include "consistency/projection.h"
+
+#include "base/hash_map.h"
+
+/* A partition from which more rows than this are needed is read by one scan. */
+#define SCAN_FROM_ROWS 8
+
+void row_changes_init(struct row_changes *changes, struct arena *arena)
+{
+	*changes = (struct row_changes){.arena = arena};
+}
+
+void row_changes_add(struct row_changes *changes, const struct row_change *change)
+{
+	if (changes->count == changes->capacity) {
+		size_t capacity = changes->capacity ? changes->capacity * 2 : 8;
+		changes->items = arena_grow(changes->arena, changes->items,
+			changes->capacity * sizeof(struct row_change),
+			capacity * sizeof(struct row_change));
+		changes->capacity = capacity;
+	}
+	changes->items[changes->count++] = *change;
+}
+
+/* One row on its way through the changes. */
+struct pending {
+	const struct table *table;
+	struct slice partition;
+	struct slice key;
+	bool is_read; /* the stored row was looked at */
+	bool exists;
+	struct slice value;
+	uint64_t version;
+	bool is_changed;
+	struct pending *next; /* in order of first appearance */
+};
+
+static struct slice pending_key(struct op *op, const struct row_change *change)
+{
+	struct buf key = buf_in(&op->arena);
+	buf_u8(&key, change->table->id);
+	buf_slice(&key, change->partition);
+	buf_append(&key, change->key);
+	return buf_as_slice(&key);
+}
+
+static struct error *change_row(struct op *op, const struct row_change *change, bool *inout_exists,
+	struct slice *inout_value, uint64_t *inout_version)
+{
+	switch (change->kind) {
+	case ROW_PUT:
+		*inout_exists = true;
+		*inout_value = change->value;
+		break;
+	case ROW_DELETE:
+		*inout_exists = false;
+		break;
+	case ROW_EDIT:
+		if (*inout_exists)
+			TRY(change->edit(op, change, *inout_value, inout_value));
+		break;
+	}
+	*inout_version = change->modseq;
+	return NULL;
+}
+
+struct work {
+	struct hash_map rows;
+	struct pending *first;
+	struct pending **last;
+};
+
+static struct pending *pending_of(struct op *op, struct work *work, const struct row_change *change)
+{
+	struct slice key = pending_key(op, change);
+	struct pending *row = hash_map_find(&work->rows, key);
+	if (row)
+		return row;
+	row = ARENA_NEW(&op->arena, struct pending);
+	row->table = change->table;
+	row->partition = change->partition;
+	row->key = change->key;
+	hash_map_put(&work->rows, key, row);
+	*work->last = row;
+	work->last = &row->next;
+	return row;
+}
+
+static void note_stored(struct pending *row, bool found, const struct engine_row *stored)
+{
+	row->is_read = true;
+	row->exists = found;
+	if (found) {
+		row->value = stored->value;
+		row->version = stored->version;
+	}
+}
+
+static bool same_partition(const struct pending *a, const struct pending *b)
+{
+	return a->table == b->table && slice_equal(a->partition, b->partition);
+}
+
+static struct error *scan_partition(struct op *op, struct engine *engine, struct pending *first,
+	struct slice low, struct slice high)
+{
+	struct buf to = buf_in(&op->arena);
+	buf_append(&to, high);
+	buf_u8(&to, 0);
+	struct engine_rows rows;
+	TRY(engine_scan(engine, op, first->table, first->partition, low, buf_as_slice(&to),
+		SIZE_MAX, false, READ_NORMAL, &rows));
+	struct hash_map stored;
+	hash_map_init(&stored);
+	for (size_t i = 0; i < rows.count; i++)
+		hash_map_put(&stored, rows.rows[i].key, &rows.rows[i]);
+	for (struct pending *row = first; row; row = row->next)
+		if (!row->is_read && same_partition(row, first)) {
+			struct engine_row *found = hash_map_find(&stored, row->key);
+			note_stored(row, found != NULL, found);
+		}
+	hash_map_done(&stored);
+	return NULL;
+}
+
+/* Reads the stored rows that edits need: one get each, or one scan where many stand together. */
+static struct error *read_stored(struct op *op, struct engine *engine, struct pending *first)
+{
+	for (struct pending *row = first; row; row = row->next) {
+		if (row->is_read)
+			continue;
+		size_t together = 0;
+		struct slice low = row->key;
+		struct slice high = row->key;
+		for (struct pending *other = row; other; other = other->next)
+			if (!other->is_read && same_partition(other, row)) {
+				together++;
+				low = slice_compare(other->key, low) < 0 ? other->key : low;
+				high = slice_compare(other->key, high) > 0 ? other->key : high;
+			}
+		if (together > SCAN_FROM_ROWS) {
+			TRY(scan_partition(op, engine, row, low, high));
+			continue;
+		}
+		bool found;
+		struct engine_row stored;
+		TRY(engine_get(engine, op, row->table, row->partition, row->key, READ_NORMAL,
+			&found, &stored));
+		note_stored(row, found, &stored);
+	}
+	return NULL;
+}
+
+static struct error *compute(struct op *op, struct engine *engine,
+	const struct row_changes *changes, struct work *work, struct mutations *out)
+{
+	for (size_t i = 0; i < changes->count; i++) {
+		struct pending *row = pending_of(op, work, &changes->items[i]);
+		/* A row that is put before anything else needs no look at what is stored: an older
+		 * stored row loses to it, a newer one wins by its version. */
+		if (changes->items[i].kind != ROW_EDIT)
+			row->is_read = true;
+	}
+	for (size_t i = 0; i < changes->count; i++)
+		if (changes->items[i].kind == ROW_EDIT) {
+			TRY(read_stored(op, engine, work->first));
+			break;
+		}
+	for (size_t i = 0; i < changes->count; i++) {
+		const struct row_change *change = &changes->items[i];
+		struct pending *row = pending_of(op, work, change);
+		if (change->modseq <= row->version)
+			continue;
+		bool existed = row->exists;
+		TRY(change_row(op, change, &row->exists, &row->value, &row->version));
+		row->is_changed |= existed || row->exists || change->kind == ROW_DELETE;
+	}
+	for (struct pending *row = work->first; row; row = row->next) {
+		if (!row->is_changed)
+			continue;
+		if (row->exists)
+			mutations_put(out, row->table, row->partition, row->key, row->value,
+				row->version);
+		else
+			mutations_delete(out, row->table, row->partition, row->key, row->version);
+	}
+	return NULL;
+}
+
+struct error *projection_rows(struct op *op, struct engine *engine,
+	const struct row_changes *changes, struct mutations *out)
+{
+	struct work work = {0};
+	work.last = &work.first;
+	hash_map_init(&work.rows);
+	struct error *err = compute(op, engine, changes, &work, out);
+	hash_map_done(&work.rows);
+	return err;
+}
+
+struct error *projection_overlay(struct op *op, const struct row_changes *changes,
+	const struct table *table, struct slice partition, struct slice key, bool *inout_found,
+	struct engine_row *inout_row)
+{
+	if (!*inout_found)
+		*inout_row = (struct engine_row){.key = key};
+	for (size_t i = 0; i < changes->count; i++) {
+		const struct row_change *change = &changes->items[i];
+		if (change->table != table || change->modseq <= inout_row->version ||
+			!slice_equal(change->key, key) ||
+			!slice_equal(change->partition, partition))
+			continue;
+		TRY(change_row(op, change, inout_found, &inout_row->value, &inout_row->version));
+	}
+	return NULL;
+}

@@ -1,0 +1,52 @@
+#pragma once
+
+/* A projection is a copy in another shape for another read pattern. What makes it is declared once,
+ * as the changes of rows that a log row means. From that one declaration come the writes after a
+ * commit, their retries, the overlay, the read repair and the solve task.
+ *
+ * An applier writes whole rows, computed from the stored row and all changes above its version, in
+ * order: one change by itself would lose another applier's, because the newer version wins whole.
+ */
+
+#include "engine/engine.h"
+
+enum row_change_kind {
+	ROW_PUT,    /* the whole row is known */
+	ROW_DELETE, /* the row is gone */
+	ROW_EDIT,   /* the row changes: computed from what it was; an absent row stays absent */
+};
+
+struct row_change {
+	const struct table *table;
+	struct slice partition;
+	struct slice key;
+	uint64_t modseq; /* of the commit; the version of the row that results */
+	enum row_change_kind kind;
+	struct slice value; /* ROW_PUT */
+	/* ROW_EDIT: pure; new row in the arena. */
+	struct error *(*edit)(struct op *op, const struct row_change *change, struct slice old,
+		struct slice *ret_value);
+	const void *edit_data;
+};
+
+struct row_changes {
+	struct row_change *items;
+	size_t count;
+	size_t capacity;
+	struct arena *arena;
+};
+
+void row_changes_init(struct row_changes *changes, struct arena *arena);
+
+/* In the order of their MODSEQs. */
+void row_changes_add(struct row_changes *changes, const struct row_change *change);
+
+/* The rows that result from the changes, as writes: reads the stored rows that edits need. */
+MUST_CHECK struct error *projection_rows(struct op *op, struct engine *engine,
+	const struct row_changes *changes, struct mutations *out);
+
+/* Overlay: brings one row that was read (found false: absent) up to date with the changes of its
+ * key above its version. */
+MUST_CHECK struct error *projection_overlay(struct op *op, const struct row_changes *changes,
+	const struct table *table, struct slice partition, struct slice key, bool *inout_found,
+	struct engine_row *inout_row);

@@ -1,0 +1,316 @@
+#include "mailbox/store_private.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/metric.h"
+
+METRIC_COUNTER(appended, "messages_appended_total", "Messages that came to a mailbox");
+METRIC_COUNTER(duplicates, "duplicates_absorbed_total", "Deliveries found to be done already");
+
+struct append {
+	struct mail_store *store;
+	const struct append_request *request;
+	struct append_result *result;
+	const struct message_summary *summary;
+	struct message message;
+	struct once once; /* as read before the commit */
+	bool has_once;
+	uint64_t once_read_us; /* when */
+};
+
+static struct error *read_once(struct op *op, struct append *append);
+
+static bool is_once_done(
+	const struct append *append, struct commit_plan *plan, const struct log_row **ret_row)
+{
+	const struct slice key = append->request->once_key;
+	*ret_row = NULL;
+	if (!key.len)
+		return false;
+	/* The log is newer than the row. A released key counts for nothing, and so does the log row
+	 * that it was made by. */
+	const struct log_row *row = plan_find_once(plan, key);
+	bool is_released = append->has_once && append->once.released;
+	if (row && !(is_released && uuid_equal(row->row.operation_id, append->once.operation_id))) {
+		*ret_row = row;
+		return true;
+	}
+	return append->has_once && !is_released;
+}
+
+static struct error *result_of_log(
+	struct op *op, const struct log_row *row, struct append_result *result)
+{
+	struct log_reader log = log_entry_read(op, row->row.entry);
+	struct log_item item;
+	while (log_reader_next(&log, &item))
+		if (item.kind == LOG_APPEND) {
+			*result = (struct append_result){.mailbox = item.mailbox,
+				.message.uuid = item.row.message_id,
+				.blob.uuid = item.row.blob_id,
+				.uid = item.uid,
+				.uidvalidity = item.uidvalidity,
+				.modseq = row->modseq,
+				.was_done_before = true};
+			return NULL;
+		}
+	return log.err ? log.err : op_fail(op, ERR_CORRUPT, "a once-key stands beside no append");
+}
+
+static struct error *done_before(
+	struct op *op, const struct append *append, const struct log_row *row)
+{
+	metric_add(&duplicates, 1);
+	if (row)
+		return result_of_log(op, row, append->result);
+	*append->result = (struct append_result){.mailbox.uuid = append->once.mailbox_id,
+		.message.uuid = append->once.message_id,
+		.uid = append->once.uid,
+		.uidvalidity = append->once.uidvalidity,
+		.modseq = append->once.modseq,
+		.was_done_before = true};
+	return NULL;
+}
+
+static struct error *target_of(struct op *op, const struct append *append, struct commit_plan *plan,
+	struct mailbox_id *ret_mailbox)
+{
+	const struct append_request *request = append->request;
+	if (!ID_IS_NIL(request->mailbox)) {
+		*ret_mailbox = request->mailbox;
+		return NULL;
+	}
+	if (!plan_find_path(plan, request->path, ret_mailbox))
+		return op_fail(
+			op, ERR_NOT_FOUND, "no mailbox " SLICE_FMT, SLICE_ARG(request->path));
+	return NULL;
+}
+
+static struct error *plan_append(struct op *op, struct commit_plan *plan, void *context)
+{
+	struct append *append = context;
+	const struct append_request *request = append->request;
+	const struct log_row *done;
+	/* Trimmed since the row was read: then neither it nor the tail is sure to tell. */
+	if (plan_head(plan)->state.trimmed >= append->once_read_us)
+		TRY(read_once(op, append));
+	if (is_once_done(append, plan, &done))
+		return done_before(op, append, done);
+	struct mailbox_id mailbox;
+	const struct account_mailbox *before;
+	TRY(target_of(op, append, plan, &mailbox));
+	TRY(plan_live_mailbox(op, plan, mailbox, &before));
+	if (before->uidnext == UINT32_MAX)
+		return op_fail(op, ERR_LIMIT, "the mailbox has given out every UID");
+	TRY(plan_take_quota(op, append->store, plan, request->content.len, 1));
+
+	struct account_mailbox *row = plan_change_mailbox(plan, mailbox);
+	struct message message = append->message;
+	TRY(plan_keywords(
+		op, row, request->keywords, request->keyword_count, true, &message.keywords));
+	message.uid = row->uidnext++;
+	message.modseq = plan_modseq(plan);
+	row->highest_modseq = message.modseq;
+	count_message(row, message.flags, message.size, +1);
+
+	struct mailbox_message stored;
+	message_to_row(&op->arena, &message, &stored);
+	struct buf entry = log_entry_begin(&op->arena);
+	log_entry_append(&entry, mailbox, message.uid, row->uidvalidity, &stored);
+	plan_log(plan, buf_as_slice(&entry));
+	*append->result = (struct append_result){.mailbox = mailbox,
+		.message = message.id,
+		.blob = message.blob_id,
+		.uidvalidity = row->uidvalidity,
+		.uid = message.uid,
+		.modseq = message.modseq};
+	return NULL;
+}
+
+static struct error *read_once(struct op *op, struct append *append)
+{
+	const struct append_request *request = append->request;
+	append->once_read_us = clock_realtime_us();
+	if (!request->once_key.len)
+		return NULL;
+	struct engine_row row;
+	TRY(engine_get(append->store->engine, op, &once_table,
+		key_once(&op->arena, request->account, request->once_key),
+		key_kind_row(&op->arena, 0), READ_NORMAL, &append->has_once, &row));
+	return append->has_once ? row_decode(op, &once_row, row.value, &append->once) : NULL;
+}
+
+/* An open ledger entry with this key: find out first what became of it. */
+static struct error *settle_earlier(struct op *op, struct append *append)
+{
+	const struct append_request *request = append->request;
+	struct ledger_entry entry;
+	struct commit *commit = append->store->commit;
+	bool applied;
+	while (request->once_key.len && ledger_find_once(op, commit_ledger(commit),
+						request->account, request->once_key, &entry))
+		TRY(commit_resolve(op, commit, &entry, &applied));
+	return NULL;
+}
+
+/* Content, its reference and the summary: nothing of it is visible before the commit. */
+static struct error *put_content(struct op *op, struct append *append, struct mutations *staged)
+{
+	const struct append_request *request = append->request;
+	struct mail_store *store = append->store;
+	struct arena *arena = &op->arena;
+	uint64_t now_us = clock_realtime_us();
+	uint8_t *digest = arena_alloc(arena, SHA256_SIZE);
+	sha256_of(request->content, digest);
+	struct slice sha256 = slice_of(digest, SHA256_SIZE);
+	struct blob_ref ref = {.account_id = request->account.uuid};
+	struct message_summary_columns columns = {.account_id = request->account.uuid,
+		.blob_id = append->message.blob_id.uuid,
+		.size = request->content.len,
+		.header_length = append->summary->header_length,
+		.envelope = append->summary->envelope,
+		.body = append->summary->body,
+		.bodystructure = append->summary->bodystructure,
+		.sent_at = (uint64_t)append->summary->sent_at,
+		.sha256 = sha256};
+	mutations_put(staged, &blob_ref_table, key_id(arena, append->message.blob_id.uuid),
+		key_id_row(arena, 0, append->message.id.uuid),
+		row_encode_in(arena, &blob_ref_row, &ref), now_us);
+	mutations_put(staged, &message_table, key_id(arena, append->message.id.uuid),
+		key_kind_row(arena, MESSAGE_SUMMARY),
+		row_encode_in(arena, &message_summary_row, &columns), now_us);
+	if (request->blob)
+		return NULL;
+	return blob_put(
+		store->blobs, op, append->message.blob_id, request->content, sha256, staged);
+}
+
+static struct slice undo_detail(struct op *op, const struct append *append)
+{
+	struct buf detail = buf_in(&op->arena);
+	buf_append(&detail, ID_SLICE(append->message.id));
+	buf_append(&detail, ID_SLICE(append->message.blob_id));
+	buf_append(&detail, ID_SLICE(append->request->account));
+	return buf_as_slice(&detail);
+}
+
+/* Content that no commit took is left to reclaim, which looks once more before it removes anything.
+ */
+struct error *undo_append(struct op *op, struct engine *engine, struct slice detail)
+{
+	struct reader reader = reader_of(detail);
+	struct message_id message;
+	struct blob_candidate candidate;
+	bool ids =
+		uuid_from_slice(reader_bytes(&reader, sizeof(struct uuid)), &message.uuid) &&
+		uuid_from_slice(reader_bytes(&reader, sizeof(struct uuid)), &candidate.blob_id) &&
+		uuid_from_slice(reader_bytes(&reader, sizeof(struct uuid)), &candidate.account_id);
+	if (!ids)
+		return op_fail(op, ERR_CORRUPT, "the ledger does not say what to undo");
+	struct arena *arena = &op->arena;
+	uint64_t now_us = clock_realtime_us();
+	struct mutations rows;
+	mutations_init(&rows, arena);
+	mutations_put(&rows, &blob_candidate_table,
+		key_shard(arena, candidate_shard(message), (uint32_t)(now_us / (86400 * US_PER_S))),
+		key_id_row(arena, 0, message.uuid),
+		row_encode_in(arena, &blob_candidate_row, &candidate), now_us);
+	return engine_write(engine, op, rows.items, rows.count, DURABLE);
+}
+
+static struct error *commit_append(struct op *op, struct append *append)
+{
+	const struct append_request *request = append->request;
+	struct engine *engine = append->store->engine;
+	bool is_atomic = engine_is_atomic(engine);
+	struct mutations staged;
+	mutations_init(&staged, &op->arena);
+	struct commit_change change = {.plan = plan_append,
+		.context = append,
+		.once_key = request->once_key,
+		.ledger_detail = undo_detail(op, append),
+		.content_put_ns = clock_boottime_ns()};
+	TRY(put_content(op, append, &staged));
+	if (is_atomic)
+		change.content = &staged;
+	else
+		TRY(engine_write(engine, op, staged.items, staged.count, DURABLE));
+	struct error *err = commit_run(op, append->store->commit, request->account, &change);
+	bool is_unused = err ? error_nothing_written(err) : append->result->was_done_before;
+	bool was_put = !is_atomic || (!request->blob && request->content.len > BLOB_STAGED_MAX);
+	if (is_unused && was_put) {
+		/* Only tidying: what is missed here is found by the audit. */
+		struct error *untidy = undo_append(op, engine, change.ledger_detail);
+		if (untidy)
+			log_warn(op, "content-left-behind", FIELD_ERROR(op, untidy));
+	}
+	return err;
+}
+
+struct error *mailbox_append(struct op *op, struct mail_store *store,
+	const struct append_request *request, struct append_result *ret_result)
+{
+	struct message_summary summary;
+	uint64_t now_us = clock_realtime_us();
+	struct append append = {.store = store,
+		.request = request,
+		.result = ret_result,
+		.summary = request->summary,
+		.message = {.flags = request->flags & FLAGS_ALL,
+			.id.uuid = uuid_v7(),
+			.blob_id.uuid = uuid_v7(),
+			.internal_date_us =
+				request->internal_date_us ? request->internal_date_us : now_us,
+			.save_date_us = now_us,
+			.size = request->content.len}};
+	if (request->blob)
+		append.message.blob_id = *request->blob;
+	if (!append.summary) {
+		TRY(mime_summarise(op, request->content, &summary));
+		append.summary = &summary;
+	}
+	append.message.header_length = append.summary->header_length;
+	TRY(settle_earlier(op, &append));
+	TRY(read_once(op, &append));
+	TRY(commit_append(op, &append));
+	if (!ret_result->was_done_before)
+		metric_add(&appended, 1);
+	return NULL;
+}
+
+static struct error *find_in_tail(struct op *op, const struct head *head, void *context)
+{
+	(void)op;
+	struct append *append = context;
+	for (size_t i = head->tail_count; i-- > 0;) {
+		const struct log_row *row = &head->tail[i];
+		if (!slice_equal(row->row.once_key, append->request->once_key))
+			continue;
+		append->has_once = true;
+		append->once =
+			(struct once){.operation_id = row->row.operation_id, .modseq = row->modseq};
+		break;
+	}
+	return NULL;
+}
+
+struct error *mailbox_once_release(
+	struct op *op, struct mail_store *store, struct account_id account, struct slice once_key)
+{
+	struct arena *arena = &op->arena;
+	struct append_request request = {.account = account, .once_key = once_key};
+	struct append append = {.store = store, .request = &request};
+	TRY(read_once(op, &append));
+	/* Not applied yet: the projection's own row comes later, and must not win. */
+	if (!append.has_once)
+		TRY(commit_read(op, store->commit, account, find_in_tail, &append));
+	if (!append.has_once || append.once.released)
+		return NULL;
+	append.once.released = 1;
+	struct mutations rows;
+	mutations_init(&rows, arena);
+	mutations_put(&rows, &once_table, key_once(arena, account, once_key),
+		key_kind_row(arena, 0), row_encode_in(arena, &once_row, &append.once),
+		append.once.modseq + 1);
+	return engine_write(store->engine, op, rows.items, rows.count, RELAXED);
+}

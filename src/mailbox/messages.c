@@ -1,0 +1,323 @@
+#include "mailbox/store_private.h"
+
+/* Reading message rows: the projection, with the log above it laid over. */
+
+/* Runs of UIDs closer than this are read by one scan. */
+#define SCAN_GAP 32
+
+void message_to_row(
+	struct arena *arena, const struct message *message, struct mailbox_message *ret_row)
+{
+	*ret_row = (struct mailbox_message){.modseq = message->modseq,
+		.message_id = message->id.uuid,
+		.blob_id = message->blob_id.uuid,
+		.flags = message->flags,
+		.keywords = keyword_set_encode(arena, &message->keywords),
+		.internal_date_us = message->internal_date_us,
+		.save_date_us = message->save_date_us,
+		.size = message->size,
+		.header_length = message->header_length};
+}
+
+struct error *message_row_decode(
+	struct op *op, uint32_t uid, struct slice value, struct message *ret_message)
+{
+	struct mailbox_message row;
+	TRY(row_decode(op, &mailbox_message_row, value, &row));
+	*ret_message = (struct message){.uid = uid,
+		.modseq = row.modseq,
+		.flags = row.flags,
+		.id.uuid = row.message_id,
+		.blob_id.uuid = row.blob_id,
+		.internal_date_us = row.internal_date_us,
+		.save_date_us = row.save_date_us,
+		.size = row.size,
+		.header_length = row.header_length};
+	if (!keyword_set_decode(row.keywords, &ret_message->keywords))
+		return op_fail(op, ERR_CORRUPT, "the keywords of a message cannot be read");
+	return NULL;
+}
+
+struct reading {
+	struct op *op;
+	struct mail_store *store;
+	struct mailbox_id mailbox;
+	const struct uid_set *uids;
+	struct message *messages;
+	size_t count;
+	size_t capacity;
+};
+
+static struct message *add_message(struct reading *r)
+{
+	if (r->count == r->capacity) {
+		size_t capacity = r->capacity ? r->capacity * 2 : 16;
+		r->messages = arena_grow(&r->op->arena, r->messages,
+			r->capacity * sizeof(struct message), capacity * sizeof(struct message));
+		r->capacity = capacity;
+	}
+	return &r->messages[r->count++];
+}
+
+static struct error *take_row(struct reading *r, const struct engine_row *row)
+{
+	struct reader key = reader_of(slice_from(row->key, 1));
+	uint32_t uid = reader_u32(&key);
+	if (!reader_is_complete(&key))
+		return op_fail(
+			r->op, ERR_CORRUPT, "a message row has a key of %zu bytes", row->key.len);
+	if (!uid_set_contains(r->uids, uid))
+		return NULL;
+	return message_row_decode(r->op, uid, row->value, add_message(r));
+}
+
+static struct error *read_run(struct reading *r, uint32_t first, uint32_t last)
+{
+	struct arena *arena = &r->op->arena;
+	struct slice partition = key_message_bucket(arena, r->mailbox, first);
+	if (first == last) {
+		bool found;
+		struct engine_row row;
+		TRY(engine_get(r->store->engine, r->op, &mailbox_message_table, partition,
+			key_u32_row(arena, first), READ_NORMAL, &found, &row));
+		return found ? take_row(r, &row) : NULL;
+	}
+	struct buf to = buf_in(arena);
+	buf_append(&to, key_u32_row(arena, last));
+	buf_u8(&to, 0);
+	struct engine_rows rows;
+	TRY(engine_scan(r->store->engine, r->op, &mailbox_message_table, partition,
+		key_u32_row(arena, first), buf_as_slice(&to), SIZE_MAX, false, READ_NORMAL, &rows));
+	for (size_t i = 0; i < rows.count; i++)
+		TRY(take_row(r, &rows.rows[i]));
+	return NULL;
+}
+
+/* Walks the wanted UIDs as runs within one bucket each. */
+static struct error *read_stored(struct reading *r)
+{
+	const struct uid_set *uids = r->uids;
+	for (size_t i = 0; i < uids->count;) {
+		uint64_t first = uids->ranges[i].first;
+		uint64_t last = uids->ranges[i].last;
+		size_t next = i + 1;
+		while (next < uids->count && uids->ranges[next].first - last < SCAN_GAP)
+			last = uids->ranges[next++].last;
+		for (uint64_t from = first; from <= last;) {
+			uint64_t end = from | ((1 << MAILBOX_MESSAGE_BUCKET_BITS) - 1);
+			TRY(read_run(r, (uint32_t)from, (uint32_t)MIN_OF(end, last)));
+			from = end + 1;
+		}
+		i = next;
+	}
+	return NULL;
+}
+
+static size_t position_of(const struct reading *r, uint32_t uid)
+{
+	size_t low = 0;
+	size_t high = r->count;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (r->messages[middle].uid < uid)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static struct error *overlay_append(struct reading *r, const struct log_item *item, uint64_t modseq)
+{
+	if (!uid_set_contains(r->uids, item->uid))
+		return NULL;
+	size_t at = position_of(r, item->uid);
+	if (at < r->count && r->messages[at].uid == item->uid)
+		return NULL;
+	add_message(r);
+	memmove(r->messages + at + 1, r->messages + at,
+		(r->count - 1 - at) * sizeof(struct message));
+	struct message *message = &r->messages[at];
+	*message = (struct message){.uid = item->uid,
+		.modseq = modseq,
+		.flags = item->row.flags,
+		.id.uuid = item->row.message_id,
+		.blob_id.uuid = item->row.blob_id,
+		.internal_date_us = item->row.internal_date_us,
+		.save_date_us = item->row.save_date_us,
+		.size = item->row.size,
+		.header_length = item->row.header_length};
+	if (!keyword_set_decode(item->row.keywords, &message->keywords))
+		return op_fail(r->op, ERR_CORRUPT, "the keywords of a message cannot be read");
+	return NULL;
+}
+
+static void overlay_flags(struct reading *r, const struct log_item *item, uint64_t modseq)
+{
+	for (size_t i = 0; i < r->count; i++) {
+		struct message *message = &r->messages[i];
+		if (message->modseq >= modseq || !uid_set_contains(&item->uids, message->uid))
+			continue;
+		flags_apply(item->mode, item->flags, &item->keywords, &message->flags,
+			&message->keywords);
+		message->modseq = modseq;
+	}
+}
+
+static void overlay_expunge(struct reading *r, const struct log_item *item)
+{
+	for (size_t i = 0; i < item->expunged_count; i++) {
+		size_t at = position_of(r, item->expunged[i].uid);
+		if (at == r->count || r->messages[at].uid != item->expunged[i].uid)
+			continue;
+		memmove(r->messages + at, r->messages + at + 1,
+			(r->count - at - 1) * sizeof(struct message));
+		r->count--;
+	}
+}
+
+static struct error *overlay_row(struct reading *r, const struct log_row *row)
+{
+	if (!row->row.entry.len)
+		return NULL;
+	struct log_reader log = log_entry_read(r->op, row->row.entry);
+	struct log_item item;
+	while (log_reader_next(&log, &item)) {
+		if (!ID_EQUAL(item.mailbox, r->mailbox))
+			continue;
+		if (item.kind == LOG_APPEND)
+			TRY(overlay_append(r, &item, row->modseq));
+		else if (item.kind == LOG_FLAGS)
+			overlay_flags(r, &item, row->modseq);
+		else if (item.kind == LOG_EXPUNGE)
+			overlay_expunge(r, &item);
+	}
+	return log.err;
+}
+
+static struct error *read_applied(struct op *op, const struct head *head, void *context)
+{
+	(void)op;
+	*(uint64_t *)context = head->state.applied;
+	return NULL;
+}
+
+struct error *read_messages(struct op *op, struct mail_store *store, struct account_id account,
+	struct commit_plan *plan, struct mailbox_id mailbox, const struct uid_set *uids,
+	struct message **ret_messages, size_t *ret_count)
+{
+	struct reading r = {.op = op, .store = store, .mailbox = mailbox, .uids = uids};
+	struct log_row *rows;
+	size_t count;
+	bool complete;
+	uint64_t applied;
+	/* What is applied is read before the rows are, so that nothing falls between. */
+	if (plan)
+		applied = plan_head(plan)->state.applied;
+	else
+		TRY(commit_read(op, store->commit, account, read_applied, &applied));
+	TRY(read_stored(&r));
+	if (plan)
+		TRY(plan_log_since(op, plan, applied, &rows, &count, &complete));
+	else
+		TRY(commit_log_since(
+			op, store->commit, account, applied, &rows, &count, &complete));
+	if (!complete)
+		return op_fail(op, ERR_CORRUPT, "the log does not reach back to what is applied");
+	for (size_t i = 0; i < count; i++)
+		TRY(overlay_row(&r, &rows[i]));
+	*ret_messages = r.messages;
+	*ret_count = r.count;
+	return NULL;
+}
+
+struct error *mailbox_messages(struct op *op, struct mail_store *store, struct account_id account,
+	struct mailbox_id mailbox, const struct uid_set *uids, struct message **ret_messages,
+	size_t *ret_count)
+{
+	return read_messages(op, store, account, NULL, mailbox, uids, ret_messages, ret_count);
+}
+
+struct error *message_summary_get(struct op *op, struct mail_store *store,
+	const struct message *message, struct message_summary *ret_summary)
+{
+	bool found;
+	struct engine_row row;
+	struct message_summary_columns columns;
+	TRY(engine_get(store->engine, op, &message_table, key_id(&op->arena, message->id.uuid),
+		key_kind_row(&op->arena, MESSAGE_SUMMARY), READ_NORMAL, &found, &row));
+	if (!found) {
+		/* Rebuilt from what is certain: the content. */
+		struct slice content;
+		TRY(message_content(op, store, message, 0, UINT64_MAX, &content));
+		return mime_summarise(op, content, ret_summary);
+	}
+	TRY(row_decode(op, &message_summary_row, row.value, &columns));
+	*ret_summary = (struct message_summary){.header_length = columns.header_length,
+		.envelope = columns.envelope,
+		.body = columns.body,
+		.bodystructure = columns.bodystructure,
+		.sent_at = (int64_t)columns.sent_at};
+	return NULL;
+}
+
+struct error *message_content(struct op *op, struct mail_store *store,
+	const struct message *message, uint64_t offset, uint64_t length, struct slice *ret_bytes)
+{
+	return blob_read(store->blobs, op, message->blob_id, offset, length, ret_bytes);
+}
+
+/* ---- What changed since ---- */
+
+static struct error *collect_vanished(struct op *op, struct mailbox_id mailbox,
+	const struct log_row *row, struct uid_set *vanished)
+{
+	if (!row->row.entry.len)
+		return NULL;
+	struct log_reader log = log_entry_read(op, row->row.entry);
+	struct log_item item;
+	while (log_reader_next(&log, &item))
+		if (item.kind == LOG_EXPUNGE && ID_EQUAL(item.mailbox, mailbox))
+			for (size_t i = 0; i < item.expunged_count; i++)
+				uid_set_add(vanished, item.expunged[i].uid);
+	return log.err;
+}
+
+static void everything_absent(const struct snapshot *snapshot, struct uid_set *vanished)
+{
+	uint64_t next = 1;
+	for (uint32_t i = 0; i < snapshot_count(snapshot); i++) {
+		uint32_t uid = snapshot_at(snapshot, i).uid;
+		if (uid > next)
+			uid_set_add_range(vanished, (uint32_t)next, uid - 1);
+		next = (uint64_t)uid + 1;
+	}
+	if (next < snapshot_uidnext(snapshot))
+		uid_set_add_range(vanished, (uint32_t)next, snapshot_uidnext(snapshot) - 1);
+}
+
+struct error *mailbox_changes_since(struct op *op, struct mail_store *store,
+	struct account_id account, struct snapshot *snapshot, uint64_t modseq,
+	struct mailbox_changes *ret_changes)
+{
+	uid_set_init(&ret_changes->changed, &op->arena);
+	uid_set_init(&ret_changes->vanished, &op->arena);
+	for (size_t i = 0; i < snapshot->block_count; i++) {
+		const struct block *block = snapshot->blocks[i];
+		for (uint32_t j = 0; j < block->count; j++)
+			if (block->modseqs[j] > modseq)
+				uid_set_add(&ret_changes->changed, block->uids[j]);
+	}
+	struct log_row *rows;
+	size_t count;
+	TRY(commit_log_since(
+		op, store->commit, account, modseq, &rows, &count, &ret_changes->is_exact));
+	if (!ret_changes->is_exact) {
+		everything_absent(snapshot, &ret_changes->vanished);
+		return NULL;
+	}
+	/* Up to what the snapshot shows: later news comes with later snapshots. */
+	for (size_t i = 0; i < count && rows[i].modseq <= snapshot->as_of; i++)
+		TRY(collect_vanished(op, snapshot->mailbox, &rows[i], &ret_changes->vanished));
+	return NULL;
+}

@@ -1,0 +1,137 @@
+#include "mailbox/store_private.h"
+
+#include "base/clock.h"
+
+/* What a log entry means in the tables that copy it. The only place that knows; the commit point,
+ * the overlay and every healing task use it. */
+
+static struct error *edit_flags(
+	struct op *op, const struct row_change *change, struct slice old, struct slice *ret_value)
+{
+	const struct log_item *item = change->edit_data;
+	struct mailbox_message row;
+	struct keyword_set keywords;
+	TRY(row_decode(op, &mailbox_message_row, old, &row));
+	if (!keyword_set_decode(row.keywords, &keywords))
+		return op_fail(op, ERR_CORRUPT, "the keywords of a message cannot be read");
+	flags_apply(item->mode, item->flags, &item->keywords, &row.flags, &keywords);
+	row.keywords = keyword_set_encode(&op->arena, &keywords);
+	row.modseq = change->modseq;
+	*ret_value = row_encode_in(&op->arena, &mailbox_message_row, &row);
+	return NULL;
+}
+
+static void derive_flags(
+	struct op *op, const struct log_item *item, uint64_t modseq, struct row_changes *out)
+{
+	struct arena *arena = &op->arena;
+	struct log_item *kept = ARENA_NEW(arena, struct log_item);
+	*kept = *item;
+	struct slice partition = SLICE_NONE;
+	uint32_t bucket = UINT32_MAX;
+	for (size_t i = 0; i < item->uids.count; i++)
+		for (uint64_t uid = item->uids.ranges[i].first; uid <= item->uids.ranges[i].last;
+			uid++) {
+			if (uid >> MAILBOX_MESSAGE_BUCKET_BITS != bucket) {
+				bucket = (uint32_t)(uid >> MAILBOX_MESSAGE_BUCKET_BITS);
+				partition = key_message_bucket(arena, item->mailbox, (uint32_t)uid);
+			}
+			row_changes_add(out, &(struct row_change){.table = &mailbox_message_table,
+						     .partition = partition,
+						     .key = key_u32_row(arena, (uint32_t)uid),
+						     .modseq = modseq,
+						     .kind = ROW_EDIT,
+						     .edit = edit_flags,
+						     .edit_data = kept});
+		}
+}
+
+static void derive_append(struct op *op, struct account_id account, const struct log_item *item,
+	const struct log_row *log, struct row_changes *out)
+{
+	struct arena *arena = &op->arena;
+	struct message_place place = {.modseq = log->modseq};
+	struct mailbox_message row = item->row;
+	row.modseq = log->modseq;
+	row_changes_add(
+		out, &(struct row_change){.table = &mailbox_message_table,
+			     .partition = key_message_bucket(arena, item->mailbox, item->uid),
+			     .key = key_u32_row(arena, item->uid),
+			     .modseq = log->modseq,
+			     .kind = ROW_PUT,
+			     .value = row_encode_in(arena, &mailbox_message_row, &row)});
+	row_changes_add(out, &(struct row_change){.table = &message_table,
+				     .partition = key_id(arena, row.message_id),
+				     .key = key_place(arena, item->mailbox, item->uid),
+				     .modseq = log->modseq,
+				     .kind = ROW_PUT,
+				     .value = row_encode_in(arena, &message_place_row, &place)});
+	if (!log->row.once_key.len)
+		return;
+	struct once once = {.operation_id = log->row.operation_id,
+		.modseq = log->modseq,
+		.mailbox_id = item->mailbox.uuid,
+		.uid = item->uid,
+		.uidvalidity = item->uidvalidity,
+		.message_id = row.message_id};
+	row_changes_add(out, &(struct row_change){.table = &once_table,
+				     .partition = key_once(arena, account, log->row.once_key),
+				     .key = key_kind_row(arena, 0),
+				     .modseq = log->modseq,
+				     .kind = ROW_PUT,
+				     .value = row_encode_in(arena, &once_row, &once)});
+}
+
+static void derive_expunge(struct op *op, struct account_id account, const struct log_item *item,
+	uint64_t modseq, struct row_changes *out)
+{
+	struct arena *arena = &op->arena;
+	uint32_t day = (uint32_t)(modseq / (86400 * US_PER_S));
+	for (size_t i = 0; i < item->expunged_count; i++) {
+		const struct expunged_message *gone = &item->expunged[i];
+		struct blob_candidate candidate = {
+			.blob_id = gone->blob.uuid, .account_id = account.uuid};
+		row_changes_add(out,
+			&(struct row_change){.table = &mailbox_message_table,
+				.partition = key_message_bucket(arena, item->mailbox, gone->uid),
+				.key = key_u32_row(arena, gone->uid),
+				.modseq = modseq,
+				.kind = ROW_DELETE});
+		row_changes_add(out, &(struct row_change){.table = &message_table,
+					     .partition = key_id(arena, gone->message.uuid),
+					     .key = key_place(arena, item->mailbox, gone->uid),
+					     .modseq = modseq,
+					     .kind = ROW_DELETE});
+		row_changes_add(out,
+			&(struct row_change){.table = &blob_candidate_table,
+				.partition = key_shard(arena, candidate_shard(gone->message), day),
+				.key = key_id_row(arena, 0, gone->message.uuid),
+				.modseq = modseq,
+				.kind = ROW_PUT,
+				.value = row_encode_in(arena, &blob_candidate_row, &candidate)});
+	}
+}
+
+struct error *derive_projections(struct op *op, struct account_id account,
+	const struct log_row *log, struct row_changes *out)
+{
+	if (!log->row.entry.len)
+		return NULL;
+	struct log_reader reader = log_entry_read(op, log->row.entry);
+	struct log_item item;
+	while (log_reader_next(&reader, &item))
+		switch (item.kind) {
+		case LOG_APPEND:
+			derive_append(op, account, &item, log, out);
+			break;
+		case LOG_FLAGS:
+			derive_flags(op, &item, log->modseq, out);
+			break;
+		case LOG_EXPUNGE:
+			derive_expunge(op, account, &item, log->modseq, out);
+			break;
+		case LOG_MAILBOX:
+			break;
+		}
+	return reader.err;
+}

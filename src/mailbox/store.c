@@ -1,0 +1,180 @@
+#include "mailbox/map.h"
+#include "mailbox/store_private.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/metric.h"
+
+METRIC_COUNTER(work_failures, "background_failures_total", "Steps of background work that failed");
+
+#define SWEEP_EVERY_NS (30 * NS_PER_S)
+#define RESOLVE_FIRST_NS (100 * NS_PER_MS)
+#define RESOLVE_MOST_NS (10 * NS_PER_S)
+
+struct mail_store *mail_store_new(
+	struct engine *engine, struct ledger *ledger, struct blob_store *blobs)
+{
+	static const struct commit_rules rules = {
+		.derive = derive_projections, .map = map_refresh, .undo = undo_append};
+	struct mail_store *store = HEAP_NEW(struct mail_store);
+	store->engine = engine;
+	store->blobs = blobs;
+	store->commit = commit_new(engine, ledger, &rules);
+	store->instance = uuid_random();
+	mutex_init(&store->lock);
+	hash_map_init(&store->copying);
+	hash_map_init(&store->owed_intents);
+	snapshot_cache_init(store);
+	return store;
+}
+
+void mail_store_free(struct mail_store *store)
+{
+	if (!store)
+		return;
+	snapshot_cache_done(store);
+	commit_free(store->commit);
+	hash_map_done(&store->copying);
+	hash_map_done(&store->owed_intents);
+	mutex_done(&store->lock);
+	free(store);
+}
+
+void mail_store_set_quota(struct mail_store *store, quota_lookup lookup, void *context)
+{
+	store->quota = lookup;
+	store->quota_context = context;
+}
+
+void mail_store_listen(struct mail_store *store, mailbox_listener listener, void *context)
+{
+	commit_listen(store->commit, listener, context);
+}
+
+struct commit *mail_store_commit(struct mail_store *store)
+{
+	return store->commit;
+}
+
+struct engine *mail_store_engine(struct mail_store *store)
+{
+	return store->engine;
+}
+
+struct blob_store *mail_store_blobs(struct mail_store *store)
+{
+	return store->blobs;
+}
+
+void owe_intents(struct mail_store *store, struct account_id account)
+{
+	AUTO_LOCK(&store->lock);
+	hash_map_put(&store->owed_intents, ID_SLICE(account), store);
+}
+
+void note_copying(struct mail_store *store, struct account_id account, int change)
+{
+	AUTO_LOCK(&store->lock);
+	intptr_t count = (intptr_t)hash_map_find(&store->copying, ID_SLICE(account)) + change;
+	if (count)
+		hash_map_put(&store->copying, ID_SLICE(account), (void *)count);
+	else
+		hash_map_remove(&store->copying, ID_SLICE(account));
+}
+
+bool is_copying(struct mail_store *store, struct account_id account)
+{
+	AUTO_LOCK(&store->lock);
+	return hash_map_find(&store->copying, ID_SLICE(account)) != NULL;
+}
+
+static bool take_owed_intents(struct mail_store *store, struct account_id *ret_account)
+{
+	AUTO_LOCK(&store->lock);
+	struct hash_cursor cursor = {0};
+	struct slice key;
+	if (!hash_map_next(&store->owed_intents, &cursor, &key, NULL) ||
+		!uuid_from_slice(key, &ret_account->uuid))
+		return false;
+	hash_map_remove(&store->owed_intents, ID_SLICE(*ret_account));
+	return true;
+}
+
+static void report(struct op *op, const char *step, struct error *err)
+{
+	if (!err)
+		return;
+	metric_add(&work_failures, 1);
+	/* What waits for an engine is tried again; only surprises deserve a line each time. */
+	bool is_expected = err->kind == ERR_UNAVAILABLE || err->kind == ERR_TIMEOUT ||
+			   err->kind == ERR_UNCERTAIN;
+	if (is_expected)
+		log_debug(op, "background-step-failed", FIELD_TEXT("step", step),
+			FIELD_ERROR(op, err));
+	else
+		log_warn(op, "background-step-failed", FIELD_TEXT("step", step),
+			FIELD_ERROR(op, err));
+}
+
+static void work_on_intents(struct op *op, struct mail_store *store)
+{
+	struct account_id failed[64];
+	size_t failures = 0;
+	struct account_id account;
+	while (failures < ARRAY_SIZE(failed) && take_owed_intents(store, &account)) {
+		struct error *err = drive_intents(op, store, account);
+		if (err && err->kind != ERR_NOT_FOUND)
+			failed[failures++] = account;
+		report(op, "intents", err);
+	}
+	for (size_t i = 0; i < failures; i++)
+		owe_intents(store, failed[i]);
+}
+
+/* A restart forgets which accounts have open intents: the notes for the sweeper say. */
+static struct error *find_intents(struct op *op, struct mail_store *store)
+{
+	struct slice after = SLICE_NONE;
+	for (;;) {
+		struct slice *partitions;
+		size_t count;
+		TRY(engine_partitions(
+			store->engine, op, &dirty_table, after, 256, &partitions, &count));
+		if (!count)
+			return NULL;
+		for (size_t i = 0; i < count; i++) {
+			struct engine_rows rows;
+			TRY(engine_scan(store->engine, op, &dirty_table, partitions[i], SLICE_NONE,
+				SLICE_NONE, SIZE_MAX, false, READ_NORMAL, &rows));
+			for (size_t j = 0; j < rows.count; j++) {
+				struct account_id account;
+				if (uuid_from_slice(slice_from(rows.rows[j].key, 1), &account.uuid))
+					owe_intents(store, account);
+			}
+		}
+		after = partitions[count - 1];
+	}
+}
+
+void mail_store_work(struct op *op, struct mail_store *store)
+{
+	uint64_t now = clock_monotonic_ns();
+	commit_apply_owed(op, store->commit);
+	if (ledger_length(commit_ledger(store->commit)) && now >= store->next_resolve_ns) {
+		struct error *err = commit_resolve_owed(op, store->commit);
+		report(op, "resolve", err);
+		store->resolve_pause_ns =
+			err ? MIN_OF(MAX_OF(store->resolve_pause_ns * 2, RESOLVE_FIRST_NS),
+				      RESOLVE_MOST_NS)
+			    : 0;
+		store->next_resolve_ns = clock_monotonic_ns() + store->resolve_pause_ns;
+	}
+	if (now >= store->next_sweep_ns) {
+		report(op, "sweep", commit_sweep(op, store->commit));
+		report(op, "find-intents", find_intents(op, store));
+		store->next_sweep_ns = clock_monotonic_ns() + SWEEP_EVERY_NS;
+	}
+	work_on_intents(op, store);
+}

@@ -1,0 +1,39 @@
+#pragma once
+
+/* Everything that mailbox operations need, put together once by `app`. */
+
+#include "commit/commit.h"
+#include "mailbox/mailbox.h"
+
+struct blob_store;
+
+/* The limits of an account, from its own row, its domain's, or the settings (0: none). Must be
+ * quick: it is asked while a commit is planned. */
+typedef struct error *(*quota_lookup)(struct op *op, void *context, struct account_id account,
+	struct slice address, uint64_t *ret_limit_bytes, uint64_t *ret_limit_count);
+
+/* Borrows engine, ledger and blobs. */
+struct mail_store *mail_store_new(
+	struct engine *engine, struct ledger *ledger, struct blob_store *blobs);
+void mail_store_free(struct mail_store *store);
+void mail_store_set_quota(struct mail_store *store, quota_lookup lookup, void *context);
+
+struct commit *mail_store_commit(struct mail_store *store);
+struct engine *mail_store_engine(struct mail_store *store);
+struct blob_store *mail_store_blobs(struct mail_store *store);
+
+/* Makes the account's partition, with INBOX and the usual folders. ERR_EXISTS. */
+MUST_CHECK struct error *mail_store_make_account(
+	struct op *op, struct mail_store *store, struct account_id account, struct slice address);
+
+/* Removes every mailbox and its mail. */
+MUST_CHECK struct error *mail_store_empty_account(
+	struct op *op, struct mail_store *store, struct account_id account);
+
+/* Background work, to be called now and then (every 100 ms): writes owed projections, drives open
+ * intents, works off the ledger; each in its own time. */
+void mail_store_work(struct op *op, struct mail_store *store);
+
+/* Removes content that nothing refers to since `grace_us` ago or longer. Returns how many. */
+MUST_CHECK struct error *mail_store_reclaim(
+	struct op *op, struct mail_store *store, uint64_t grace_us, size_t *ret_removed);

@@ -1,0 +1,94 @@
+#pragma once
+
+/* Inside mailbox/ only: the store and what its files share. */
+
+#include "base/sync.h"
+#include "blob/blob.h"
+#include "mailbox/snapshot_private.h"
+#include "mailbox/store.h"
+
+#define SNAPSHOT_SHARDS 16
+
+struct snapshot_shard {
+	struct mutex lock;
+	struct hash_map snapshots; /* mailbox_id -> struct cached_snapshot */
+	struct cached_snapshot *newest;
+	struct cached_snapshot *oldest;
+	size_t bytes;
+};
+
+struct mail_store {
+	struct engine *engine;
+	struct commit *commit;
+	struct blob_store *blobs;
+	quota_lookup quota;
+	void *quota_context;
+	struct snapshot_shard shards[SNAPSHOT_SHARDS];
+	struct uuid instance;         /* of this process: whose intents are its own */
+	struct mutex lock;            /* of the three below */
+	struct hash_map copying;      /* account_id -> how many large COPYs are under way */
+	struct hash_map owed_intents; /* account_id -> non-NULL: intents to be driven */
+	uint64_t next_sweep_ns;
+	uint64_t next_resolve_ns;
+	uint64_t resolve_pause_ns;
+};
+
+void snapshot_cache_init(struct mail_store *store);
+void snapshot_cache_done(struct mail_store *store);
+
+/* For plan functions: the mailbox as the earlier changes of the group leave it. */
+MUST_CHECK struct error *plan_snapshot(struct op *op, struct mail_store *store,
+	struct commit_plan *plan, struct mailbox_id mailbox, struct snapshot **ret_snapshot);
+
+/* As mailbox_messages, within a plan (NULL: as of now). */
+MUST_CHECK struct error *read_messages(struct op *op, struct mail_store *store,
+	struct account_id account, struct commit_plan *plan, struct mailbox_id mailbox,
+	const struct uid_set *uids, struct message **ret_messages, size_t *ret_count);
+
+/* Intents of the account are to be looked at by mail_store_work. */
+void owe_intents(struct mail_store *store, struct account_id account);
+void note_copying(struct mail_store *store, struct account_id account, int change);
+bool is_copying(struct mail_store *store, struct account_id account);
+
+/* commit_rules.derive and .undo */
+MUST_CHECK struct error *derive_projections(struct op *op, struct account_id account,
+	const struct log_row *log, struct row_changes *out);
+MUST_CHECK struct error *undo_append(struct op *op, struct engine *engine, struct slice detail);
+
+/* The live mailbox row of a plan; ERR_NOT_FOUND. */
+MUST_CHECK struct error *plan_live_mailbox(struct op *op, struct commit_plan *plan,
+	struct mailbox_id mailbox, const struct account_mailbox **ret_row);
+
+/* Bits for keyword names in a mailbox that is being changed; new names are added to it. ERR_LIMIT
+ * when the list is full (the message keeps no keyword then, if `may_drop`). */
+MUST_CHECK struct error *plan_keywords(struct op *op, struct account_mailbox *row,
+	const struct slice *names, size_t count, bool may_drop, struct keyword_set *ret_keywords);
+
+/* ERR_LIMIT when the account would go over its quota. */
+MUST_CHECK struct error *plan_take_quota(struct op *op, struct mail_store *store,
+	struct commit_plan *plan, uint64_t bytes, uint64_t count);
+
+/* Counts a message in (+1) or out (-1) of a mailbox row. */
+void count_message(struct account_mailbox *row, uint16_t flags, uint64_t size, int direction);
+
+struct slice message_row_encode(struct arena *arena, const struct message *message);
+MUST_CHECK struct error *message_row_decode(
+	struct op *op, uint32_t uid, struct slice value, struct message *ret_message);
+void message_to_row(
+	struct arena *arena, const struct message *message, struct mailbox_message *ret_row);
+
+/* Drives what a crash or an error left half-done in an account: the clean-up of removed mailboxes,
+ * a large COPY that could not be finished. */
+MUST_CHECK struct error *drive_intents(
+	struct op *op, struct mail_store *store, struct account_id account);
+
+/* Expunges what a COPY that did not get to its end has put into `target`; `rest` is the intent's
+ * detail behind the target. Does nothing to one that may still be under way. */
+MUST_CHECK struct error *undo_copy(struct op *op, struct mail_store *store,
+	struct account_id account, struct uuid intent, struct mailbox_id target,
+	struct reader *rest);
+
+enum intent_kind { INTENT_REMOVE_MAILBOX = 1, INTENT_UNDO_COPY = 2 };
+
+/* Entries of one commit: so many messages at the most. */
+#define CHUNK_OF_MESSAGES 1000
