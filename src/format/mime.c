@@ -119,7 +119,7 @@ static void close_parts(struct scan *scan, struct mime_part *keep, size_t end, u
 	if (scan->in_header) {
 		/* May open the message within; then that one's header ends here as well. */
 		while (scan->in_header)
-			end_header(scan, scan->at);
+			end_header(scan, MAX_OF(end, scan->current->header_start));
 	}
 	struct mime_part *part = scan->current;
 	while (part != keep) {
