@@ -11,32 +11,6 @@ bool smtp_parse_bdat(struct slice arguments, uint64_t *ret_size, bool *ret_is_la
 
 /* ---- Lines ---- */
 
-static struct frame skip_line(struct smtp_framer *framer, struct slice input)
-{
-	size_t end = slice_find_char(input, '\n');
-	if (end == input.len)
-		return input.len ? (struct frame){.kind = FRAME_TEXT, .taken = input.len}
-				 : (struct frame){.kind = FRAME_MORE};
-	framer->is_skipping = false;
-	return (struct frame){.kind = FRAME_COMMAND,
-		.taken = end + 1,
-		.lane = LANE_QUICK,
-		.flags = COMMAND_TOO_BIG};
-}
-
-/* The line's text; flags tell when its end is not CRLF, or when there is a CR within. */
-static struct slice line_text(struct slice input, size_t lf, unsigned *flags)
-{
-	struct slice line = slice_range(input, 0, lf);
-	if (line.len && line.ptr[line.len - 1] == '\r')
-		line.len--;
-	else
-		*flags |= SMTP_BAD_LINE_END;
-	if (slice_find_char(line, '\r') != line.len)
-		*flags |= SMTP_BAD_LINE_END;
-	return line;
-}
-
 static struct frame begin_chunk(
 	struct smtp_framer *framer, struct frame frame, struct slice arguments)
 {
@@ -56,18 +30,12 @@ static struct frame begin_chunk(
 
 static struct frame feed_line(struct smtp_framer *framer, unsigned mode, struct slice input)
 {
-	if (framer->is_skipping)
-		return skip_line(framer, input);
-	size_t end = slice_find_char(input, '\n');
+	struct frame frame;
+	bool is_clean;
 	size_t max = (size_t)MIN_OF(smtp_config.max_line, SMTP_LINE_MAX);
-	if (end > max) {
-		framer->is_skipping = true;
-		return skip_line(framer, input);
-	}
-	if (end == input.len)
-		return (struct frame){.kind = FRAME_MORE};
-	struct frame frame = {.kind = FRAME_COMMAND, .taken = end + 1};
-	frame.bytes = line_text(input, end, &frame.flags);
+	if (!line_framer_cut(&framer->line, input, max, &frame, &is_clean))
+		return frame;
+	frame.flags |= is_clean ? 0 : SMTP_BAD_LINE_END;
 	if (mode == SMTP_MODE_LINE)
 		return frame; /* goes where its handler wants it */
 	struct slice arguments;

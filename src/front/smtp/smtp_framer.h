@@ -7,6 +7,7 @@
  * (SMTP smuggling), so mail with a lone CR or LF in it is refused as a whole. */
 
 #include "front/smtp/smtp_verb.h"
+#include "session/line_framer.h"
 #include "session/session.h"
 
 struct smtp_config {
@@ -37,8 +38,8 @@ enum smtp_data_state {
 };
 
 struct smtp_framer {
-	bool is_skipping; /* the rest of a line that was too long */
-	bool has_chunk;   /* within BDAT's bytes */
+	struct line_framer line;
+	bool has_chunk; /* within BDAT's bytes */
 	uint64_t chunk_left;
 	enum smtp_data_state data_state;
 	uint64_t size;                /* of this mail or chunk so far */
