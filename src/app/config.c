@@ -1,5 +1,6 @@
 #include "app/config.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -170,6 +171,13 @@ struct error *config_reload(struct op *op, struct config *config, const char **r
 	}
 	*ret_waiting = waiting;
 	return NULL;
+}
+
+const char *config_value(const struct config *config, const char *setting_name)
+{
+	const struct entry *entry = hash_map_find(&config->by_name, slice_from_cstr(setting_name));
+	assert(entry);
+	return entry->value ? entry->value : entry->row->default_value;
 }
 
 struct error *config_fault(

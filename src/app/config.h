@@ -26,6 +26,9 @@ MUST_CHECK struct error *config_load(struct op *op, struct config *config, const
 MUST_CHECK struct error *config_reload(
 	struct op *op, struct config *config, const char **ret_waiting);
 
+/* The value in force, as text: what the file says, or the default. */
+const char *config_value(const struct config *config, const char *setting_name);
+
 /* ERR_INVALID with file:line of the setting: for checks that need more than the value's own text.
  */
 MUST_CHECK struct error *config_fault(

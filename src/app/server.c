@@ -1,5 +1,6 @@
 #include "app/server.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -7,6 +8,7 @@
 #include "app/data_directory.h"
 #include "app/privileges.h"
 #include "engine/rocksdb.h"
+#include "front/admin/admin.h"
 #include "net/net.h"
 #include "session/lane.h"
 #include "session/session.h"
@@ -25,6 +27,7 @@ static const struct setting_group groups[] = {
 	{net_settings, &net_setting_count},
 	{session_settings, &session_setting_count},
 	{rocksdb_settings, &rocksdb_setting_count},
+	{admin_settings, &admin_setting_count},
 };
 
 struct config *server_config_new(void)
@@ -32,10 +35,30 @@ struct config *server_config_new(void)
 	return config_new(groups, ARRAY_SIZE(groups));
 }
 
+/* A file that a setting names must be there to be read. */
+static struct error *check_file(struct op *op, const struct config *config, const char *setting)
+{
+	const char *path = config_value(config, setting);
+	if (!*path || access(path, R_OK) == 0)
+		return NULL;
+	return config_fault(op, config, setting,
+		arena_printf(&op->arena, "%s cannot be read: %s", path, strerror(errno)));
+}
+
 struct error *server_check(struct op *op, const struct config *config)
 {
+	const char *fault;
 	struct error *err = privileges_check(op, app_config.user);
-	return err ? config_fault(op, config, "user", err->message) : NULL;
+	if (err)
+		return config_fault(op, config, "user", err->message);
+	if (strcmp(config_value(config, "tls.self_sign"), "yes") != 0) {
+		TRY(check_file(op, config, "tls.certificate"));
+		TRY(check_file(op, config, "tls.key"));
+	}
+	TRY(check_file(op, config, "admin.token_file"));
+	if (admin_listens_on_tcp(&fault) && fault)
+		return config_fault(op, config, "admin.listen", fault);
+	return NULL;
 }
 
 static void engine_failed(void *context, const char *reason)

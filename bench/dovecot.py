@@ -1,0 +1,121 @@
+"""A Dovecot that keeps the same promise: sdbox, every write on disk before it is acknowledged."""
+
+import os
+import pathlib
+import pwd
+import signal
+import smtplib
+import socket
+import subprocess
+import time
+import imaplib
+
+CONF = """
+base_dir = {run}
+state_dir = {run}
+log_path = {folder}/log
+protocols = imap lmtp
+listen = 127.0.0.1
+ssl = no
+disable_plaintext_auth = no
+auth_mechanisms = plain
+mail_location = sdbox:{folder}/mail/%u
+mail_fsync = always
+mail_uid = {uid}
+mail_gid = {gid}
+first_valid_uid = 1
+default_internal_user = dovecot
+default_login_user = dovenull
+default_process_limit = 1200
+default_client_limit = 8000
+mail_max_userip_connections = 100000
+passdb {{
+  driver = static
+  args = password=holdfast
+}}
+userdb {{
+  driver = static
+  args = uid={uid} gid={gid} home={folder}/mail/%u
+}}
+service imap-login {{
+  service_count = 0
+  process_min_avail = 2
+  inet_listener imap {{
+    port = {imap}
+  }}
+  inet_listener imaps {{
+    port = 0
+  }}
+}}
+service lmtp {{
+  process_min_avail = 16
+  inet_listener lmtp {{
+    port = {lmtp}
+  }}
+}}
+namespace inbox {{
+  inbox = yes
+}}
+"""
+
+
+class Dovecot:
+    name = "dovecot"
+
+    def __init__(self, folder, base):
+        self.folder = pathlib.Path(folder)
+        self.base = base
+        self.process = None
+
+    def port(self, name):
+        return self.base + {"lmtp": 424, "imap": 143}[name]
+
+    def start(self):
+        owner = pwd.getpwnam("nobody")
+        (self.folder / "mail").mkdir(parents=True)
+        os.chown(self.folder / "mail", owner.pw_uid, owner.pw_gid)
+        self.folder.chmod(0o755)
+        conf = self.folder / "dovecot.conf"
+        conf.write_text(
+            CONF.format(
+                folder=self.folder, run=self.folder / "run", uid=owner.pw_uid, gid=owner.pw_gid,
+                imap=self.port("imap"), lmtp=self.port("lmtp"),
+            )
+        )
+        self.process = subprocess.Popen(["dovecot", "-F", "-c", conf])
+        for _ in range(200):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port("imap"))) == 0:
+                    return
+            time.sleep(0.05)
+        raise TimeoutError("dovecot does not start")
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(30)
+
+    def add_user(self, address):
+        pass  # everybody is known
+
+    def imap(self, user):
+        client = imaplib.IMAP4("127.0.0.1", self.port("imap"))
+        client.login(user, "holdfast")
+        return client
+
+    def lmtp(self):
+        return smtplib.LMTP("127.0.0.1", self.port("lmtp"))
+
+    def memory_kib(self):
+        """Of all its processes; shared pages count once for each, divided among them (PSS)."""
+        total = 0
+        for status in pathlib.Path("/proc").glob("[0-9]*/smaps_rollup"):
+            try:
+                command = (status.parent / "cgroup").parent.joinpath("cmdline").read_bytes()
+                if b"dovecot" in command or (status.parent / "stat").read_text().split()[1].strip("()") in (
+                    "imap", "imap-login", "lmtp", "anvil", "auth", "stats", "log", "config",
+                ):
+                    text = status.read_text()
+                    total += int(text.split("\nPss:")[1].split()[0])
+            except (OSError, IndexError):
+                continue
+        return total

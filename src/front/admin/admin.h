@@ -1,0 +1,36 @@
+#pragma once
+
+/* The administrator's door: REST with JSON, on a local socket that only the server's own user and
+ * root may use, and on TCP only where a token is configured. holdfastctl speaks to nothing else. */
+
+#include "account/account.h"
+#include "base/setting.h"
+#include "consistency/ledger.h"
+
+struct admin;
+
+/* What the handlers work on; filled before admin_start, and outlives the admin. */
+struct admin_context {
+	struct accounts *accounts;
+	struct mail_store *store;
+	struct ledger *ledger;
+	const char *version;
+	const char *engine;
+	bool (*is_ready)(void *context);
+	void *ready_context;
+};
+
+extern const struct setting admin_settings[];
+extern const size_t admin_setting_count;
+
+/* True when the settings open the door on TCP; *ret_fault says what is wrong with them, or NULL. */
+bool admin_listens_on_tcp(const char **ret_fault);
+
+/* Binds the sockets and reads the token; serves nothing yet. `socket_path`: of the local socket. */
+MUST_CHECK struct error *admin_bind(struct op *op, const char *socket_path,
+	const struct admin_context *context, struct admin **ret_admin);
+
+MUST_CHECK struct error *admin_start(struct op *op, struct admin *admin);
+
+/* Finishes what is under way, closes and frees. NULL is fine. */
+void admin_stop(struct admin *admin);

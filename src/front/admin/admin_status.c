@@ -1,0 +1,65 @@
+#include "base/clock.h"
+#include "base/metric.h"
+#include "front/admin/admin_private.h"
+
+/* The process serves requests: whoever restarts what hangs asks this. */
+static struct error *get_health(struct admin_request *request)
+{
+	request->answer = json_pack("{s:s}", "status", "alive");
+	return NULL;
+}
+
+/* Mail can be taken and read: whoever sends clients here asks this. */
+static struct error *get_ready(struct admin_request *request)
+{
+	bool is_ready = request->context->is_ready(request->context->ready_context);
+	request->answer = json_pack("{s:b}", "ready", is_ready);
+	request->status = is_ready ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE;
+	return NULL;
+}
+
+static struct error *get_metrics(struct admin_request *request)
+{
+	request->content_type = "text/plain; version=0.0.4";
+	metric_print_all(&request->text);
+	return NULL;
+}
+
+static struct error *get_status(struct admin_request *request)
+{
+	const struct admin_context *context = request->context;
+	request->answer = json_pack("{s:s, s:s, s:b, s:I}", "version", context->version, "engine",
+		context->engine, "ready", context->is_ready(context->ready_context), "uncertain",
+		(json_int_t)ledger_length(context->ledger));
+	return NULL;
+}
+
+static json_t *uncertain_json(struct op *op, const struct ledger_entry *entry)
+{
+	return json_pack("{s:s, s:s, s:I, s:I, s:I}", "operation",
+		uuid_text(&op->arena, entry->operation.uuid), "account",
+		uuid_text(&op->arena, entry->account.uuid), "expected_modseq",
+		(json_int_t)entry->expected_modseq, "modseq", (json_int_t)entry->modseq,
+		"recorded_us", (json_int_t)entry->recorded_us);
+}
+
+static struct error *list_uncertain(struct admin_request *request)
+{
+	struct ledger_entry *entries;
+	size_t count;
+	ledger_list(&request->op, request->context->ledger, &entries, &count);
+	json_t *list = json_array();
+	for (size_t i = 0; i < count; i++)
+		json_array_append_new(list, uncertain_json(&request->op, &entries[i]));
+	request->answer = json_pack("{s:o}", "uncertain", list);
+	return NULL;
+}
+
+const struct admin_route admin_status_routes[] = {
+	{"GET", "health", get_health, true},
+	{"GET", "ready", get_ready, true},
+	{"GET", "metrics", get_metrics, false},
+	{"GET", "v1/status", get_status, false},
+	{"GET", "v1/uncertain", list_uncertain, false},
+};
+const size_t admin_status_route_count = ARRAY_SIZE(admin_status_routes);

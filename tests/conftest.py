@@ -1,0 +1,34 @@
+"""Fixtures for every test: `server` is a running holdfastd with alice and bob, on a directory of its
+own, that must have stopped cleanly and without a sanitizer's complaint at the end."""
+
+import pytest
+
+from support.server import Server
+
+
+@pytest.fixture
+def server(tmp_path):
+    with Server(tmp_path) as running:
+        running.start()
+        running.add_domain("example.org")
+        running.add_user("alice@example.org")
+        running.add_user("bob@example.org")
+        yield running
+
+
+@pytest.fixture
+def bare_server(tmp_path):
+    """A server that the test starts by itself."""
+    with Server(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def shared_server(tmp_path_factory):
+    """One server for a whole file of tests that do not disturb each other."""
+    with Server(tmp_path_factory.mktemp("shared")) as running:
+        running.start()
+        running.add_domain("example.org")
+        running.add_user("alice@example.org")
+        running.add_user("bob@example.org")
+        yield running

@@ -1,0 +1,146 @@
+"""holdfastctl and the admin interface under it."""
+
+import http.client
+import json
+import os
+import socket
+import subprocess
+
+import pytest
+
+from support.server import HOLDFASTCTL, Server
+
+TOKEN = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.fixture(scope="module")
+def open_server(tmp_path_factory):
+    """With HTTP too."""
+    folder = tmp_path_factory.mktemp("open")
+    (folder / "token").write_text(TOKEN + "\n")
+    with Server(folder) as made:
+        made.settings = {"admin.listen": f"127.0.0.1:{made.port('admin')}", "admin.token_file": folder / "token"}
+        made.start()
+        made.add_domain("example.org")
+        yield made
+
+
+def ask(server, method, path, body=None, token=TOKEN):
+    client = http.client.HTTPConnection("127.0.0.1", server.port("admin"), timeout=30)
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    client.request(method, path, json.dumps(body) if body is not None else None, headers)
+    answer = client.getresponse()
+    text = answer.read()
+    return answer.status, json.loads(text) if answer.headers["Content-Type"] == "application/json" else text
+
+
+def test_domains_come_and_go(server):
+    server.ctl("domain", "add", "example.com")
+    assert {domain["name"] for domain in server.ctl_json("domain", "list")["domains"]} == {"example.org", "example.com"}
+    assert "there" in server.ctl("domain", "add", "example.com", check=False).stderr
+    server.ctl("domain", "remove", "example.com")
+    assert server.ctl("domain", "remove", "example.com", check=False).returncode == 1
+    assert server.ctl("domain", "remove", "example.org", check=False).returncode == 1
+
+
+def test_users_come_and_go(server):
+    server.add_user("carol@example.org", "first")
+    assert "carol@example.org" in server.ctl("user", "list").stdout
+    server.imap("carol@example.org", "first").logout()
+    server.ctl("user", "password", "carol@example.org", text="second\n")
+    with pytest.raises(Exception, match="(?i)auth"):
+        server.imap("carol@example.org", "first")
+    server.imap("carol@example.org", "second").logout()
+    server.ctl("user", "disable", "carol@example.org")
+    with pytest.raises(Exception):
+        server.imap("carol@example.org", "second")
+    server.ctl("user", "enable", "carol@example.org")
+    server.imap("carol@example.org", "second").logout()
+    server.ctl("user", "remove", "carol@example.org")
+    assert server.ctl("user", "show", "carol@example.org", check=False).returncode == 1
+
+
+def test_aliases_deliver_to_their_targets(server):
+    server.ctl("alias", "set", "team@example.org", "alice@example.org", "bob@example.org")
+    assert server.ctl_json("alias", "list")["aliases"][0]["targets"] == ["alice@example.org", "bob@example.org"]
+    server.deliver("Subject: all\r\n\r\nhello\r\n", to="team@example.org")
+    for user in ("alice@example.org", "bob@example.org"):
+        assert server.folders(user)["INBOX"]["messages"] == 1
+    server.ctl("alias", "remove", "team@example.org")
+    assert server.ctl_json("alias", "list")["aliases"] == []
+
+
+def test_quotas_are_set_and_shown(server):
+    server.ctl("domain", "quota", "example.org", "5000", "10")
+    server.ctl("user", "quota", "bob@example.org", "0", "1")
+    assert server.ctl_json("user", "show", "alice@example.org")["limit"] == {"bytes": 5000, "count": 10}
+    assert server.ctl_json("user", "show", "bob@example.org")["limit"]["count"] == 1
+
+
+def test_folders_are_made_and_removed(server):
+    server.ctl("folder", "add", "alice@example.org", "Work/Größe")
+    assert "Work/Größe" in server.folders("alice@example.org")
+    shown = subprocess.run(
+        [HOLDFASTCTL, "--data", server.data, "folder", "list", "alice@example.org"],
+        capture_output=True, text=True, env={**os.environ, "LC_ALL": "C.UTF-8"}, check=True,
+    )
+    assert "Work/Größe" in shown.stdout
+    server.ctl("folder", "remove", "alice@example.org", "Work/Größe")
+    assert "Work/Größe" not in server.folders("alice@example.org")
+
+
+def test_metrics_are_prometheus_text(server):
+    text = server.ctl("metrics").stdout
+    names = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")}
+    assert names and all(name.startswith("holdfast_") for name in names)
+    for line in text.splitlines():
+        assert line.startswith("#") or float(line.rsplit(" ", 1)[1]) is not None
+
+
+def test_status_and_health(server):
+    assert server.ctl_json("status")["ready"] is True
+    assert server.ctl_json("health")["status"] == "alive"
+    assert server.ctl_json("uncertain", "list")["uncertain"] == []
+
+
+def test_http_wants_the_token(open_server):
+    assert ask(open_server, "GET", "/v1/users")[0] == 200
+    assert ask(open_server, "GET", "/v1/users", token=None)[0] == 401
+    assert ask(open_server, "GET", "/v1/users", token=TOKEN[:-1] + "x")[0] == 401
+    assert ask(open_server, "GET", "/metrics", token=None)[0] == 401
+    assert ask(open_server, "GET", "/ready", token=None)[0] == 200
+    assert ask(open_server, "GET", "/nothing", token=None)[0] == 401
+
+
+def test_http_tells_what_is_wrong(open_server):
+    assert ask(open_server, "GET", "/nothing")[0] == 404
+    assert ask(open_server, "POST", "/v1/users")[0] == 405
+    status, body = ask(open_server, "PUT", "/v1/users/x%40example.org", {"passwort": "x"})
+    assert status == 400 and "password" in body["error"]
+    assert ask(open_server, "PUT", "/v1/users/x%40nowhere.example", {"password": "x"})[0] in (400, 403, 404)
+    assert ask(open_server, "GET", "/v1/users/%zz")[0] == 400
+    assert ask(open_server, "GET", "/v1/users/a%00b")[0] == 400
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "Content-Length: 3\r\nContent-Length: 4\r\n",
+        "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+        "Transfer-Encoding : chunked\r\n",
+        "Host: b\r\n",
+        "X-Odd: a\x01b\r\n",
+    ],
+)
+def test_requests_that_could_be_read_in_two_ways_are_refused(open_server, head):
+    with socket.create_connection(("127.0.0.1", open_server.port("admin")), timeout=10) as client:
+        request = f"PUT /v1/domains/smuggled.example HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {TOKEN}\r\n{head}\r\nabc"
+        client.sendall(request.encode())
+        answer = client.recv(4096)
+    assert answer.startswith(b"HTTP/1.1 400") or answer == b"", answer
+    assert "smuggled.example" not in open_server.ctl("domain", "list").stdout
+
+
+def test_the_local_socket_is_for_the_server_and_root_only(server):
+    assert (server.data / "control").stat().st_mode & 0o777 == 0o600
