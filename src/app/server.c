@@ -1,13 +1,16 @@
 #include "app/server.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "app/app_settings.h"
 #include "app/data_directory.h"
+#include "app/listeners.h"
 #include "app/privileges.h"
-#include "engine/rocksdb.h"
+#include "app/storage.h"
+#include "account/password.h"
 #include "front/admin/admin.h"
 #include "net/net.h"
 #include "session/lane.h"
@@ -18,16 +21,25 @@ struct server {
 	void (*fail)(const char *reason);
 	struct data_directory data;
 	struct net *net;
-	struct engine *engine;
-	bool is_serving;
+	struct fronts fronts;
+	struct admin_context admin_context;
+	struct admin *admin;
+	struct storage storage;
+	atomic_bool is_serving;
 };
 
 static const struct setting_group groups[] = {
 	{app_settings, &app_setting_count},
 	{net_settings, &net_setting_count},
 	{session_settings, &session_setting_count},
-	{rocksdb_settings, &rocksdb_setting_count},
+	{account_settings, &account_setting_count},
+	{password_settings, &password_setting_count},
+	{smtp_settings, &smtp_setting_count},
+	{listener_settings, &listener_setting_count},
+	{imap_settings, &imap_setting_count},
 	{admin_settings, &admin_setting_count},
+	{storage_settings, &storage_setting_count},
+	{rocksdb_settings, &rocksdb_setting_count},
 };
 
 struct config *server_config_new(void)
@@ -67,12 +79,10 @@ static void engine_failed(void *context, const char *reason)
 	server->fail(reason);
 }
 
-static struct error *open_data(struct op *op, struct server *server)
+static bool is_ready(void *context)
 {
-	const struct rocksdb_owner owner = {.engine_failed = engine_failed, .context = server};
-	TRY(rocksdb_engine_open(op, data_directory_file(&op->arena, &server->data, "rows"),
-		&rocksdb_limits, owner, &server->engine));
-	return NULL;
+	struct server *server = context;
+	return server->is_serving;
 }
 
 /* Everything that needs root comes first; then the data directory changes hands. */
@@ -80,8 +90,41 @@ static struct error *bind_and_drop(struct op *op, struct server *server)
 {
 	TRY(data_directory_open(op, app_config.data, &server->data));
 	TRY(net_new(op, &server->net));
+	TRY(listeners_bind(op, server->net, &server->fronts));
+	TRY(admin_bind(op, data_directory_file(&op->arena, &server->data, "control"),
+		&server->admin_context, &server->admin));
 	TRY(privileges_give(op, app_config.user, app_config.data));
 	return privileges_drop(op, app_config.user);
+}
+
+/* The doors are open by now, and nobody is served yet: whoever knocks waits. */
+static struct error *open_storage(struct op *op, struct server *server)
+{
+	const struct rocksdb_owner owner = {.engine_failed = engine_failed, .context = server};
+	TRY(storage_open(op, &server->data, owner, &server->storage));
+	struct mail_store *mails = server->storage.mails;
+	struct accounts *accounts = server->storage.accounts;
+	server->fronts.imap = (struct imap_context){.store = mails, .accounts = accounts};
+	server->fronts.smtp.delivery =
+		(struct delivery_service){.store = mails, .accounts = accounts};
+	server->admin_context = (struct admin_context){.accounts = accounts,
+		.store = mails,
+		.ledger = server->storage.ledger,
+		.version = HOLDFAST_VERSION,
+		.engine = server->storage.engine->ops->name,
+		.is_ready = is_ready,
+		.ready_context = server};
+	mail_store_listen(mails, imap_account_changed, NULL);
+	return NULL;
+}
+
+static struct error *begin_serving(struct op *op, struct server *server)
+{
+	storage_start(&server->storage);
+	lanes_start();
+	net_start(server->net);
+	server->is_serving = true;
+	return admin_start(op, server->admin);
 }
 
 struct error *server_start(
@@ -92,14 +135,13 @@ struct error *server_start(
 	server->data.lock = -1;
 	struct error *err = bind_and_drop(op, server);
 	if (!err)
-		err = open_data(op, server);
+		err = open_storage(op, server);
+	if (!err)
+		err = begin_serving(op, server);
 	if (err) {
 		server_stop(server);
 		return err;
 	}
-	lanes_start();
-	net_start(server->net);
-	server->is_serving = true;
 	*ret_server = server;
 	return NULL;
 }
@@ -119,10 +161,13 @@ static void stop_serving(struct server *server)
 
 void server_stop(struct server *server)
 {
-	if (server->is_serving)
+	bool was_serving = server->is_serving;
+	server->is_serving = false;
+	admin_stop(server->admin);
+	if (was_serving)
 		stop_serving(server);
 	net_free(server->net);
-	engine_close(server->engine);
+	storage_close(&server->storage);
 	data_directory_close(&server->data);
 	free(server);
 }

@@ -73,9 +73,11 @@ struct error *log_read_trimmed(struct op *op, struct commit *commit, struct acco
 	}
 }
 
-/* Joins what was trimmed above `modseq` with the rows of the tail, and says whether the chain is whole. */
+/* Joins what was trimmed above `modseq` with the rows of the tail, and says whether the chain is
+ * whole. */
 static struct error *join(struct op *op, struct commit *commit, struct account_id account,
-	const struct tail_request *tail, struct log_row **ret_rows, size_t *ret_count, bool *ret_complete)
+	const struct tail_request *tail, struct log_row **ret_rows, size_t *ret_count,
+	bool *ret_complete)
 {
 	struct log_row *old = NULL;
 	size_t old_count = 0;
@@ -89,8 +91,8 @@ static struct error *join(struct op *op, struct commit *commit, struct account_i
 		memcpy(all + old_count, tail->rows, tail->count * sizeof(*all));
 	*ret_rows = all;
 	*ret_count = old_count + tail->count;
-	*ret_complete = *ret_count ? all[0].row.previous <= tail->after
-				   : tail->after >= tail->state.modseq;
+	*ret_complete =
+		*ret_count ? all[0].row.previous <= tail->after : tail->after >= tail->state.modseq;
 	for (size_t i = 1; i < *ret_count; i++)
 		*ret_complete &= all[i].row.previous == all[i - 1].modseq;
 	return NULL;

@@ -5,7 +5,8 @@
 void plan_begin(struct commit_plan *plan, struct op *op, struct commit *commit,
 	struct commit_account *account)
 {
-	*plan = (struct commit_plan){.op = op, .commit = commit, .account = account, .head = &account->head};
+	*plan = (struct commit_plan){
+		.op = op, .commit = commit, .account = account, .head = &account->head};
 	plan->state = account->head.state;
 	mutations_init(&plan->extras, &op->arena);
 }

@@ -1,0 +1,20 @@
+#pragma once
+
+/* Which protocol listens where. */
+
+#include "base/setting.h"
+#include "front/imap/imap.h"
+#include "front/smtp/smtp.h"
+#include "net/net.h"
+
+/* What the front ends work on; filled before anybody is served. */
+struct fronts {
+	struct imap_context imap;
+	struct smtp_service smtp;
+};
+
+extern const struct setting listener_settings[];
+extern const size_t listener_setting_count;
+
+/* Binds what the settings name. `fronts` outlives the net. */
+MUST_CHECK struct error *listeners_bind(struct op *op, struct net *net, struct fronts *fronts);

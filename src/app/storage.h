@@ -1,0 +1,38 @@
+#pragma once
+
+/* Everything below the front ends: the store of rows, the ledger, content, mailboxes, accounts, and
+ * the thread that does their background work. */
+
+#include "account/accounts.h"
+#include "app/data_directory.h"
+#include "base/sync.h"
+#include "blob/blob.h"
+#include "consistency/ledger.h"
+#include "engine/rocksdb.h"
+#include "mailbox/store.h"
+
+struct storage {
+	struct engine *engine;
+	struct ledger *ledger;
+	struct blob_store *blobs;
+	struct mail_store *mails;
+	struct accounts *accounts;
+	struct mutex lock;
+	struct condition stopping;
+	bool is_stopping;
+	bool is_working;
+	pthread_t worker;
+};
+
+extern const struct setting storage_settings[];
+extern const size_t storage_setting_count;
+
+/* What was opened before a failure is for storage_close. */
+MUST_CHECK struct error *storage_open(struct op *op, const struct data_directory *data,
+	struct rocksdb_owner owner, struct storage *storage);
+
+/* Starts the background work. */
+void storage_start(struct storage *storage);
+
+/* Stops it, and closes in the order that nothing is used after it is gone. */
+void storage_close(struct storage *storage);
