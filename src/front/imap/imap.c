@@ -118,7 +118,7 @@ static struct error *finish(
 	if (imap->state != IMAP_SELECTED || (row->flags & IMAP_LEAVES_MAILBOX))
 		return NULL;
 	bool may_expunge = is_uid || !(row->flags & IMAP_KEEPS_SEQUENCE);
-	return imap_sync(op, imap, may_expunge, NULL);
+	return imap_sync(op, imap, may_expunge);
 }
 
 static void answer(struct op *op, struct imap_session *imap, const struct imap_command *row,
@@ -198,7 +198,7 @@ static enum step woken(struct op *op, struct session *session)
 	struct imap_session *imap = begin_step(session);
 	if (!imap->is_idle || imap->state != IMAP_SELECTED)
 		return STEP_DONE;
-	struct error *err = imap_sync(op, imap, true, NULL);
+	struct error *err = imap_sync(op, imap, true);
 	if (err)
 		log_warn(op, "imap-idle-sync-failed", FIELD_ERROR(op, err));
 	return imap->next_step;

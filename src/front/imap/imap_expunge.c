@@ -18,8 +18,8 @@ IMAP_HANDLER(imap_expunge)
 		return op_fail(op, ERR_DENIED, "The mailbox is open for reading only");
 	TRY(mailbox_expunge(op, session->store, session->account, session->mailbox,
 		args->is_uid ? &uids : NULL, true, &result));
-	TRY(imap_sync(op, session, true, NULL));
-	if (session->has_condstore && result.modseq)
+	TRY(imap_sync(op, session, true));
+	if (session->state == IMAP_SELECTED && session->has_condstore && result.modseq)
 		args->ok_code = slice_from_cstr(arena_printf(&op->arena, "HIGHESTMODSEQ %llu",
 			(unsigned long long)snapshot_highest_modseq(session->view->shown)));
 	return NULL;

@@ -183,13 +183,27 @@ static struct error *write_page(struct op *op, struct imap_session *session,
 	return NULL;
 }
 
+/* Messages of which the client has heard the flags as they are in this step's snapshot. */
+static void told_since(
+	struct op *op, const struct fetch *fetch, uint32_t from, struct uid_set *ret_told)
+{
+	struct uid_set step;
+	uid_set_init(&step, &op->arena);
+	if (fetch->next > from)
+		uid_set_add_range(&step, MAX_OF(from, 1), fetch->next - 1);
+	uid_set_intersect(&op->arena, fetch->request.wants_flags ? &fetch->uids : &fetch->seen,
+		&step, ret_told);
+}
+
 static struct error *write_pages(
 	struct op *op, struct imap_session *session, struct imap_args *args, struct fetch *fetch)
 {
 	struct snapshot *now;
+	struct uid_set told;
 	TRY(mailbox_snapshot(op, session->store, session->account, session->mailbox, &now));
 	struct error *err = NULL;
 	bool more = true;
+	uint32_t from = fetch->next;
 	while (!err && more && !args->wants_more) {
 		struct arena_mark mark = arena_mark(&op->arena);
 		err = write_page(op, session, now, fetch, &more);
@@ -197,7 +211,8 @@ static struct error *write_pages(
 			arena_release(&op->arena, mark);
 		args->wants_more = more && session_output_is_full(session->session);
 	}
-	snapshot_unref(now);
+	told_since(op, fetch, from, &told);
+	imap_sync_to(op, session, now, args->is_uid, &told);
 	return err;
 }
 
@@ -209,11 +224,7 @@ IMAP_HANDLER(imap_fetch)
 		TRY(begin(op, session, args, &fetch));
 	args->cursor = fetch;
 	TRY(write_pages(op, session, args, fetch));
-	if (args->wants_more)
-		return NULL;
-	/* The flags that were told above are not told again. */
-	TRY(imap_sync(op, session, args->is_uid, &fetch->seen));
-	if (!fetch->misses_some)
+	if (args->wants_more || !fetch->misses_some)
 		return NULL;
 	args->no_code = SLICE("EXPUNGEISSUED");
 	return op_fail(op, ERR_NOT_FOUND, "Some of the messages are gone");

@@ -17,7 +17,7 @@ static enum step idle_done(struct op *op, struct session *session, struct comman
 	end_idle(imap);
 	struct error *err = NULL;
 	if (imap->state == IMAP_SELECTED)
-		err = imap_sync(op, imap, true, NULL);
+		err = imap_sync(op, imap, true);
 	if (err)
 		imap_write_error(op, imap, &args, err);
 	else if (slice_equal_nocase(slice_trim(command->line), SLICE("DONE")))

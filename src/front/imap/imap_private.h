@@ -72,10 +72,13 @@ void imap_enable_condstore(struct imap_session *session);
 
 /* ---- imap_sync.c ---- */
 
-/* Brings what the client knows of the selected mailbox up to date. `told`: changes of flags that
- * the client has heard of already; may be NULL. */
-MUST_CHECK struct error *imap_sync(
-	struct op *op, struct imap_session *session, bool may_expunge, const struct uid_set *told);
+/* Brings what the client knows of the selected mailbox up to date. */
+MUST_CHECK struct error *imap_sync(struct op *op, struct imap_session *session, bool may_expunge);
+
+/* Brings it to one snapshot. `told`: messages whose flags in that very snapshot the client has
+ * heard already; may be NULL. Where an EXPUNGE is due and may not be said, nothing moves. */
+void imap_sync_to(struct op *op, struct imap_session *session, struct snapshot *takes,
+	bool may_expunge, const struct uid_set *told);
 
 /* "FLAGS (…)" of a message in a snapshot. */
 void imap_write_flags(struct imap_session *session, const struct snapshot *snapshot,

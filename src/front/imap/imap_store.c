@@ -58,28 +58,42 @@ static void write_modseq_fetch(struct imap_session *session, uint32_t sequence, 
 	buf_printf(session->out, "MODSEQ (%llu))\r\n", (unsigned long long)modseq);
 }
 
-/* The new flags of what was named and is there; silently, only the new mod-sequences. */
+/* What the client hears of one message; false if it hears nothing. */
+static bool write_one(struct imap_session *session, const struct snapshot *now,
+	const struct snapshot_message *message, bool by_uid, bool is_silent)
+{
+	uint32_t sequence = imap_view_sequence(session->view, message->uid);
+	if (sequence == 0)
+		return false;
+	if (!is_silent)
+		imap_write_flag_fetch(session, now, sequence, message, by_uid);
+	else if (session->has_condstore)
+		write_modseq_fetch(session, sequence, message->uid, message->modseq,
+			by_uid || session->has_qresync);
+	return true;
+}
+
+/* The new flags of what was named and is there; silently, only the new mod-sequences, and nothing
+ * of what somebody else has changed again meanwhile: that comes with the update. */
 static struct error *write_result(struct op *op, struct imap_session *session, bool by_uid,
 	bool is_silent, const struct uid_set *uids, const struct flag_result *result)
 {
 	struct snapshot *now;
+	struct uid_set told;
 	TRY(mailbox_snapshot(op, session->store, session->account, session->mailbox, &now));
-	const struct uid_set *told = is_silent ? &result->changed : uids;
+	uid_set_init(&told, &op->arena);
 	struct uid_cursor cursor = {0};
 	uint32_t uid, position;
 	struct snapshot_message message;
-	while (uid_cursor_next(told, &cursor, &uid)) {
-		uint32_t sequence = imap_view_sequence(session->view, uid);
-		if (sequence == 0 || !snapshot_find(now, uid, &position, &message) ||
-			uid_set_contains(&result->modified, uid))
+	while (uid_cursor_next(is_silent ? &result->changed : uids, &cursor, &uid)) {
+		if (!snapshot_find(now, uid, &position, &message) ||
+			uid_set_contains(&result->modified, uid) ||
+			(is_silent && message.modseq != result->modseq))
 			continue;
-		if (!is_silent)
-			imap_write_flag_fetch(session, now, sequence, &message, by_uid);
-		else if (session->has_condstore)
-			write_modseq_fetch(session, sequence, uid, message.modseq,
-				by_uid || session->has_qresync);
+		if (write_one(session, now, &message, by_uid, is_silent))
+			uid_set_add(&told, uid);
 	}
-	snapshot_unref(now);
+	imap_sync_to(op, session, now, by_uid, &told);
 	return NULL;
 }
 
@@ -132,10 +146,8 @@ IMAP_HANDLER(imap_store)
 		imap_enable_condstore(session);
 	TRY(mailbox_change_flags(op, session->store, session->account, session->mailbox, &uids,
 		&request.change, &result));
-	TRY(write_result(op, session, args->is_uid, request.is_silent, &uids, &result));
 	if (!uid_set_is_empty(&result.modified))
 		set_modified(op, session, args, &result.modified);
-	/* What was told here is not told again. */
-	TRY(imap_sync(op, session, args->is_uid, request.is_silent ? &result.changed : &uids));
+	TRY(write_result(op, session, args->is_uid, request.is_silent, &uids, &result));
 	return check_gone(op, session, args, &uids);
 }

@@ -142,8 +142,19 @@ static void tell(struct op *op, struct imap_session *session, struct snapshot *n
 	write_changed(session, now, &difference.changed, told);
 }
 
-struct error *imap_sync(
-	struct op *op, struct imap_session *session, bool may_expunge, const struct uid_set *told)
+void imap_sync_to(struct op *op, struct imap_session *session, struct snapshot *takes,
+	bool may_expunge, const struct uid_set *told)
+{
+	bool moved = true;
+	if (takes != session->view->shown)
+		tell(op, session, takes, may_expunge, told, &moved);
+	if (moved)
+		imap_view_move(session->view, takes);
+	else
+		snapshot_unref(takes);
+}
+
+struct error *imap_sync(struct op *op, struct imap_session *session, bool may_expunge)
 {
 	struct snapshot *now;
 	struct error *err =
@@ -156,12 +167,6 @@ struct error *imap_sync(
 		snapshot_unref(now);
 		return leave_deleted(session);
 	}
-	bool moved = true;
-	if (now != session->view->shown)
-		tell(op, session, now, may_expunge, told, &moved);
-	if (moved)
-		imap_view_move(session->view, now);
-	else
-		snapshot_unref(now);
+	imap_sync_to(op, session, now, may_expunge, NULL);
 	return NULL;
 }
