@@ -65,7 +65,6 @@ static void the_file_and_the_defaults_fill_every_setting(void **state)
 	assert_int_equal(most, 9);
 	assert_true(loud);
 	assert_string_equal(name, "nobody");
-	free((void *)name);
 }
 
 static void each_fault_is_told_with_its_line(void **state)
@@ -105,7 +104,6 @@ static void sections_without_contents_and_empty_files_are_fine(void **state)
 	given_file(w, "conf", "mail:\n  # most: 3\n");
 	assert_null(config_load(&w->op, w->config, w->file));
 	assert_int_equal(most, 7);
-	free((void *)name);
 }
 
 static void a_reload_stores_what_may_change_and_names_the_rest(void **state)
@@ -123,7 +121,6 @@ static void a_reload_stores_what_may_change_and_names_the_rest(void **state)
 	given_file(w, "conf", "mail:\n  most: 11\n  loud: perhaps\n");
 	assert_non_null(config_reload(&w->op, w->config, &waiting));
 	assert_int_equal(most, 10);
-	free((void *)name);
 }
 
 static void the_sample_is_a_file_of_defaults(void **state)
@@ -135,7 +132,6 @@ static void the_sample_is_a_file_of_defaults(void **state)
 	assert_int_equal(fclose(out), 0);
 	assert_null(config_load(&w->op, w->config, w->file));
 	assert_int_equal(most, 7);
-	free((void *)name);
 }
 
 static void a_data_directory_is_held_by_one_at_a_time(void **state)

@@ -63,21 +63,17 @@ void config_each(const struct config *config,
 		visit(context, config->entries[i].row);
 }
 
-/* Would the value do? It is stored beside the target. */
+/* Would the value do? It is stored beside the target. Any text does. */
 static struct error *check_value(struct op *op, const struct setting *row, struct slice value)
 {
 	union {
 		bool yes;
 		uint64_t number;
-		const char *text;
 		int choice;
 	} scratch = {0};
 	struct setting copy = *row;
 	copy.target = &scratch;
-	struct error *err = setting_store(op, &copy, value);
-	if (!err && row->type == SETTING_TEXT)
-		free((void *)scratch.text);
-	return err;
+	return row->type == SETTING_TEXT ? NULL : setting_store(op, &copy, value);
 }
 
 static struct error *take_value(

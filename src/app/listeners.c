@@ -28,6 +28,8 @@ struct error *listeners_bind(struct op *op, struct net *net, struct fronts *fron
 		{&lmtp_protocol, smtp_addresses.lmtp, false, &fronts->smtp},
 		{&imap_protocol, addresses.imap, false, &fronts->imap},
 		{&imap_protocol, addresses.imap_tls, true, &fronts->imap},
+		{&pop3_protocol, pop3_addresses.pop3, false, &fronts->pop3},
+		{&pop3_protocol, pop3_addresses.pop3_tls, true, &fronts->pop3},
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(listeners); i++)
 		TRY(session_listen(op, net, listeners[i].protocol, listeners[i].addresses,

@@ -4,6 +4,7 @@
 
 #include "base/setting.h"
 #include "front/imap/imap.h"
+#include "front/pop3/pop3.h"
 #include "front/smtp/smtp.h"
 #include "net/net.h"
 
@@ -11,6 +12,7 @@
 struct fronts {
 	struct imap_context imap;
 	struct smtp_service smtp;
+	struct pop3_service pop3;
 };
 
 extern const struct setting listener_settings[];

@@ -37,6 +37,7 @@ static const struct setting_group groups[] = {
 	{smtp_settings, &smtp_setting_count},
 	{listener_settings, &listener_setting_count},
 	{imap_settings, &imap_setting_count},
+	{pop3_settings, &pop3_setting_count},
 	{admin_settings, &admin_setting_count},
 	{storage_settings, &storage_setting_count},
 	{rocksdb_settings, &rocksdb_setting_count},
@@ -107,6 +108,7 @@ static struct error *open_storage(struct op *op, struct server *server)
 	server->fronts.imap = (struct imap_context){.store = mails, .accounts = accounts};
 	server->fronts.smtp.delivery =
 		(struct delivery_service){.store = mails, .accounts = accounts};
+	server->fronts.pop3 = (struct pop3_service){.store = mails, .accounts = accounts};
 	server->admin_context = (struct admin_context){.accounts = accounts,
 		.store = mails,
 		.ledger = server->storage.ledger,

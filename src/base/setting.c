@@ -93,6 +93,22 @@ static struct error *store_choice(struct op *op, const struct setting *setting, 
 		SLICE_ARG(value), all);
 }
 
+/* Texts are kept for ever: readers of the old value may still hold it after a reload. */
+struct kept_text {
+	struct kept_text *next;
+	char text[];
+};
+static struct kept_text *kept_texts;
+
+static const char *keep_text(struct slice value)
+{
+	struct kept_text *kept = heap_alloc(sizeof(struct kept_text) + value.len + 1);
+	memcpy(kept->text, value.ptr, value.len);
+	kept->next = kept_texts;
+	kept_texts = kept;
+	return kept->text;
+}
+
 struct error *setting_store(struct op *op, const struct setting *setting, struct slice value)
 {
 	switch (setting->type) {
@@ -103,8 +119,7 @@ struct error *setting_store(struct op *op, const struct setting *setting, struct
 		*(bool *)setting->target = slice_equal(value, SLICE("yes"));
 		return NULL;
 	case SETTING_TEXT:
-		/* Kept for ever: readers of the old value may still hold it after a reload. */
-		*(const char **)setting->target = value.len ? heap_cstr(value) : NULL;
+		*(const char **)setting->target = value.len ? keep_text(value) : NULL;
 		return NULL;
 	case SETTING_CHOICE:
 		return store_choice(op, setting, value);

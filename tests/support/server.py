@@ -91,6 +91,8 @@ class Server:
             "lmtp.listen": local(self.port("lmtp")),
             "imap.listen": local(self.port("imap")),
             "imap.listen_tls": local(self.port("imap_tls")),
+            "pop3.listen": local(self.port("pop3")),
+            "pop3.listen_tls": local(self.port("pop3_tls")),
             "rocksdb.min_free": "16 MiB",
             # Hashes that cost what they should would be most of what the tests wait for.
             "password.memory": "64 KiB",
