@@ -86,7 +86,8 @@ struct commit_change {
 	struct op *op;
 	struct error *err;
 	struct commit_change *next;
-	bool is_done;
+	bool is_done;     /* the leader knows its outcome */
+	bool is_answered; /* the leader has let go of it; under the account's lock */
 };
 
 MUST_CHECK struct error *commit_run(struct op *op, struct commit *commit, struct account_id account,

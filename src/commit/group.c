@@ -398,11 +398,22 @@ static struct error *enqueue(
 	return NULL;
 }
 
+/* A follower may return, and its change be gone, as soon as the lock is free after this: until then
+ * the leader may look at the group. */
+static void answer_group(struct commit_change *group)
+{
+	while (group) {
+		struct commit_change *next = group->next;
+		group->is_answered = true;
+		group = next;
+	}
+}
+
 /* Leads a group of its own account for as long as its change is not done, with the lock held. */
 static void lead_while_needed(
 	struct commit *commit, struct commit_account *account, struct commit_change *change)
 {
-	while (!change->is_done) {
+	while (!change->is_answered) {
 		if (account->is_led) {
 			condition_wait(&account->led_no_more, &account->lock);
 			continue;
@@ -412,6 +423,7 @@ static void lead_while_needed(
 		mutex_unlock(&account->lock);
 		lead_group(commit, account, group);
 		mutex_lock(&account->lock);
+		answer_group(group);
 		account_follow(account);
 	}
 }
@@ -425,6 +437,7 @@ struct error *commit_run(
 	change->err = NULL;
 	change->modseq = 0;
 	change->is_done = false;
+	change->is_answered = false;
 	struct commit_account *account = account_get(commit, id);
 	mutex_lock(&account->lock);
 	struct error *err = enqueue(op, account, change);
