@@ -1,0 +1,169 @@
+"""IMAP with the clients that people use: Python's imaplib and mbsync."""
+
+import imaplib
+import mailbox
+import subprocess
+import threading
+
+from support.server import PASSWORD, needs
+
+ODD_MAILS = [
+    b"Subject: plain\r\n\r\nbody\r\n",
+    b"Subject: bare line feeds\n\nbody\nwithout end",
+    b"no header at all",
+    b"Subject: eight bit \xe4\xf6\xfc\r\n\r\n\x80\xff\r\n",
+    b"\r\nonly a body\r\n",
+    b"Content-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n\r\nnever closed",
+    b"Subject: long line\r\n\r\n" + b"x" * 100000 + b"\r\n",
+    b"Subject: NULs\r\n\r\na\0b\0\r\n",
+    b"Subject: \r\n folded\r\n\t twice\r\n\r\n.\r\n..\r\n",
+]
+
+
+def fetched(client, message_set, item):
+    status, data = client.fetch(message_set, item)
+    assert status == "OK", data
+    return [part[1] for part in data if isinstance(part, tuple)]
+
+
+def test_bytes_come_back_as_they_were_appended(server):
+    with server.imap() as client:
+        for mail in ODD_MAILS:
+            # imaplib would make every line end in CRLF, so the literal is ours.
+            client.literal = mail
+            status, data = client._simple_command("APPEND", "INBOX")
+            assert status == "OK", data
+        client.select("INBOX")
+        assert fetched(client, "1:*", "(BODY.PEEK[])") == ODD_MAILS
+        status, data = client.fetch("1:*", "(RFC822.SIZE)")
+        sizes = [int(line.split(b"RFC822.SIZE ")[1].rstrip(b")")) for line in data]
+        assert sizes == [len(mail) for mail in ODD_MAILS]
+        headers = fetched(client, "1:*", "(BODY.PEEK[HEADER])")
+        texts = fetched(client, "1:*", "(BODY.PEEK[TEXT])")
+        assert [header + text for header, text in zip(headers, texts)] == ODD_MAILS
+        for item in ("ENVELOPE", "BODY", "BODYSTRUCTURE"):
+            status, data = client.fetch("1:*", f"({item})")
+            assert status == "OK"
+
+
+def test_a_large_mail_in_pieces_and_whole(server):
+    mail = b"Subject: large\r\n\r\n" + bytes(range(32, 127)) * 100000
+    with server.imap() as client:
+        client.literal = mail
+        assert client._simple_command("APPEND", "INBOX")[0] == "OK"
+        client.select("INBOX")
+        assert fetched(client, "1", "(BODY.PEEK[])") == [mail]
+        pieces = b""
+        while len(pieces) < len(mail):
+            pieces += fetched(client, "1", f"(BODY.PEEK[]<{len(pieces)}.1000000>)")[0]
+        assert pieces == mail
+
+
+def test_many_clients_at_once_lose_nothing(server):
+    def work(number):
+        with server.imap() as client:
+            client.select("INBOX")
+            for i in range(20):
+                status, _ = client.append("INBOX", None, None, b"Subject: %d-%d\r\n\r\nx\r\n" % (number, i))
+                assert status == "OK"
+                client.noop()
+            done.append(number)
+
+    done = []
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(done) == list(range(8))
+    with server.imap() as client:
+        assert client.select("INBOX")[1] == [b"160"]
+        uids = client.uid("SEARCH", "ALL")[1][0].split()
+        assert [int(uid) for uid in uids] == list(range(1, 161))
+        subjects = fetched(client, "1:*", "(BODY.PEEK[HEADER.FIELDS (SUBJECT)])")
+        assert len(set(subjects)) == 160
+
+
+def test_imaplib_walks_through_a_mailbox(server):
+    with server.imap(tls=True) as client:
+        assert client.create("Work/2024")[0] == "OK"
+        assert client.subscribe("Work/2024")[0] == "OK"
+        client.append("Work/2024", "(\\Seen)", imaplib.Time2Internaldate(1700000000), b"Subject: a\r\n\r\nb\r\n")
+        assert client.status("Work/2024", "(MESSAGES UNSEEN)")[1] == [b'"Work/2024" (MESSAGES 1 UNSEEN 0)']
+        assert client.select("Work/2024")[1] == [b"1"]
+        assert client.response("UIDVALIDITY")[1][0].isdigit()
+        assert client.copy("1", "INBOX")[0] == "OK"
+        assert client.store("1", "+FLAGS", "\\Deleted")[1] == [b"1 (FLAGS (\\Deleted \\Seen))"]
+        assert client.expunge()[1] == [b"1"]
+        assert client.close()[0] == "OK"
+        assert client.rename("Work", "Done")[0] == "OK"
+        assert client.getquotaroot("INBOX")[0] == "OK"
+        assert client.delete("Done/2024")[0] == "OK"
+
+
+def mbsync(folder, server, near="near"):
+    configuration = folder / "mbsyncrc"
+    configuration.write_text(
+        f"""IMAPAccount holdfast
+Host 127.0.0.1
+Port {server.port("imap_tls")}
+User alice@example.org
+Pass {PASSWORD}
+SSLType IMAPS
+CertificateFile {server.folder}/certificate.pem
+SystemCertificates no
+
+IMAPStore far
+Account holdfast
+
+MaildirStore near
+Path {folder}/{near}/
+Inbox {folder}/{near}/INBOX
+SubFolders Verbatim
+
+Channel all
+Far :far:
+Near :near:
+Patterns *
+Create Both
+Expunge Both
+SyncState *
+"""
+    )
+    (folder / near).mkdir(exist_ok=True)
+    done = subprocess.run(
+        [needs("mbsync"), "-c", configuration, "-a"], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_mbsync_keeps_two_maildirs_alike(server, tmp_path):
+    with server.imap() as client:
+        for i in range(30):
+            client.append("INBOX", "(\\Seen)" if i % 2 else None, None, b"Subject: %d\r\n\r\nbody %d\r\n" % (i, i))
+        client.create("Sub/Folder")
+        client.append("Sub/Folder", None, None, b"Subject: deep\r\n\r\nx\r\n")
+    mbsync(tmp_path, server, "one")
+    inbox = mailbox.Maildir(tmp_path / "one/INBOX", create=False)
+    assert len(inbox) == 30
+    assert sum("S" in message.get_flags() for message in inbox) == 15
+    assert len(mailbox.Maildir(tmp_path / "one/Sub/Folder", create=False)) == 1
+
+    # A change on this side, and one new mail, arrive on the server.
+    key, message = next((k, m) for k, m in inbox.iteritems() if "S" not in m.get_flags())
+    message.add_flag("F")
+    message.add_flag("S")
+    inbox[key] = message
+    new = mailbox.MaildirMessage(b"Subject: from here\n\nhello\n")
+    new.set_subdir("cur")
+    inbox.add(new)
+    mbsync(tmp_path, server, "one")
+    with server.imap() as client:
+        assert client.select("INBOX")[1] == [b"31"]
+        assert len(client.search(None, "FLAGGED")[1][0].split()) == 1
+        assert client.search(None, 'SUBJECT "from here"')[1] == [b"31"]
+        client.store("1:10", "+FLAGS.SILENT", "\\Deleted")
+        client.expunge()
+
+    mbsync(tmp_path, server, "one")
+    assert len(mailbox.Maildir(tmp_path / "one/INBOX", create=False)) == 21
