@@ -157,8 +157,9 @@ static void stop_serving(struct server *server)
 {
 	net_stop_accepting(server->net);
 	sessions_stop();
-	lanes_stop();
+	/* Connections past their grace need a worker for their last step. */
 	net_stop(server->net);
+	lanes_stop();
 }
 
 void server_stop(struct server *server)

@@ -131,7 +131,8 @@ MUST_CHECK struct error *session_listen(struct op *op, struct net *net,
 
 /* After net_stop_accepting: asks every session to end: those that run no command say say_shutdown
  * and close, the others do after their step. Returns when all are gone or the grace time is over.
- * Call before net_stop. */
+ * Then comes net_stop, whose last sessions
+ * still need workers for their last steps, and only then lanes_stop. */
 void sessions_stop(void);
 
 /* ---- For handlers: the session's own steps only, unless said otherwise ---- */
