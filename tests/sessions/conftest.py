@@ -1,0 +1,21 @@
+import pytest
+
+from support.mailbox import Mailbox
+from support.server import Server
+
+
+@pytest.fixture(scope="module")
+def shared_server(tmp_path_factory):
+    """As elsewhere, but the many wrong passwords sent here are not waited for."""
+    settings = {"auth.failure_delay": "1 ms", "auth.failure_delay_max": "10 ms"}
+    with Server(tmp_path_factory.mktemp("shared"), settings) as running:
+        running.start()
+        running.add_domain("example.org")
+        running.add_user("alice@example.org")
+        running.add_user("bob@example.org")
+        yield running
+
+
+@pytest.fixture
+def mailbox(shared_server, request):
+    return Mailbox.for_test(shared_server, request.node.name)

@@ -1,0 +1,116 @@
+"""Signing in, by every mechanism, on every protocol that has it."""
+
+import base64
+import smtplib
+import time
+
+import pytest
+
+from support.raw import Raw
+from support.scram import Scram, ScramError
+
+
+def exchange(client, mechanism, scram, prompt, begin="AUTH"):
+    """Runs SCRAM by hand; returns the last line."""
+    initial = base64.b64encode(scram.step()).decode()
+    answer = client.say(f"{begin} {mechanism} {initial}")
+    while answer.startswith(prompt):
+        challenge = base64.b64decode(answer[len(prompt) :].strip())
+        answer = client.say(base64.b64encode(scram.step(challenge)).decode())
+    return answer
+
+
+def submission(server):
+    client = Raw(server.port("submission"))
+    client.say("EHLO x")
+    return client
+
+
+@pytest.mark.parametrize("user", ["alice@example.org", "ALICE@Example.ORG"])
+def test_scram_signs_in_and_proves_the_server_too(shared_server, user):
+    with submission(shared_server) as client:
+        assert exchange(client, "SCRAM-SHA-256", Scram(user, "holdfast"), "334 ")[:3] == "235"
+    with Raw(shared_server.port("pop3")) as client:
+        assert exchange(client, "SCRAM-SHA-256", Scram(user, "holdfast"), "+ ").startswith("+OK")
+
+
+@pytest.mark.parametrize("user, password", [("alice@example.org", "wrong"), ("nobody@example.org", "holdfast")])
+def test_scram_refuses_a_wrong_password_and_an_unknown_name_alike(shared_server, user, password):
+    with submission(shared_server) as client:
+        assert exchange(client, "SCRAM-SHA-256", Scram(user, password), "334 ").startswith("535 5.7.8")
+
+
+def test_an_unknown_name_has_a_salt_that_stays(shared_server):
+    salts = set()
+    for _ in range(2):
+        with submission(shared_server) as client:
+            first = Scram("nobody@example.org", "x").step()
+            answer = client.say("AUTH SCRAM-SHA-256 " + base64.b64encode(first).decode())
+            salts.add(base64.b64decode(answer[4:]).split(b"s=")[1])
+    assert len(salts) == 1
+
+
+def test_scram_without_a_chance_of_binding_must_not_claim_one(shared_server):
+    """A client that could bind but was told that the server cannot has met somebody in between."""
+    with submission(shared_server) as client:
+        client.say("STARTTLS")
+        client.start_tls(shared_server.tls_context())
+        client.say("EHLO x")
+        scram = Scram("alice@example.org", "holdfast", header="y,,")
+        assert exchange(client, "SCRAM-SHA-256", scram, "334 ")[:3] in ("535", "501")
+
+
+def test_scram_plus_is_not_for_the_open(shared_server):
+    with submission(shared_server) as client:
+        assert client.say("AUTH SCRAM-SHA-256-PLUS")[:3] == "504"
+
+
+def test_scram_plus_with_another_lines_binding_is_refused(shared_server):
+    with submission(shared_server) as client:
+        client.say("STARTTLS")
+        client.start_tls(shared_server.tls_context())
+        client.say("EHLO x")
+        scram = Scram("alice@example.org", "holdfast", binding=b"x" * 32)
+        assert exchange(client, "SCRAM-SHA-256-PLUS", scram, "334 ")[:3] in ("535", "501")
+
+
+def test_a_server_that_does_not_know_the_password_is_found_out():
+    scram = Scram("a", "b")
+    scram.step()
+    scram.step(f"r={scram.nonce}x,s=c2FsdA==,i=4096".encode())
+    with pytest.raises(ScramError):
+        scram.step(b"v=AAAA")
+
+
+def test_nobody_acts_for_somebody_else(shared_server):
+    token = base64.b64encode(b"bob@example.org\0alice@example.org\0holdfast").decode()
+    with submission(shared_server) as client:
+        assert client.say(f"AUTH PLAIN {token}")[:3] == "535"
+
+
+def test_a_disabled_user_does_not_sign_in(server):
+    server.ctl("user", "disable", "alice@example.org")
+    with pytest.raises(smtplib.SMTPAuthenticationError):
+        server.submission()
+
+
+def test_wrong_passwords_wait_longer_each_time_and_end_the_session(server):
+    token = base64.b64encode(b"\0alice@example.org\0wrong").decode()
+    server.settings = {"auth.failure_delay": "100 ms", "auth.max_failures": "3"}
+    server.restart()
+    with submission(server) as client:
+        began = time.monotonic()
+        for _ in range(3):
+            assert client.say(f"AUTH PLAIN {token}")[:3] == "535"
+        assert time.monotonic() - began > 0.65
+        assert client.is_closed()
+
+
+def test_without_scram_keys_scram_is_refused_and_plain_is_not(server):
+    server.settings = {"password.scram": "no"}
+    server.restart()
+    server.add_user("carol@example.org")
+    with submission(server) as client:
+        scram = Scram("carol@example.org", "holdfast")
+        assert exchange(client, "SCRAM-SHA-256", scram, "334 ")[:3] == "535"
+    server.submission("carol@example.org").quit()
