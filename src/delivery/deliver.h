@@ -17,7 +17,7 @@ struct delivery_mail {
 	struct slice sender_parameters; /* as given: part of what makes two deliveries the same */
 	struct slice received_by_us;    /* our own Received field, with its line break */
 	struct slice content;           /* every byte as received */
-	bool has_received_id;           /* content_has_received_id() */
+	bool has_received_id;           /* both by delivery_prepare() */
 	uint8_t digest[32];             /* SHA-256 of the content */
 };
 
@@ -34,11 +34,7 @@ struct delivery_key {
 	uint8_t once_key[ONCE_KEY_SIZE];
 };
 
-/* The topmost Received field names an id: whoever passed this mail on tells one delivery from
- * another, so equal bytes are the same delivery for as long as senders retry. */
-bool content_has_received_id(struct slice content);
-
-/* Fills has_received_id and digest from the content. */
+/* Fills in what is made from the content. */
 void delivery_prepare(struct delivery_mail *mail);
 
 /* Who gets mail for this address. ERR_NOT_FOUND: nobody. ERR_DENIED: not our domain. */

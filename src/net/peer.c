@@ -143,3 +143,9 @@ uint64_t peer_failed(const struct peer_address *address)
 	peer->last_failure_ns = now_ns;
 	return ++peer->failures;
 }
+
+size_t peer_remembered(void)
+{
+	AUTO_LOCK(&lock);
+	return peers.count;
+}

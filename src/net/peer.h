@@ -24,3 +24,6 @@ void peer_disconnect(const struct peer_address *peer);
 
 /* Counts a failure and returns how many there were without a pause of ten minutes. */
 uint64_t peer_failed(const struct peer_address *peer);
+
+/* How many addresses are remembered now; there is a bound. */
+size_t peer_remembered(void);

@@ -127,6 +127,8 @@ static enum step toy_run(struct op *op, struct session *session, struct command 
 		return toy_body_answer(op, session, command);
 	if (slice_equal(line, SLICE("slow")))
 		clock_sleep_ns(20 * NS_PER_MS);
+	if (slice_equal(line, SLICE("binding")))
+		buf_append(session_output(session), session_channel_binding(session));
 	if (slice_equal(line, SLICE("watch")))
 		session_watch(session, SLICE("key"));
 	buf_printf(session_output(session), "%d " SLICE_FMT "\n", state->commands, SLICE_ARG(line));
@@ -388,6 +390,32 @@ static void what_came_before_the_handshake_is_forgotten(void **state)
 	close(fd);
 }
 
+/* RFC 9266: both ends of the line derive the same, by either version of TLS. */
+static void both_ends_know_the_line_by_the_same_binding(void **state)
+{
+	(void)state;
+	for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
+		int fd = client();
+		say(fd, "tls\n");
+		hear(fd, "hello\n1 tls\n");
+		SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+		SSL_CTX_set_max_proto_version(context, version);
+		SSL *ssl = SSL_new(context);
+		SSL_set_fd(ssl, fd);
+		assert_int_equal(SSL_connect(ssl), 1);
+		unsigned char ours[32], theirs[32];
+		assert_int_equal(SSL_export_keying_material(ssl, ours, sizeof(ours),
+					 "EXPORTER-Channel-Binding", 24, NULL, 0, 1),
+			1);
+		assert_int_equal(SSL_write(ssl, "binding\n", 8), 8);
+		assert_int_equal(SSL_read(ssl, theirs, sizeof(theirs)), sizeof(theirs));
+		assert_memory_equal(ours, theirs, sizeof(ours));
+		SSL_free(ssl);
+		SSL_CTX_free(context);
+		close(fd);
+	}
+}
+
 static void wrong_passwords_wait_longer_each_time(void **state)
 {
 	(void)state;
@@ -506,6 +534,7 @@ int main(void)
 		SERVED(an_expected_line_goes_to_its_own_handler),
 		SERVED(a_woken_session_speaks_by_itself_once),
 		SERVED(what_came_before_the_handshake_is_forgotten),
+		SERVED(both_ends_know_the_line_by_the_same_binding),
 		SERVED(wrong_passwords_wait_longer_each_time),
 		SERVED(a_silent_client_is_told_and_closed),
 		SERVED(an_endless_line_is_refused),
