@@ -115,7 +115,7 @@ static const char *refusal(
 static struct error *finish(
 	struct op *op, struct imap_session *imap, const struct imap_command *row, bool is_uid)
 {
-	if (imap->state != IMAP_SELECTED || (row->flags & IMAP_LEAVES_MAILBOX))
+	if (imap->state != IMAP_SELECTED || (row->flags & IMAP_NO_UPDATE))
 		return NULL;
 	bool may_expunge = is_uid || !(row->flags & IMAP_KEEPS_SEQUENCE);
 	return imap_sync(op, imap, may_expunge);

@@ -7,10 +7,11 @@
 
 struct fetch {
 	struct fetch_request request;
-	struct uid_set uids; /* what is to be answered */
-	struct uid_set seen; /* what this command has made \Seen */
-	uint32_t next;       /* UIDs below are done */
-	bool misses_some;    /* sequence numbers of messages that are gone */
+	struct uid_set uids;      /* what is to be answered */
+	struct uid_set seen;      /* what this command has made \Seen */
+	struct uid_cursor cursor; /* behind what is done */
+	uint32_t next;            /* UIDs below are done */
+	bool misses_some;         /* sequence numbers of messages that are gone */
 };
 
 static void add_changed(const struct snapshot *now, const struct fetch_request *request,
@@ -112,13 +113,9 @@ static struct error *begin(struct op *op, struct imap_session *session, struct i
 
 static void take_page(struct op *op, const struct fetch *fetch, struct uid_set *ret_page)
 {
-	struct uid_cursor cursor = {0};
+	struct uid_cursor cursor = fetch->cursor;
 	uint32_t uid;
 	uid_set_init(ret_page, &op->arena);
-	while (cursor.range < fetch->uids.count &&
-		fetch->uids.ranges[cursor.range].last < fetch->next)
-		cursor.range++;
-	cursor.next = fetch->next;
 	for (size_t count = 0; count < PAGE_SIZE && uid_cursor_next(&fetch->uids, &cursor, &uid);
 		count++)
 		uid_set_add(ret_page, uid);
@@ -172,10 +169,7 @@ static struct error *write_page(struct op *op, struct imap_session *session,
 	*ret_more = true;
 	while (uid_cursor_next(&page, &cursor, &uid)) {
 		TRY(write_one(op, session, now, fetch, find_row(rows, row_count, uid), uid));
-		if (uid == UINT32_MAX) {
-			*ret_more = false;
-			return NULL;
-		}
+		uid_cursor_next(&fetch->uids, &fetch->cursor, &uid);
 		fetch->next = uid + 1;
 		if (session_output_is_full(session->session))
 			return NULL;

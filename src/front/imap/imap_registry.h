@@ -22,7 +22,7 @@ enum imap_command_flag {
 	IMAP_KEEPS_SEQUENCE = 1 << 2, /* no EXPUNGE while it runs (RFC 9051 7.5.1) */
 	IMAP_HAS_UID_FORM = 1 << 3,   /* UID may stand before it */
 	IMAP_TRIES_SIGN_IN = 1 << 4,
-	IMAP_LEAVES_MAILBOX = 1 << 5, /* its view is not brought up to date */
+	IMAP_NO_UPDATE = 1 << 5, /* no news behind it: it leaves the mailbox, or reads nothing */
 	IMAP_ENDS_BY_ITSELF = 1 << 6, /* the handler writes the tagged answer */
 };
 

@@ -33,7 +33,11 @@ void imap_write_flags(struct imap_session *session, const struct snapshot *snaps
 		write_word(out, SLICE("\\Recent"), &first);
 	const struct keyword_set *keywords = snapshot_keywords(snapshot, message);
 	const struct keyword_names *names = snapshot_keyword_names(snapshot);
-	for (unsigned bit = 0; keywords && bit < names->count; bit++)
+	if (!keywords || keyword_set_is_empty(keywords)) {
+		buf_append_char(out, ')');
+		return;
+	}
+	for (unsigned bit = 0; bit < names->count; bit++)
 		if (keyword_set_has(keywords, bit))
 			write_word(out, names->names[bit], &first);
 	buf_append_char(out, ')');
