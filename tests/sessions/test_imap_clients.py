@@ -4,8 +4,10 @@ import imaplib
 import mailbox
 import subprocess
 import threading
+import time
 
 from support.server import PASSWORD, needs
+from support.transcript import Connection
 
 ODD_MAILS = [
     b"Subject: plain\r\n\r\nbody\r\n",
@@ -82,6 +84,31 @@ def test_many_clients_at_once_lose_nothing(server):
         assert [int(uid) for uid in uids] == list(range(1, 161))
         subjects = fetched(client, "1:*", "(BODY.PEEK[HEADER.FIELDS (SUBJECT)])")
         assert len(set(subjects)) == 160
+
+
+def test_a_slow_reader_gets_everything_and_holds_up_nobody(server):
+    mail = b"Subject: big\r\n\r\n" + b"x" * 500000
+    with server.imap() as client:
+        for _ in range(20):
+            client.append("INBOX", None, None, mail)
+    slow = Connection("s", server.port("imap"))
+    slow.command(f'LOGIN "alice@example.org" "{PASSWORD}"'.encode())
+    slow.read()
+    slow.send(b"x1 SELECT INBOX\r\nx2 FETCH 1:* BODY.PEEK[]\r\nx3 NOOP")
+    time.sleep(1)
+    before = server.memory_kib()
+    for _ in range(5):
+        with server.imap() as client:
+            client.select("INBOX")
+            assert client.search(None, "ALL")[1][0].split()[-1] == b"20"
+    assert server.memory_kib() < before + 50000
+    lines = []
+    while not lines or not lines[-1].startswith("x3 "):
+        lines.append(slow.read())
+    fetches = [line for line in lines if " FETCH (BODY[] " in line]
+    assert len(fetches) == 20 and all(len(line) > 500000 for line in fetches)
+    assert lines[-2].startswith("x2 OK") and lines[-1].startswith("x3 OK")
+    slow.close()
 
 
 def test_imaplib_walks_through_a_mailbox(server):

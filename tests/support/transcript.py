@@ -2,7 +2,10 @@
 
     # A sentence that says what is shown.
     = mail INBOX 3                 three small messages, before anything else
-    = connect a                    a connection that does not sign in by itself
+    = connect a [tls]              a connection that does not sign in by itself
+    = quota BYTES MESSAGES         the account's limits, from now on
+    = start_tls a                  the handshake that follows STARTTLS
+    = close a                      the client goes away without a word
     a> STORE 1 +FLAGS (\\Answered)  a command; the tag is added
     a< * 1 FETCH (FLAGS (\\Answered))
     a< OK ...                      its tagged answer; OK where none is written
@@ -240,7 +243,7 @@ class Transcript:
             connection = self.connect(words[1], sign_in=False, tls="tls" in words[2:])
             self.values["greeting"] = connection.greeting
         elif words[0] == "quota":
-            self.server.ctl("quota", "set", self.user, *words[1:])
+            self.server.ctl("user", "quota", self.user, *words[1:])
         elif words[0] == "start_tls":
             self.connections[words[1]].start_tls(self.server.tls_context())
         elif words[0] == "close":
