@@ -105,10 +105,10 @@ void *arena_grow(struct arena *arena, void *old, size_t old_size, size_t new_siz
 {
 	if (old && new_size <= aligned(old_size))
 		return old;
-	if (old && arena->current) {
-		size_t offset = arena->used - aligned(old_size ? old_size : 1);
-		bool is_last = (char *)old == arena->current->bytes + offset &&
-			       arena->used >= aligned(old_size ? old_size : 1);
+	size_t taken = aligned(old_size ? old_size : 1);
+	if (old && arena->current && arena->used >= taken) {
+		size_t offset = arena->used - taken;
+		bool is_last = (char *)old == arena->current->bytes + offset;
 		if (is_last && arena->current->size - offset >= aligned(new_size)) {
 			arena->used = offset + aligned(new_size);
 			return old;

@@ -130,6 +130,12 @@ static void close_parts(struct scan *scan, struct mime_part *keep, size_t end, u
 		}
 		if (part->kind == MIME_MULTIPART && !part->first_child)
 			add_implicit_child(scan, part);
+		/* An empty body begins behind the line break that the delimiter claims: what holds
+		 * the part then reaches as far. */
+		if (part->body_end > end) {
+			end = part->body_end;
+			breaks = 0;
+		}
 		part = parent;
 	}
 	scan->current = keep;

@@ -101,6 +101,16 @@ static const struct summary_case {
 		" (\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7BIT\" 0 0"
 		" NIL NIL NIL NIL) 0 NIL NIL NIL NIL)"
 		" \"mixed\" (\"boundary\" \"d\") NIL NIL NIL)"},
+	{"a message within, empty up to the delimiter",
+		SLICE_INIT("Content-Type: multipart/mixed; boundary=d\r\n\r\n"
+			   "--d\r\nContent-Type: message/rfc822\r\n\r\nSubject: s\r\n\r\n"
+			   "--d--\r\n"),
+		NULL,
+		"((\"message\" \"rfc822\" NIL NIL NIL \"7BIT\" 14"
+		" (NIL \"s\" NIL NIL NIL NIL NIL NIL NIL NIL)"
+		" (\"text\" \"plain\" (\"charset\" \"us-ascii\") NIL NIL \"7BIT\" 0 0"
+		" NIL NIL NIL NIL) 2 NIL NIL NIL NIL)"
+		" \"mixed\" (\"boundary\" \"d\") NIL NIL NIL)"},
 	{"a part cut off in its header",
 		SLICE_INIT("Content-Type: multipart/mixed; boundary=d\r\n\r\n"
 			   "--d\r\nContent-Type: image/gif\r\n--d\r\n"),
