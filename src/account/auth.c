@@ -254,17 +254,16 @@ static struct error *outcome_of(struct op *op, struct sasl_exchange *exchange, i
 {
 	if (exchange->error)
 		return op_wrap(op, exchange->error, "sign in");
-	if (rc == GSASL_NEEDS_MORE)
+	/* Done, but with words left to say: the server's signature, which the client checks. */
+	exchange->is_last_word = rc == GSASL_OK && output.len;
+	if (rc == GSASL_NEEDS_MORE || exchange->is_last_word)
 		*ret_outcome = SASL_CONTINUE;
-	else if (rc == GSASL_OK && output.len)
-		*ret_outcome = SASL_CONTINUE; /* the server's signature: the client checks it */
 	else if (rc == GSASL_OK)
 		*ret_outcome = exchange->has_account ? SASL_SIGNED_IN : SASL_WRONG;
 	else if (rc == GSASL_AUTHENTICATION_ERROR || exchange->is_wrong)
 		*ret_outcome = SASL_WRONG;
 	else
 		*ret_outcome = SASL_MALFORMED;
-	exchange->is_last_word = rc == GSASL_OK && output.len;
 	return NULL;
 }
 

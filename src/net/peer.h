@@ -19,11 +19,11 @@ struct peer_address {
 void peer_address_from(const struct sockaddr *address, struct peer_address *ret_peer);
 
 /* Counts a connection; false (and not counted) past `limit`. */
-MUST_CHECK bool peer_connect(const struct peer_address *peer, uint64_t limit);
-void peer_disconnect(const struct peer_address *peer);
+MUST_CHECK bool peer_connect(const struct peer_address *address, uint64_t limit);
+void peer_disconnect(const struct peer_address *address);
 
 /* Counts a failure and returns how many there were without a pause of ten minutes. */
-uint64_t peer_failed(const struct peer_address *peer);
+uint64_t peer_failed(const struct peer_address *address);
 
 /* How many addresses are remembered now; there is a bound. */
 size_t peer_remembered(void);

@@ -244,7 +244,7 @@ static struct error *key_get(struct op *op, const char *path, EVP_PKEY **ret_key
 struct error *tls_self_sign(
 	struct op *op, const char *certificate_path, const char *key_path, const char *name)
 {
-	EVP_PKEY *key;
+	EVP_PKEY *key = NULL;
 	TRY(key_get(op, key_path, &key));
 	X509 *certificate = X509_new();
 	assert(certificate);

@@ -435,7 +435,9 @@ bool session_auth_failed(struct session *session)
 	metric_add(&failed_logins, 1);
 	log_info(NULL, "login-failed", FIELD_TEXT("protocol", session->protocol->name),
 		FIELD_TEXT("peer", session->peer.text));
-	uint64_t failures = MAX_OF(++session->auth_failures, peer_failed(&session->peer));
+	uint64_t of_peer = peer_failed(&session->peer);
+	session->auth_failures++;
+	uint64_t failures = MAX_OF(session->auth_failures, of_peer);
 	uint64_t delay_ms = session_config.auth_delay_ms << MIN_OF(failures - 1, 16);
 	session->hold_ms = MIN_OF(delay_ms, session_config.auth_delay_max_ms);
 	return session->auth_failures < session_config.auth_failures;

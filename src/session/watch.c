@@ -60,36 +60,36 @@ static void unlink_watch(struct shard *shard, struct watch *watch)
 	free(key);
 }
 
-void session_watch(struct session *session, struct slice bytes)
+void session_watch(struct session *session, struct slice key)
 {
 	for (struct watch *watch = session->watches; watch; watch = watch->next_of_session)
-		if (slice_equal(watch->key->bytes, bytes))
+		if (slice_equal(watch->key->bytes, key))
 			return;
 	struct watch *watch = HEAP_NEW(struct watch);
 	*watch = (struct watch){.session = session, .next_of_session = session->watches};
 	session->watches = watch;
 
-	struct shard *shard = shard_of(bytes);
+	struct shard *shard = shard_of(key);
 	AUTO_LOCK(&shard->lock);
-	struct watch_key *key = key_get(shard, bytes);
-	watch->key = key;
-	watch->next_of_key = key->first;
-	watch->link_of_key = &key->first;
-	if (key->first)
-		key->first->link_of_key = &watch->next_of_key;
-	key->first = watch;
+	struct watch_key *watched = key_get(shard, key);
+	watch->key = watched;
+	watch->next_of_key = watched->first;
+	watch->link_of_key = &watched->first;
+	if (watched->first)
+		watched->first->link_of_key = &watch->next_of_key;
+	watched->first = watch;
 }
 
-void session_unwatch(struct session *session, struct slice bytes)
+void session_unwatch(struct session *session, struct slice key)
 {
 	struct watch **link = &session->watches;
-	while (*link && !slice_equal((*link)->key->bytes, bytes))
+	while (*link && !slice_equal((*link)->key->bytes, key))
 		link = &(*link)->next_of_session;
 	struct watch *watch = *link;
 	if (!watch)
 		return;
 	*link = watch->next_of_session;
-	unlink_watch(shard_of(bytes), watch);
+	unlink_watch(shard_of(key), watch);
 	free(watch);
 }
 
@@ -99,11 +99,12 @@ void session_unwatch_all(struct session *session)
 		session_unwatch(session, session->watches->key->bytes);
 }
 
-void watch_wake(struct slice bytes)
+void watch_wake(struct slice key)
 {
-	struct shard *shard = shard_of(bytes);
+	struct shard *shard = shard_of(key);
 	AUTO_LOCK(&shard->lock);
-	struct watch_key *key = hash_map_find(&shard->keys, bytes);
-	for (struct watch *watch = key ? key->first : NULL; watch; watch = watch->next_of_key)
+	const struct watch_key *watched = hash_map_find(&shard->keys, key);
+	for (struct watch *watch = watched ? watched->first : NULL; watch;
+		watch = watch->next_of_key)
 		session_wake(watch->session);
 }

@@ -48,4 +48,4 @@ struct pop3_verb {
  * all behind the first space: passwords may have spaces. */
 const struct pop3_verb *pop3_verb_find(struct slice line, struct slice *ret_arguments);
 
-struct frame pop3_feed(void *framer, unsigned mode, struct slice input);
+struct frame pop3_feed(void *state, unsigned mode, struct slice input);

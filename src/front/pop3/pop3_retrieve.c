@@ -2,7 +2,7 @@
 
 #include "front/pop3/pop3_private.h"
 
-#define PIECE KIB(64)
+#define PIECE KIB(256)
 
 struct retrieval {
 	struct message message;
@@ -59,7 +59,7 @@ static struct error *send_pieces(
 static enum step go_on(struct op *op, struct pop3 *pop3, struct command *command)
 {
 	struct retrieval *retrieval = command->cursor;
-	bool more;
+	bool more = false;
 	struct error *err = send_pieces(op, pop3, retrieval, &more);
 	if (!err)
 		return more ? STEP_MORE : STEP_DONE;

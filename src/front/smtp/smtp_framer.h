@@ -47,7 +47,7 @@ struct smtp_framer {
 	const struct smtp_verb *verb; /* BDAT's */
 };
 
-struct frame smtp_feed(void *framer, unsigned mode, struct slice input);
+struct frame smtp_feed(void *state, unsigned mode, struct slice input);
 
 /* No line may be longer. */
 #define SMTP_LINE_MAX KIB(64)
