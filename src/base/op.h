@@ -27,10 +27,20 @@ struct error *op_error_wrap(struct op *op, const struct error *cause, const char
 /* Copies an error, with its causes, into another operation's arena. */
 struct error *op_error_copy(struct op *op, const struct error *err);
 
-#define op_fail(op, kind, ...) op_error((op), (kind), __FILE__, __LINE__, __VA_ARGS__)
+/* There is always an error: what a failed call did not write is never looked at. */
+static inline struct error *op_error_certain(struct error *err)
+{
+	if (!err)
+		__builtin_unreachable();
+	return err;
+}
+
+#define op_fail(op, kind, ...) \
+	op_error_certain(op_error((op), (kind), __FILE__, __LINE__, __VA_ARGS__))
 
 /* Adds a line and keeps the kind. */
-#define op_wrap(op, err, ...) op_error_wrap((op), (err), __FILE__, __LINE__, __VA_ARGS__)
+#define op_wrap(op, err, ...) \
+	op_error_certain(op_error_wrap((op), (err), __FILE__, __LINE__, __VA_ARGS__))
 
 #define TRY(call)                                \
 	do {                                     \

@@ -134,7 +134,7 @@ bool utf8_is_valid(struct slice text)
 			continue;
 		}
 		size_t left = text.len - i;
-		UChar32 code;
+		UChar32 code = 0;
 		int32_t at = 0;
 		U8_NEXT(text.ptr + i, at, (int32_t)MIN_OF(left, 4), code);
 		if (code < 0)

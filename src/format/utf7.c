@@ -133,7 +133,7 @@ void utf7_print(struct buf *out, struct slice utf8)
 	int32_t i = 0;
 	int32_t len = (int32_t)MIN_OF(utf8.len, (size_t)INT32_MAX);
 	while (i < len) {
-		UChar32 c;
+		UChar32 c = 0;
 		U8_NEXT_OR_FFFD(utf8.ptr, i, len, c);
 		if (is_direct(c)) {
 			close_run(out, &run);

@@ -79,7 +79,7 @@ static void add_message(struct chunk_writer *writer, uint32_t offset, uint16_t f
 		}
 	/* Zigzag: mostly a small step up, sometimes back. */
 	int64_t step = (int64_t)(modseq - writer->last_modseq);
-	buf_varint(&writer->modseqs, (uint64_t)step << 1 ^ (uint64_t)(step >> 63));
+	buf_varint(&writer->modseqs, (uint64_t)step << 1 ^ (step < 0 ? UINT64_MAX : 0));
 	writer->last_modseq = modseq;
 }
 

@@ -42,4 +42,4 @@ struct imap_framer {
 	unsigned flags;
 };
 
-struct frame imap_framer_feed(void *framer, unsigned mode, struct slice input);
+struct frame imap_framer_feed(void *state, unsigned mode, struct slice input);

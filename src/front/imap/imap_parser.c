@@ -5,7 +5,7 @@
 #include "mailbox/mailbox.h"
 #include "session/session.h"
 
-struct error *imap_bad(struct op *op, struct imap_args *args, const char *what)
+struct error *imap_bad_error(struct op *op, struct imap_args *args, const char *what)
 {
 	args->is_bad = true;
 	return op_fail(op, ERR_INVALID, "%s", what);

@@ -35,7 +35,13 @@ struct imap_args {
 bool imap_args_begin(struct slice line, struct imap_args *ret_args, struct slice *ret_name);
 
 /* Marks the arguments as bad and makes the error. */
-MUST_CHECK struct error *imap_bad(struct op *op, struct imap_args *args, const char *what);
+MUST_CHECK struct error *imap_bad_error(
+	struct op *op, struct imap_args *args, const char *what);
+MUST_CHECK static inline struct error *imap_bad(
+	struct op *op, struct imap_args *args, const char *what)
+{
+	return op_error_certain(imap_bad_error(op, args, what));
+}
 
 MUST_CHECK struct error *imap_end(struct op *op, struct imap_args *args);
 MUST_CHECK struct error *imap_space(struct op *op, struct imap_args *args);

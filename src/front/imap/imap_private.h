@@ -101,7 +101,7 @@ struct imap_status_items {
 MUST_CHECK struct error *imap_status_items_parse(
 	struct op *op, struct imap_args *args, struct imap_status_items *ret_items);
 void imap_write_status(struct op *op, struct imap_session *session,
-	const struct mailbox_status *status, struct imap_status_items items);
+	const struct mailbox_status *status, struct imap_status_items wanted);
 
 /* ---- imap_login.c ---- */
 

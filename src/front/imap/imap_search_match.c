@@ -1,3 +1,5 @@
+#include <assert.h>
+
 #include "base/clock.h"
 #include "format/charset.h"
 #include "format/date.h"
@@ -188,8 +190,10 @@ static bool match_simple(const struct matcher *matcher, const struct search_node
 	case SEARCH_SINCE:
 		return day >= node->day;
 	case SEARCH_LARGER:
+		assert(row);
 		return row->size > node->number;
 	case SEARCH_SMALLER:
+		assert(row);
 		return row->size < node->number;
 	case SEARCH_EMAILID:
 		return match_id(message, node->text);

@@ -232,6 +232,7 @@ static struct error *take_group(struct op *op, struct imap_args *args,
 static struct error *take_key(struct op *op, struct imap_args *args, struct search_request *request,
 	struct search_node **ret_node)
 {
+	*ret_node = NULL;
 	if (++request->depth > IMAP_NESTING_MAX)
 		return imap_bad(op, args, "The search is nested too deeply");
 	if (imap_take_char(args, '(')) {
