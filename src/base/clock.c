@@ -32,10 +32,7 @@ uint64_t clock_realtime_us(void)
 void clock_sleep_ns(uint64_t duration_ns)
 {
 	if (world_hooks) {
-		uint64_t until = world_hooks->monotonic_ns() + duration_ns;
-		do {
-			world_hooks->yield();
-		} while (world_hooks->monotonic_ns() < until);
+		world_hooks->sleep_until(world_hooks->monotonic_ns() + duration_ns);
 		return;
 	}
 	struct timespec left = {.tv_sec = (time_t)(duration_ns / NS_PER_S),

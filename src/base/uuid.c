@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/random.h"
+#include "base/world.h"
 
 /* The last 60 bits of time handed out: milliseconds in the upper 48, a 12-bit sequence below. */
 static uint64_t last_stamp;
@@ -25,6 +26,10 @@ static void cheap_random(void *bytes, size_t len)
 {
 	static _Thread_local uint8_t pool[512];
 	static _Thread_local size_t left;
+	if (world_hooks) {
+		random_bytes(bytes, len);
+		return;
+	}
 	if (left < len) {
 		random_bytes(pool, sizeof(pool));
 		left = sizeof(pool);

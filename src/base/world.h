@@ -6,12 +6,31 @@
 
 #include "base/macros.h"
 
+/* Bugs that the simulation plants to show that it finds them: never in a server. */
+enum planted_bug {
+	BUG_NONE,
+	BUG_LOST_PROJECTION, /* `applied` moves although a row was not written */
+	BUG_DOUBLED_UID,     /* UIDNEXT is not raised now and then */
+	BUG_GUESSED_OUTCOME, /* an uncertain commit is taken for a failed one */
+	BUG_SKIPPED_FSYNC,   /* a crash of the engine loses commits that were acknowledged */
+	BUG_TRIMMED_EARLY,   /* log rows are trimmed without having been copied */
+	BUG_COUNT,
+};
+
 struct world_hooks {
 	uint64_t (*monotonic_ns)(void);
 	uint64_t (*realtime_us)(void);
 	void (*random_bytes)(void *bytes, size_t len);
 	/* Lets other fibers run; returns when this one is scheduled again. */
 	void (*yield)(void);
+	/* As yield, but not before the monotonic clock has reached this. */
+	void (*sleep_until)(uint64_t monotonic_ns);
+	enum planted_bug planted;
 };
 
 extern const struct world_hooks *world_hooks;
+
+static inline bool is_planted(enum planted_bug bug)
+{
+	return __builtin_expect(world_hooks != NULL, 0) && world_hooks->planted == bug;
+}

@@ -86,8 +86,8 @@ struct commit_change {
 	struct op *op;
 	struct error *err;
 	struct commit_change *next;
-	bool is_done;     /* the leader knows its outcome */
-	bool is_answered; /* the leader has let go of it; under the account's lock */
+	bool is_settled; /* the leader knows its outcome */
+	bool is_done;    /* its owner may know it too, and go on */
 };
 
 MUST_CHECK struct error *commit_run(struct op *op, struct commit *commit, struct account_id account,
@@ -130,6 +130,11 @@ void plan_log(struct commit_plan *plan, struct slice entry);
 
 /* The head that the group is planned on. The leader's alone: nothing changes under it. */
 const struct head *plan_head(const struct commit_plan *plan);
+
+/* What it means when rows do not agree with the head that is planned on. Where other nodes write too,
+ * the head may be behind: ERR_CONFLICT, and the change is planned anew on a fresh one. Else:
+ * ERR_CORRUPT. */
+enum error_kind plan_mismatch(const struct commit_plan *plan);
 
 /* Log rows of earlier changes of this group, not yet committed. */
 void plan_earlier(

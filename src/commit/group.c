@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "base/random.h"
+#include "base/world.h"
 
 METRIC_COUNTER(groups_sent, "commits_total", "CASes sent to commit a group of changes");
 METRIC_COUNTER(changes_done, "commit_changes_total", "Changes that became true");
@@ -41,15 +42,16 @@ struct sending {
 	struct mutations plain; /* with the CAS, on atomic engines */
 	struct cas cas;
 	uint64_t expected_modseq;
+	bool head_is_behind; /* a plan found rows that are newer */
 };
 
 static void fail_group(struct commit_change *group, const struct error *err)
 {
 	for (struct commit_change *change = group; change; change = change->next)
-		if (!change->is_done) {
+		if (!change->is_settled) {
 			change->err = op_error_copy(change->op, err);
 			change->modseq = 0;
-			change->is_done = true;
+			change->is_settled = true;
 		}
 }
 
@@ -70,22 +72,25 @@ static bool content_is_too_old(const struct commit_change *change)
 static bool plan_group(struct sending *s)
 {
 	bool any = false;
+	s->head_is_behind = false;
 	plan_begin(&s->plan, s->op, s->commit, s->account);
 	s->expected_modseq = s->plan.head->exists ? s->plan.head->state.modseq : 0;
 	for (struct commit_change *change = s->group; change; change = change->next) {
-		if (change->is_done)
+		if (change->is_settled)
 			continue;
 		if (content_is_too_old(change)) {
 			change->err = op_fail(change->op, ERR_TIMEOUT,
 				"the content was put more than an hour ago");
-			change->is_done = true;
+			change->is_settled = true;
 		} else if (plan_one(&s->plan, change)) {
 			any = true;
+		} else if (change->err && change->err->kind == ERR_CONFLICT) {
+			s->head_is_behind = true;
 		} else {
-			change->is_done = true;
+			change->is_settled = true;
 		}
 	}
-	return any;
+	return any || s->head_is_behind;
 }
 
 /* The rows of all projections that these log rows mean. */
@@ -105,7 +110,7 @@ static struct error *add_plain_rows(struct sending *s)
 	bool nothing_owed =
 		!s->plan.head->exists || s->plan.head->state.applied == s->plan.head->state.modseq;
 	for (struct commit_change *change = s->group; change; change = change->next)
-		if (!change->is_done && change->content)
+		if (!change->is_settled && change->content)
 			for (size_t i = 0; i < change->content->count; i++) {
 				const struct mutation *row = &change->content->items[i];
 				mutations_put(&s->plain, row->table, row->partition, row->key,
@@ -182,9 +187,9 @@ static void group_is_true(struct sending *s)
 {
 	int64_t count = 0;
 	for (struct commit_change *change = s->group; change; change = change->next)
-		if (!change->is_done) {
+		if (!change->is_settled) {
 			change->err = NULL;
-			change->is_done = true;
+			change->is_settled = true;
 			count++;
 		}
 	metric_add(&changes_done, count);
@@ -231,7 +236,7 @@ static void record_uncertain(struct sending *s, struct commit_change *change)
 static struct uuid first_open_operation(const struct sending *s)
 {
 	for (struct commit_change *change = s->group; change; change = change->next)
-		if (!change->is_done)
+		if (!change->is_settled)
 			return change->operation.uuid;
 	return (struct uuid){0};
 }
@@ -255,6 +260,8 @@ static enum verdict resolve_group(struct sending *s)
 			first_open_operation(s), &verdict);
 		if (!err && verdict != VERDICT_UNKNOWN)
 			return verdict;
+		if (is_planted(BUG_GUESSED_OUTCOME))
+			return VERDICT_NOT_APPLIED;
 		if (!err) {
 			struct slice current;
 			err = engine_cas(s->commit->engine, s->op, &s->cas, &current);
@@ -280,7 +287,7 @@ static bool settle_uncertain(struct sending *s, const struct error *cause)
 		break;
 	}
 	for (struct commit_change *change = s->group; change; change = change->next)
-		if (!change->is_done)
+		if (!change->is_settled)
 			record_uncertain(s, change);
 	forget_head(s);
 	fail_group(s->group, op_wrap(s->op, cause, "commit"));
@@ -293,19 +300,23 @@ static struct error *settle_conflict(struct sending *s)
 {
 	metric_add(&conflicts, 1);
 	TRY(account_reload(s->op, s->commit, s->account, READ_SERIAL));
-	for (struct commit_change *change = s->group; change; change = change->next)
-		if (!change->is_done &&
-			head_find_operation(&s->account->head, change->operation.uuid)) {
-			group_is_true(s);
-			return NULL;
-		}
+	for (struct commit_change *change = s->group; change; change = change->next) {
+		const struct log_row *row =
+			head_find_operation(&s->account->head, change->operation.uuid);
+		if (change->is_settled || !row)
+			continue;
+		change->err = NULL;
+		change->modseq = row->modseq;
+		change->is_settled = true;
+		owe_projections(s->commit, s->account->id);
+	}
 	return NULL;
 }
 
 static bool is_all_done(const struct commit_change *group)
 {
 	for (; group; group = group->next)
-		if (!group->is_done)
+		if (!group->is_settled)
 			return false;
 	return true;
 }
@@ -316,6 +327,8 @@ static struct error *attempt_group(struct sending *s)
 	TRY(load_head(s));
 	if (!plan_group(s))
 		return NULL;
+	if (s->head_is_behind)
+		return settle_conflict(s);
 	TRY(build_cas(s));
 	metric_add(&groups_sent, 1);
 	struct slice current = SLICE_NONE;
@@ -398,13 +411,12 @@ static struct error *enqueue(
 	return NULL;
 }
 
-/* A follower may return, and its change be gone, as soon as the lock is free after this: until then
- * the leader may look at the group. */
-static void answer_group(struct commit_change *group)
+/* Only now, all at once: a change that knows it is done takes its memory with it. */
+static void tell_group(struct commit_change *group)
 {
 	while (group) {
 		struct commit_change *next = group->next;
-		group->is_answered = true;
+		group->is_done = true;
 		group = next;
 	}
 }
@@ -413,7 +425,7 @@ static void answer_group(struct commit_change *group)
 static void lead_while_needed(
 	struct commit *commit, struct commit_account *account, struct commit_change *change)
 {
-	while (!change->is_answered) {
+	while (!change->is_done) {
 		if (account->is_led) {
 			condition_wait(&account->led_no_more, &account->lock);
 			continue;
@@ -423,7 +435,7 @@ static void lead_while_needed(
 		mutex_unlock(&account->lock);
 		lead_group(commit, account, group);
 		mutex_lock(&account->lock);
-		answer_group(group);
+		tell_group(group);
 		account_follow(account);
 	}
 }
@@ -436,8 +448,8 @@ struct error *commit_run(
 	change->operation.uuid = uuid_random();
 	change->err = NULL;
 	change->modseq = 0;
+	change->is_settled = false;
 	change->is_done = false;
-	change->is_answered = false;
 	struct commit_account *account = account_get(commit, id);
 	mutex_lock(&account->lock);
 	struct error *err = enqueue(op, account, change);

@@ -236,6 +236,11 @@ void plan_log(struct commit_plan *plan, struct slice entry)
 	plan->entry = entry;
 }
 
+enum error_kind plan_mismatch(const struct commit_plan *plan)
+{
+	return plan->commit->engine->is_shared ? ERR_CONFLICT : ERR_CORRUPT;
+}
+
 void plan_earlier(
 	const struct commit_plan *plan, const struct log_row **ret_rows, size_t *ret_count)
 {

@@ -1,6 +1,7 @@
 #include "commit/commit_private.h"
 
 #include "base/metric.h"
+#include "base/world.h"
 
 METRIC_COUNTER(rows_trimmed, "log_rows_trimmed_total", "Log rows moved to account_log");
 METRIC_COUNTER(
@@ -71,6 +72,8 @@ static struct error *move_rows(struct op *op, struct commit *commit, struct comm
 		mutations_put(out, &account_log_table, target, key_u64_row(arena, row->modseq),
 			row_encode_in(arena, &account_log_row, &row->row), row->modseq);
 	}
+	if (is_planted(BUG_TRIMMED_EARLY))
+		plain->count = copies.count = 0;
 	TRY(engine_write(commit->engine, op, copies.items, copies.count, DURABLE));
 	for (size_t i = 0; i < count; i++)
 		mutations_delete(account_rows, &account_table, partition,

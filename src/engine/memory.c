@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/sync.h"
+#include "base/world.h"
 
 /* Rows in one array sorted by (table, partition, key): what is stored here is small, and a scan is
  * one moment because the lock is held. */
@@ -15,8 +16,20 @@ struct stored {
 	bool is_deleted;     /* plain tables keep the tombstone */
 };
 
+/* What a row was before a write that is not durable yet. */
+struct undo {
+	struct slice full_key;
+	struct slice value;
+	uint64_t version;
+	uint64_t expires_us;
+	bool existed;
+	bool is_deleted;
+	struct undo *next; /* older */
+};
+
 struct memory_engine {
 	struct engine engine;
+	struct undo *undo;
 	struct mutex lock;
 	struct stored *rows;
 	size_t count;
@@ -138,6 +151,63 @@ static void apply_mutation(
 				  : 0;
 }
 
+static void note_undo(
+	struct memory_engine *memory, struct arena *arena, const struct mutation *mutation)
+{
+	struct slice key = full_key(arena, mutation->table, mutation->partition, mutation->key);
+	struct stored *row = find_row(memory, key);
+	struct undo *undo = HEAP_NEW(struct undo);
+	*undo = (struct undo){.full_key = heap_dup(key), .next = memory->undo};
+	if (row) {
+		undo->existed = true;
+		undo->value = heap_dup(row->value);
+		undo->version = row->version;
+		undo->expires_us = row->expires_us;
+		undo->is_deleted = row->is_deleted;
+	}
+	memory->undo = undo;
+}
+
+static void free_undo(struct undo *undo)
+{
+	free((void *)undo->full_key.ptr);
+	free((void *)undo->value.ptr);
+	free(undo);
+}
+
+/* A durable write makes everything before it durable. */
+static void forget_undo(struct memory_engine *memory)
+{
+	while (memory->undo) {
+		struct undo *undo = memory->undo;
+		memory->undo = undo->next;
+		free_undo(undo);
+	}
+}
+
+void memory_engine_crash(struct engine *engine)
+{
+	struct memory_engine *memory = self(engine);
+	AUTO_LOCK(&memory->lock);
+	while (memory->undo) {
+		struct undo *undo = memory->undo;
+		memory->undo = undo->next;
+		struct stored *row = find_row(memory, undo->full_key);
+		if (!undo->existed && row)
+			remove_row(memory, row);
+		if (undo->existed) {
+			if (!row)
+				row = insert_row(memory, undo->full_key);
+			free((void *)row->value.ptr);
+			row->value = heap_dup(undo->value);
+			row->version = undo->version;
+			row->expires_us = undo->expires_us;
+			row->is_deleted = undo->is_deleted;
+		}
+		free_undo(undo);
+	}
+}
+
 static struct error *memory_get(struct engine *engine, struct op *op, const struct table *table,
 	struct slice partition, struct slice key, enum read_level level, bool *ret_found,
 	struct engine_row *ret_row)
@@ -154,6 +224,19 @@ static struct error *memory_get(struct engine *engine, struct op *op, const stru
 	return NULL;
 }
 
+/* The first key that is above every key of the partition. */
+static struct slice after_partition(
+	struct arena *arena, const struct table *table, struct slice partition)
+{
+	struct slice key = full_key(arena, table, partition, SLICE_NONE);
+	char *bytes = (char *)(uintptr_t)key.ptr;
+	size_t last = key.len;
+	while (last && (unsigned char)bytes[last - 1] == 0xff)
+		last--;
+	bytes[last - 1]++; /* the table's id is never 0xff */
+	return slice_of(bytes, last);
+}
+
 static struct error *memory_scan(struct engine *engine, struct op *op, const struct table *table,
 	struct slice partition, struct slice from, struct slice to, size_t limit, bool backwards,
 	enum read_level level, struct engine_rows *ret_rows)
@@ -163,14 +246,8 @@ static struct error *memory_scan(struct engine *engine, struct op *op, const str
 	AUTO_LOCK(&memory->lock);
 	size_t prefix = partition_prefix_length(partition);
 	size_t low = lower_bound(memory, full_key(&op->arena, table, partition, from));
-	size_t high = low;
-	if (to.ptr)
-		high = lower_bound(memory, full_key(&op->arena, table, partition, to));
-	else
-		while (high < memory->count &&
-			slice_starts_with(memory->rows[high].full_key,
-				full_key(&op->arena, table, partition, SLICE_NONE)))
-			high++;
+	size_t high = lower_bound(memory, to.ptr ? full_key(&op->arena, table, partition, to)
+						 : after_partition(&op->arena, table, partition));
 	struct engine_row *rows =
 		ARENA_ARRAY(&op->arena, struct engine_row, high > low ? high - low : 1);
 	size_t count = 0;
@@ -190,11 +267,15 @@ static struct error *memory_scan(struct engine *engine, struct op *op, const str
 static struct error *memory_write(struct engine *engine, struct op *op,
 	const struct mutation *mutations, size_t count, enum engine_durability durability)
 {
-	(void)durability;
 	struct memory_engine *memory = self(engine);
 	AUTO_LOCK(&memory->lock);
-	for (size_t i = 0; i < count; i++)
+	if (durability == DURABLE)
+		forget_undo(memory);
+	for (size_t i = 0; i < count; i++) {
+		if (durability == RELAXED)
+			note_undo(memory, &op->arena, &mutations[i]);
 		apply_mutation(memory, &op->arena, &mutations[i]);
+	}
 	return NULL;
 }
 
@@ -213,10 +294,17 @@ static struct error *memory_cas(
 		*ret_current = row ? arena_dup(&op->arena, row->value) : SLICE_NONE;
 		return op_fail(op, ERR_CONFLICT, "the row of %s has changed", cas->table->name);
 	}
-	for (size_t i = 0; i < cas->mutation_count; i++)
-		apply_mutation(memory, &op->arena, &cas->mutations[i]);
-	for (size_t i = 0; i < cas->also_count; i++)
-		apply_mutation(memory, &op->arena, &cas->also[i]);
+	bool is_unsynced = is_planted(BUG_SKIPPED_FSYNC);
+	if (!is_unsynced)
+		forget_undo(memory);
+	for (size_t i = 0; i < cas->mutation_count + cas->also_count; i++) {
+		const struct mutation *mutation = i < cas->mutation_count
+							  ? &cas->mutations[i]
+							  : &cas->also[i - cas->mutation_count];
+		if (is_unsynced)
+			note_undo(memory, &op->arena, mutation);
+		apply_mutation(memory, &op->arena, mutation);
+	}
 	return NULL;
 }
 
@@ -254,6 +342,7 @@ static struct error *memory_partitions(struct engine *engine, struct op *op,
 static void memory_close(struct engine *engine)
 {
 	struct memory_engine *memory = self(engine);
+	forget_undo(memory);
 	while (memory->count)
 		remove_row(memory, &memory->rows[memory->count - 1]);
 	free(memory->rows);

@@ -3,6 +3,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"
+#include "base/random.h"
+#include "base/world.h"
 
 METRIC_COUNTER(appended, "messages_appended_total", "Messages that came to a mailbox");
 METRIC_COUNTER(duplicates, "duplicates_absorbed_total", "Deliveries found to be done already");
@@ -109,6 +111,8 @@ static struct error *plan_append(struct op *op, struct commit_plan *plan, void *
 	TRY(plan_keywords(
 		op, row, request->keywords, request->keyword_count, true, &message.keywords));
 	message.uid = row->uidnext++;
+	if (is_planted(BUG_DOUBLED_UID) && random_below(8) == 0)
+		row->uidnext--;
 	message.modseq = plan_modseq(plan);
 	row->highest_modseq = message.modseq;
 	count_message(row, message.flags, message.size, +1);

@@ -57,7 +57,7 @@ static struct error *choose(struct op *op, struct copying *c, struct commit_plan
 	TRY(read_messages(
 		op, c->store, plan_account(plan), plan, c->from, &chosen, &c->messages, &c->count));
 	if (c->count != count)
-		return op_fail(op, ERR_CORRUPT, "rows of %llu of %llu messages are missing",
+		return op_fail(op, plan_mismatch(plan), "rows of %llu of %llu messages are missing",
 			(unsigned long long)(count - c->count), (unsigned long long)count);
 	return NULL;
 }

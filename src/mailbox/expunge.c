@@ -42,7 +42,7 @@ static struct error *plan_gone(struct op *op, struct expunging *e, struct commit
 	TRY(read_messages(
 		op, e->store, plan_account(plan), plan, e->mailbox, &e->gone, &messages, &count));
 	if (count != uid_set_size(&e->gone))
-		return op_fail(op, ERR_CORRUPT, "rows of %llu of %llu messages are missing",
+		return op_fail(op, plan_mismatch(plan), "rows of %llu of %llu messages are missing",
 			(unsigned long long)(uid_set_size(&e->gone) - count),
 			(unsigned long long)uid_set_size(&e->gone));
 	struct account_mailbox *row = plan_change_mailbox(plan, e->mailbox);

@@ -195,33 +195,62 @@ static struct error *overlay_row(struct reading *r, const struct log_row *row)
 	return log.err;
 }
 
-static struct error *read_applied(struct op *op, const struct head *head, void *context)
+struct bounds {
+	struct mailbox_id mailbox;
+	uint64_t applied;
+	uint32_t uidnext;
+};
+
+static struct error *read_bounds(struct op *op, const struct head *head, void *context)
 {
-	(void)op;
-	*(uint64_t *)context = head->state.applied;
+	struct bounds *bounds = context;
+	const struct head_mailbox *mailbox = head_mailbox(head, bounds->mailbox);
+	if (!mailbox)
+		return op_fail(op, ERR_NOT_FOUND, "no such mailbox");
+	bounds->applied = head->state.applied;
+	bounds->uidnext = mailbox->row.uidnext;
 	return NULL;
+}
+
+static struct error *plan_bounds(struct op *op, struct commit_plan *plan, struct bounds *bounds)
+{
+	const struct account_mailbox *row = plan_mailbox(plan, bounds->mailbox);
+	if (!row)
+		return op_fail(op, ERR_NOT_FOUND, "no such mailbox");
+	bounds->applied = plan_head(plan)->state.applied;
+	bounds->uidnext = row->uidnext;
+	return NULL;
+}
+
+/* "1:*" asks for no buckets above UIDNEXT. */
+static struct uid_set clamp(struct op *op, const struct uid_set *uids, uint32_t uidnext)
+{
+	struct uid_set clamped = {.arena = &op->arena};
+	for (size_t i = 0; i < uids->count && uids->ranges[i].first < uidnext; i++)
+		uid_set_add_range(
+			&clamped, uids->ranges[i].first, MIN_OF(uids->ranges[i].last, uidnext - 1));
+	return clamped;
 }
 
 struct error *read_messages(struct op *op, struct mail_store *store, struct account_id account,
 	struct commit_plan *plan, struct mailbox_id mailbox, const struct uid_set *uids,
 	struct message **ret_messages, size_t *ret_count)
 {
-	struct reading r = {.op = op, .store = store, .mailbox = mailbox, .uids = uids};
+	struct bounds bounds = {.mailbox = mailbox};
 	struct log_row *rows;
 	size_t count;
 	bool complete;
-	uint64_t applied;
 	/* What is applied is read before the rows are, so that nothing falls between. */
-	if (plan)
-		applied = plan_head(plan)->state.applied;
-	else
-		TRY(commit_read(op, store->commit, account, read_applied, &applied));
+	TRY(plan ? plan_bounds(op, plan, &bounds)
+		 : commit_read(op, store->commit, account, read_bounds, &bounds));
+	struct uid_set clamped = clamp(op, uids, bounds.uidnext);
+	struct reading r = {.op = op, .store = store, .mailbox = mailbox, .uids = &clamped};
 	TRY(read_stored(&r));
 	if (plan)
-		TRY(plan_log_since(op, plan, applied, &rows, &count, &complete));
+		TRY(plan_log_since(op, plan, bounds.applied, &rows, &count, &complete));
 	else
 		TRY(commit_log_since(
-			op, store->commit, account, applied, &rows, &count, &complete));
+			op, store->commit, account, bounds.applied, &rows, &count, &complete));
 	if (!complete)
 		return op_fail(op, ERR_CORRUPT, "the log does not reach back to what is applied");
 	for (size_t i = 0; i < count; i++)

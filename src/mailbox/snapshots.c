@@ -250,9 +250,17 @@ static struct error *snapshot_now(struct op *op, struct mail_store *store,
 			*ret_snapshot = built;
 			return NULL;
 		}
+		err = op_fail(op, ERR_CORRUPT,
+			"a mailbox counts %u messages at %llu (its own %llu) and holds %u at %llu",
+			numbers.row.messages, (unsigned long long)numbers.modseq,
+			(unsigned long long)numbers.row.highest_modseq, built->count,
+			(unsigned long long)built->as_of);
 		snapshot_unref(built);
-		err = op_fail(op, ERR_CORRUPT, "a mailbox counts %u messages and holds others",
-			numbers.row.messages);
+		if (plan) {
+			/* Either the head is behind what other nodes have written, or it is damage. */
+			err->kind = plan_mismatch(plan);
+			break;
+		}
 		if (attempt == 8) {
 			snapshot_unref(base);
 			base = NULL;

@@ -1,0 +1,135 @@
+#include "simulation/clients.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "engine/engine.h"
+
+static bool works(struct sim_world *w, const char *when, const struct error *err)
+{
+	if (err)
+		sim_fail(w, "%s: a read fails: %s (%s)", when, err->message,
+			err->cause ? err->cause->message : "");
+	return !err;
+}
+
+struct tally {
+	uint64_t bytes;
+	uint64_t count;
+	unsigned places[MESSAGES_MAX]; /* boxes it was found in */
+	int times[MESSAGES_MAX];
+};
+
+static int number_of(struct slice content)
+{
+	uint32_t number;
+	struct slice rest = slice_from(content, slice_find(content, SLICE("message ")) + 8);
+	return slice_parse_u32(slice_range(rest, 0, 8), &number) ? (int)number : -1;
+}
+
+static void check_message(struct sim_world *w, struct op *op, struct mail_store *store,
+	const struct message *message, int box, struct tally *tally, const char *when)
+{
+	struct slice content;
+	if (!works(w, when, message_content(op, store, message, 0, UINT64_MAX, &content)))
+		return;
+	int number = number_of(content);
+	if (number < 0 || number >= w->message_count ||
+		!slice_equal(content, slice_from_cstr(w->messages[number].content))) {
+		sim_fail(w, "%s: a message has bytes that nobody delivered", when);
+		return;
+	}
+	struct sim_message *m = &w->messages[number];
+	bool has = !keyword_set_is_empty(&message->keywords);
+	tally->places[number] |= 1u << box;
+	tally->times[number]++;
+	tally->bytes += message->size;
+	tally->count++;
+	if (!(m->kw_maybe & (has ? 2 : 1)))
+		sim_fail(w, "%s: message %d has the keyword wrong", when, number);
+	if (m->is_settled && m->places == 1u << box && m->uid != message->uid)
+		sim_fail(w, "%s: message %d has UID %u, %u was acknowledged", when, number,
+			message->uid, m->uid);
+}
+
+static void check_box(struct sim_world *w, struct op *op, struct mail_store *store, int box,
+	struct tally *tally, const char *when)
+{
+	struct mailbox_status status;
+	struct snapshot *snapshot;
+	struct message *messages;
+	size_t count;
+	struct uid_set all = {.arena = &op->arena};
+	uid_set_add_range(&all, 1, UINT32_MAX);
+	if (!works(w, when, mailbox_find(op, store, w->account, w->boxes[box], &status)) ||
+		!works(w, when, mailbox_snapshot(op, store, w->account, status.id, &snapshot)))
+		return;
+	if (works(w, when,
+		    mailbox_messages(op, store, w->account, status.id, &all, &messages, &count))) {
+		uint32_t last_uid = 0;
+		uint64_t bytes = 0;
+		if (count != status.messages || count != snapshot_count(snapshot))
+			sim_fail(w, "%s: box %d counts %u, lists %zu, shows %u", when, box,
+				status.messages, count, snapshot_count(snapshot));
+		for (size_t i = 0; i < count && !w->failure[0]; i++) {
+			struct snapshot_message seen = snapshot_at(snapshot, (uint32_t)i);
+			if (messages[i].uid <= last_uid || messages[i].uid >= status.uidnext)
+				sim_fail(w, "%s: box %d has UID %u after %u", when, box,
+					messages[i].uid, last_uid);
+			if (seen.uid != messages[i].uid || seen.modseq != messages[i].modseq ||
+				seen.flags != messages[i].flags)
+				sim_fail(w, "%s: box %d shows UID %u unlike its row", when, box,
+					messages[i].uid);
+			last_uid = messages[i].uid;
+			bytes += messages[i].size;
+			check_message(w, op, store, &messages[i], box, tally, when);
+		}
+		if (bytes != status.bytes)
+			sim_fail(w, "%s: box %d counts its bytes wrong", when, box);
+	}
+	snapshot_unref(snapshot);
+}
+
+/* Every blob is referenced by a live message, or is a candidate, or was never committed (I8). */
+static void check_projections(
+	struct sim_world *w, struct op *op, struct mail_store *store, const char *when)
+{
+	/* The stored rows themselves, without the overlay: what is applied must be there. */
+	for (int box = 0; box < BOXES; box++) {
+		struct mailbox_status status;
+		struct engine_rows rows;
+		if (!works(w, when, mailbox_find(op, store, w->account, w->boxes[box], &status)) ||
+			!works(w, when,
+				engine_scan(w->rows, op, &mailbox_message_table,
+					key_message_bucket(&op->arena, status.id, 1), SLICE_NONE,
+					SLICE_NONE, SIZE_MAX, false, READ_NORMAL, &rows)))
+			return;
+		if (rows.count != status.messages)
+			sim_fail(w, "%s: box %d has %zu rows for %u messages", when, box,
+				rows.count, status.messages);
+	}
+}
+
+void check_world(struct sim_world *w, struct mail_store *store, const char *when)
+{
+	AUTO_OP(op, "check");
+	struct tally tally = {0};
+	struct quota quota;
+	for (int box = 0; box < BOXES && !w->failure[0]; box++)
+		check_box(w, &op, store, box, &tally, when);
+	for (int i = 0; i < w->message_count && !w->failure[0]; i++) {
+		struct sim_message *m = &w->messages[i];
+		unsigned found = tally.times[i] ? tally.places[i] : PLACE_NONE;
+		if (tally.times[i] > 1)
+			sim_fail(w, "%s: message %d is there %d times", when, i, tally.times[i]);
+		else if (!(m->places & found))
+			sim_fail(w, "%s: message %d is in %x, may be in %x", when, i, found,
+				m->places);
+	}
+	if (!w->failure[0] && works(w, when, mailbox_quota(&op, store, w->account, &quota)) &&
+		(quota.used_bytes != tally.bytes || quota.used_count != tally.count))
+		sim_fail(w, "%s: the quota says %llu messages, %llu are there", when,
+			(unsigned long long)quota.used_count, (unsigned long long)tally.count);
+	if (!w->failure[0])
+		check_projections(w, &op, store, when);
+}

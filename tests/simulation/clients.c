@@ -1,0 +1,361 @@
+#include "simulation/clients.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "simulation/fibers.h"
+
+void sim_fail(struct sim_world *w, const char *format, ...)
+{
+	if (w->failure[0])
+		return;
+	va_list args;
+	va_start(args, format);
+	vsnprintf(w->failure, sizeof(w->failure), format, args);
+	va_end(args);
+}
+
+/* What the client learns: nothing from a node that has crashed meanwhile. */
+enum answer { ANSWER_YES, ANSWER_NO, ANSWER_UNKNOWN };
+
+static enum answer heard(struct client *c, int crashes_before, const struct error *err)
+{
+	struct sim_node *node = &c->world->nodes[c->node];
+	if (node->is_down || node->crashes != crashes_before)
+		return ANSWER_UNKNOWN;
+	if (!err)
+		return ANSWER_YES;
+	if (err->kind == ERR_CORRUPT || err->kind == ERR_INTERNAL)
+		sim_fail(c->world, "client %d was told: %s (%s)", c->number, err->message,
+			err->cause ? err->cause->message : "");
+	return error_nothing_written(err) ? ANSWER_NO : ANSWER_UNKNOWN;
+}
+
+static void wait_for_node(struct client *c)
+{
+	struct sim_node *node = &c->world->nodes[c->node];
+	node->busy--;
+	while (node->is_down)
+		clock_sleep_ns(5 * NS_PER_MS);
+	node->busy++;
+}
+
+static struct mail_store *store_of(struct client *c)
+{
+	return c->world->nodes[c->node].store;
+}
+
+static bool find_box(struct client *c, struct op *op, int box, struct mailbox_id *ret_id)
+{
+	struct mailbox_status status;
+	struct error *err =
+		mailbox_find(op, store_of(c), c->world->account, c->world->boxes[box], &status);
+	if (!err)
+		*ret_id = status.id;
+	return !err;
+}
+
+static void make_once_key(const struct sim_message *m, char key[ONCE_KEY_SIZE])
+{
+	memset(key, 'k', ONCE_KEY_SIZE);
+	size_t len = strlen(m->content);
+	memcpy(key, m->content + len - MIN_OF(len, (size_t)24), MIN_OF(len, (size_t)24));
+}
+
+static void append_message(struct client *c, bool with_once_key)
+{
+	struct sim_world *w = c->world;
+	if (w->message_count == MESSAGES_MAX)
+		return;
+	int number = w->message_count++;
+	struct sim_message *m = &w->messages[number];
+	int box = (int)sim_below(BOXES);
+	snprintf(m->content, sizeof(m->content), "Subject: m%d\r\n\r\n%s message %08d of %02d\r\n",
+		number, sim_below(2) ? "short" : "somewhat longer", number, c->number);
+	m->owner = c->number;
+	m->kw_maybe = 1;
+	m->places = PLACE_NONE | 1u << box; /* while it is under way */
+	for (int attempt = 0; attempt < 40; attempt++) {
+		AUTO_OP(op, "append");
+		char key[ONCE_KEY_SIZE];
+		struct append_result result;
+		struct append_request request = {.account = w->account,
+			.path = w->boxes[box],
+			.content = slice_from_cstr(m->content)};
+		make_once_key(m, key);
+		if (with_once_key)
+			request.once_key = slice_of(key, sizeof(key));
+		wait_for_node(c);
+		int crashes = w->nodes[c->node].crashes;
+		switch (heard(c, crashes, mailbox_append(&op, store_of(c), &request, &result))) {
+		case ANSWER_YES:
+			m->places = 1u << box;
+			m->uid = result.uid;
+			m->is_settled = true;
+			return;
+		case ANSWER_NO:
+			if (attempt == 0 || !with_once_key) {
+				m->places = PLACE_NONE;
+				return;
+			}
+			break;
+		case ANSWER_UNKNOWN:
+			if (!with_once_key)
+				return;
+			break;
+		}
+		/* A sender with an id in its mail tries again until it knows. */
+		clock_sleep_ns(20 * NS_PER_MS);
+	}
+}
+
+static struct sim_message *own_message(struct client *c)
+{
+	struct sim_world *w = c->world;
+	for (int tries = 0; tries < 10 && w->message_count; tries++) {
+		struct sim_message *m = &w->messages[sim_below((unsigned)w->message_count)];
+		if (m->owner == c->number && m->is_settled && m->uid && m->places != PLACE_NONE)
+			return m;
+	}
+	return NULL;
+}
+
+static int box_of(const struct sim_message *m)
+{
+	return __builtin_ctz(m->places);
+}
+
+static void store_flags(struct client *c)
+{
+	struct sim_world *w = c->world;
+	struct sim_message *m = own_message(c);
+	struct mailbox_id box;
+	AUTO_OP(op, "store");
+	if (!m || !find_box(c, &op, box_of(m), &box))
+		return;
+	struct uid_set uids = {.arena = &op.arena};
+	struct slice keyword = SLICE("mark");
+	struct flag_change change = {.mode = sim_below(2) ? FLAGS_ADD : FLAGS_REMOVE,
+		.keywords = &keyword,
+		.keyword_count = 1,
+		.flags = sim_below(3) == 0 ? FLAG_SEEN : 0};
+	struct flag_result result;
+	unsigned after = change.mode == FLAGS_ADD ? 2 : 1;
+	int crashes = w->nodes[c->node].crashes;
+	uid_set_add(&uids, m->uid);
+	m->is_settled = false;
+	unsigned before = m->kw_maybe;
+	m->kw_maybe |= after;
+	switch (heard(c, crashes,
+		mailbox_change_flags(&op, store_of(c), w->account, box, &uids, &change, &result))) {
+	case ANSWER_YES:
+		m->kw_maybe = after;
+		m->is_settled = true;
+		break;
+	case ANSWER_NO:
+		m->kw_maybe = before;
+		m->is_settled = true;
+		break;
+	case ANSWER_UNKNOWN:
+		break;
+	}
+}
+
+static void expunge_message(struct client *c)
+{
+	struct sim_world *w = c->world;
+	struct sim_message *m = own_message(c);
+	struct mailbox_id box;
+	AUTO_OP(op, "expunge");
+	if (!m || !find_box(c, &op, box_of(m), &box))
+		return;
+	struct uid_set uids = {.arena = &op.arena};
+	struct expunge_result result;
+	unsigned before = m->places;
+	int crashes = w->nodes[c->node].crashes;
+	uid_set_add(&uids, m->uid);
+	m->is_settled = false;
+	m->places |= PLACE_NONE;
+	switch (heard(c, crashes,
+		mailbox_expunge(&op, store_of(c), w->account, box, &uids, false, &result))) {
+	case ANSWER_YES:
+		if (!uid_set_contains(&result.expunged, m->uid))
+			sim_fail(w, "EXPUNGE of UID %u found nothing", m->uid);
+		m->places = PLACE_NONE;
+		break;
+	case ANSWER_NO:
+		m->places = before;
+		m->is_settled = true;
+		break;
+	case ANSWER_UNKNOWN:
+		break;
+	}
+}
+
+static void move_message(struct client *c)
+{
+	struct sim_world *w = c->world;
+	struct sim_message *m = own_message(c);
+	struct mailbox_id from;
+	struct mailbox_id to;
+	AUTO_OP(op, "move");
+	if (!m)
+		return;
+	int source = box_of(m);
+	int target = (source + 1 + (int)sim_below(BOXES - 1)) % BOXES;
+	if (!find_box(c, &op, source, &from) || !find_box(c, &op, target, &to))
+		return;
+	struct uid_set uids = {.arena = &op.arena};
+	struct copy_result result;
+	unsigned before = m->places;
+	int crashes = w->nodes[c->node].crashes;
+	uid_set_add(&uids, m->uid);
+	m->is_settled = false;
+	m->places |= 1u << target;
+	switch (heard(
+		c, crashes, mailbox_move(&op, store_of(c), w->account, from, &uids, to, &result))) {
+	case ANSWER_YES:
+		if (result.count != 1)
+			sim_fail(w, "MOVE of UID %u moved %zu messages", m->uid, result.count);
+		m->places = 1u << target;
+		m->uid = result.count ? result.to[0] : 0;
+		m->is_settled = true;
+		break;
+	case ANSWER_NO:
+		m->places = before;
+		m->is_settled = true;
+		break;
+	case ANSWER_UNKNOWN:
+		break;
+	}
+}
+
+/* A reader who applies deltas only must know what a fresh one sees (I4), and HIGHESTMODSEQ and
+ * UIDNEXT never go back (I3, I4). */
+static void follow_deltas(struct client *c, struct op *kept)
+{
+	struct sim_world *w = c->world;
+	struct mailbox_id box;
+	struct snapshot *snapshot;
+	struct mailbox_changes changes;
+	AUTO_OP(op, "read");
+	int crashes = w->nodes[c->node].crashes;
+	if (!find_box(c, &op, 0, &box))
+		return;
+	struct error *err = mailbox_snapshot(&op, store_of(c), w->account, box, &snapshot);
+	if (heard(c, crashes, err) != ANSWER_YES) {
+		if (!err)
+			snapshot_unref(snapshot);
+		return;
+	}
+	err = mailbox_changes_since(
+		&op, store_of(c), w->account, snapshot, c->known_modseq, &changes);
+	if (heard(c, crashes, err) == ANSWER_YES) {
+		if (snapshot_highest_modseq(snapshot) < c->last_highest)
+			sim_fail(w, "HIGHESTMODSEQ went back");
+		if (snapshot_uidnext(snapshot) < c->known_uidnext)
+			sim_fail(w, "UIDNEXT went back");
+		c->last_highest = snapshot_highest_modseq(snapshot);
+		struct uid_set now = {.arena = &kept->arena};
+		for (size_t i = 0; i < c->known.count; i++)
+			for (uint32_t uid = c->known.ranges[i].first;
+				uid <= c->known.ranges[i].last; uid++)
+				if (!uid_set_contains(&changes.vanished, uid))
+					uid_set_add(&now, uid);
+		for (size_t i = 0; i < changes.changed.count; i++) {
+			struct uid_range range = changes.changed.ranges[i];
+			for (uint32_t uid = range.first; uid <= range.last; uid++) {
+				if (uid >= c->known_uidnext || uid_set_contains(&c->known, uid))
+					uid_set_add(&now, uid);
+				else
+					sim_fail(w, "UID %u appeared below UIDNEXT", uid);
+			}
+		}
+		if (uid_set_size(&now) != snapshot_count(snapshot))
+			sim_fail(w, "deltas give %llu messages, a fresh look %u",
+				(unsigned long long)uid_set_size(&now), snapshot_count(snapshot));
+		c->known = now;
+		c->known_modseq = snapshot_highest_modseq(snapshot);
+		c->known_uidnext = snapshot_uidnext(snapshot);
+	}
+	snapshot_unref(snapshot);
+}
+
+/* Settled messages must be where they are, as they are, at any moment (I1, I5, I6, I9). */
+static void look_at_message(struct client *c)
+{
+	struct sim_world *w = c->world;
+	struct sim_message *m = own_message(c);
+	struct mailbox_id box;
+	AUTO_OP(op, "look");
+	if (!m || !find_box(c, &op, box_of(m), &box))
+		return;
+	struct uid_set uids = {.arena = &op.arena};
+	struct message *messages;
+	size_t count;
+	struct slice content;
+	int crashes = w->nodes[c->node].crashes;
+	uid_set_add(&uids, m->uid);
+	struct error *err =
+		mailbox_messages(&op, store_of(c), w->account, box, &uids, &messages, &count);
+	if (heard(c, crashes, err) != ANSWER_YES)
+		return;
+	if (count != 1) {
+		sim_fail(w, "an acknowledged message is not there: UID %u", m->uid);
+		return;
+	}
+	bool has = !keyword_set_is_empty(&messages[0].keywords);
+	if (!(m->kw_maybe & (has ? 2 : 1)))
+		sim_fail(w, "the keyword of UID %u is not what was acknowledged", m->uid);
+	err = message_content(&op, store_of(c), &messages[0], 0, UINT64_MAX, &content);
+	if (heard(c, crashes, err) == ANSWER_YES &&
+		!slice_equal(content, slice_from_cstr(m->content)))
+		sim_fail(w, "UID %u has other bytes than were delivered", m->uid);
+}
+
+static void one_step(struct client *c, struct op *kept)
+{
+	switch (sim_below(12)) {
+	case 0:
+	case 1:
+	case 2:
+		append_message(c, false);
+		return;
+	case 3:
+	case 4:
+		append_message(c, true);
+		return;
+	case 5:
+	case 6:
+		store_flags(c);
+		return;
+	case 7:
+		expunge_message(c);
+		return;
+	case 8:
+		move_message(c);
+		return;
+	case 9:
+		follow_deltas(c, kept);
+		return;
+	default:
+		look_at_message(c);
+	}
+}
+
+void client_run(void *argument)
+{
+	struct client *c = argument;
+	AUTO_OP(kept, "client");
+	c->known_uidnext = 1;
+	c->world->nodes[c->node].busy++;
+	for (int i = 0; i < c->operations && !c->world->failure[0]; i++) {
+		wait_for_node(c);
+		one_step(c, &kept);
+		fiber_yield();
+	}
+	c->world->nodes[c->node].busy--;
+	c->world->clients_left--;
+}

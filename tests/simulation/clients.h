@@ -1,0 +1,70 @@
+#pragma once
+
+/* What clients do, and what a simple model says must be true of it. Every message has one owner,
+ * who alone changes it; many owners share a mailbox, an account and a server. */
+
+#include "consistency/ledger.h"
+#include "blob/blob.h"
+#include "mailbox/store.h"
+
+#define NODES 2
+#define CLIENTS_MAX 8
+#define MESSAGES_MAX 160
+#define BOXES 3
+
+struct sim_node {
+	struct mail_store *store;
+	struct ledger *ledger;
+	struct engine *engine; /* this node's way to the rows: faults of its own */
+	bool is_down;          /* crashed: whatever it still says, nobody hears */
+	int crashes;
+	int busy; /* clients and workers inside it */
+};
+
+/* What may be true of a message. */
+enum { PLACE_NONE = 1 << BOXES };
+
+struct sim_message {
+	int owner;
+	char content[96];
+	unsigned places; /* bits: boxes it may be in, or PLACE_NONE; exactly one of them is true */
+	unsigned kw_maybe; /* bit 0: may be without the owner's keyword; bit 1: may have it */
+	bool is_settled;   /* its last change had a certain outcome */
+	uint32_t uid;      /* where it was last seen to come, 0: not known */
+	bool may_be_twice; /* never */
+};
+
+struct sim_world {
+	uint64_t seed;
+	bool is_atomic;
+	int node_count;
+	struct engine *rows; /* the memory engine below all faults */
+	struct blob_store *blobs[NODES];
+	struct sim_node nodes[NODES];
+	struct account_id account;
+	struct slice boxes[BOXES];
+	struct sim_message messages[MESSAGES_MAX];
+	int message_count;
+	int clients_left;
+	int steps;
+	char failure[512]; /* the first thing found wrong */
+};
+
+void sim_fail(struct sim_world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+void client_run(void *argument);
+
+struct client {
+	struct sim_world *world;
+	int number;
+	int node;
+	int operations;
+	/* A reader that applies QRESYNC deltas only. */
+	struct uid_set known; /* in its own op */
+	uint64_t known_modseq;
+	uint32_t known_uidnext;
+	uint64_t last_highest;
+};
+
+/* After the faults are over: everything must be true at once, and again after a fresh start. */
+void check_world(struct sim_world *w, struct mail_store *store, const char *when);

@@ -1,0 +1,295 @@
+/* Runs the real mailbox code over a failing engine, many clients on one thread, repeatable by seed,
+ * and holds what it shows against a simple model.
+ *
+ *   simulation --seed 7 --scenarios 300      300 scenarios from seed 7 on
+ *   simulation --planted                     shows that each planted bug is found
+ */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/world.h"
+#include "engine/fault.h"
+#include "engine/memory.h"
+#include "simulation/clients.h"
+#include "simulation/fibers.h"
+
+static struct sim_world world;
+
+static void must(struct error *err)
+{
+	if (!err)
+		return;
+	fprintf(stderr, "simulation: cannot be set up: %s\n", err->message);
+	exit(2);
+}
+
+static void start_node(struct sim_world *w, int number)
+{
+	struct sim_node *node = &w->nodes[number];
+	node->store = mail_store_new(node->engine, node->ledger, w->blobs[number]);
+	node->is_down = false;
+}
+
+static void engine_step(void *context)
+{
+	(void)context;
+	fiber_yield();
+}
+
+static void set_faults(struct sim_world *w, bool on)
+{
+	unsigned strength = on ? sim_below(4) * 15 : 0;
+	for (int i = 0; i < w->node_count; i++) {
+		struct fault_rates rates = {.refused_reads = strength / 2,
+			.refused_writes = strength,
+			.uncertain_writes = strength,
+			.refused_cas = strength,
+			.uncertain_cas = strength * 2};
+		fault_set_rates(w->nodes[i].engine, &rates);
+	}
+}
+
+static void set_up(struct sim_world *w)
+{
+	AUTO_OP(op, "set-up");
+	w->is_atomic = sim_below(3) == 0;
+	w->node_count = w->is_atomic ? 1 : 1 + (int)sim_below(NODES);
+	w->rows = memory_engine_new(w->is_atomic);
+	w->rows->is_shared = w->node_count > 1;
+	w->account.uuid = uuid_v7();
+	w->boxes[0] = SLICE("INBOX");
+	w->boxes[1] = SLICE("Archive");
+	w->boxes[2] = SLICE("Trash");
+	/* Small, so that trimming, mapping and waiting happen. */
+	commit_settings.tail_entries = 6 + sim_below(12);
+	commit_settings.group_changes = 1 + sim_below(6);
+	commit_settings.resolve_budget_ms = 20 + sim_below(200);
+	for (int i = 0; i < w->node_count; i++) {
+		w->nodes[i].engine = fault_engine_new(w->rows, sim_random());
+		fault_on_step(w->nodes[i].engine, engine_step, w);
+		w->blobs[i] = blob_engine_new(w->nodes[i].engine);
+		must(ledger_open(&op, NULL, &w->nodes[i].ledger));
+		fibers_set_skew(i, (int64_t)sim_below(2000000) - 1000000);
+		start_node(w, i);
+	}
+	must(mail_store_make_account(&op, w->nodes[0].store, w->account, SLICE("a@example.org")));
+	set_faults(w, true);
+}
+
+struct worker {
+	struct sim_world *world;
+	int node;
+};
+
+static void work_run(void *argument)
+{
+	struct worker *worker = argument;
+	struct sim_world *w = worker->world;
+	while (w->clients_left > 0) {
+		struct sim_node *node = &w->nodes[worker->node];
+		if (!node->is_down) {
+			AUTO_OP(op, "work");
+			node->busy++;
+			mail_store_work(&op, node->store);
+			node->busy--;
+		}
+		clock_sleep_ns(30 * NS_PER_MS);
+	}
+}
+
+/* kill -9: from one step to the next nothing of the node has any effect, and nobody hears from it.
+ * Its memory goes; its ledger stays. */
+static void crash_node(struct sim_world *w, int number)
+{
+	struct sim_node *node = &w->nodes[number];
+	struct ledger_entry *entries;
+	size_t count;
+	AUTO_OP(op, "crash");
+	node->is_down = true;
+	node->crashes++;
+	fault_set_down(node->engine, true);
+	ledger_list(&op, node->ledger, &entries, &count);
+	if (w->is_atomic)
+		memory_engine_crash(w->rows);
+	/* What was still running finds the engine gone and ends. */
+	while (node->busy)
+		clock_sleep_ns(5 * NS_PER_MS);
+	mail_store_free(node->store);
+	ledger_close(node->ledger);
+	must(ledger_open(&op, NULL, &node->ledger));
+	for (size_t i = 0; i < count; i++)
+		must(ledger_record(&op, node->ledger, &entries[i]));
+	fault_set_down(node->engine, false);
+	start_node(w, number);
+}
+
+static void crash_run(void *argument)
+{
+	struct worker *worker = argument;
+	struct sim_world *w = worker->world;
+	while (w->clients_left > 0) {
+		clock_sleep_ns((20 + sim_below(300)) * NS_PER_MS);
+		if (w->clients_left > 0 && sim_below(3) == 0)
+			crash_node(w, worker->node);
+	}
+}
+
+static void heal(struct sim_world *w)
+{
+	set_faults(w, false);
+	for (int i = 0; i < w->node_count; i++)
+		fault_apply_late(w->nodes[i].engine);
+	for (int round = 0; round < 40; round++) {
+		size_t open = 0;
+		for (int i = 0; i < w->node_count; i++) {
+			AUTO_OP(op, "heal");
+			mail_store_work(&op, w->nodes[i].store);
+			open += ledger_length(w->nodes[i].ledger);
+		}
+		clock_sleep_ns(2 * NS_PER_S);
+		if (round > 3 && !open)
+			return;
+	}
+	sim_fail(w, "the ledger is not empty after healing");
+}
+
+static void tear_down(struct sim_world *w)
+{
+	for (int i = 0; i < w->node_count; i++) {
+		mail_store_free(w->nodes[i].store);
+		ledger_close(w->nodes[i].ledger);
+		blob_store_close(w->blobs[i]);
+	}
+	/* Each node's engine wraps the same rows: only the first may close them. */
+	for (int i = 1; i < w->node_count; i++)
+		fault_drop_late(w->nodes[i].engine);
+	engine_close(w->nodes[0].engine);
+}
+
+static void run_scenario(struct sim_world *w, uint64_t seed, int bug)
+{
+	static struct client clients[CLIENTS_MAX];
+	static struct worker workers[NODES];
+	*w = (struct sim_world){.seed = seed};
+	fibers_init(seed, bug);
+	set_up(w);
+	int count = 2 + (int)sim_below(CLIENTS_MAX - 1);
+	w->clients_left = count;
+	for (int i = 0; i < count; i++) {
+		clients[i] = (struct client){.world = w,
+			.number = i,
+			.node = i % w->node_count,
+			.operations = 6 + (int)sim_below(20)};
+		fiber_start(clients[i].node, client_run, &clients[i]);
+	}
+	bool with_crashes = sim_below(2);
+	for (int i = 0; i < w->node_count; i++) {
+		workers[i] = (struct worker){.world = w, .node = i};
+		fiber_start(i, work_run, &workers[i]);
+		if (with_crashes)
+			fiber_start(i, crash_run, &workers[i]);
+	}
+	fibers_run();
+	if (!w->failure[0])
+		heal(w);
+	if (!w->failure[0])
+		check_world(w, w->nodes[0].store, "after healing");
+	if (!w->failure[0]) {
+		mail_store_free(w->nodes[0].store);
+		start_node(w, 0);
+		check_world(w, w->nodes[0].store, "after a fresh start");
+	}
+	tear_down(w);
+	fibers_done();
+}
+
+/* In a process of its own: then nothing but the seed decides. True when all was right. */
+static bool scenario_is_right(uint64_t seed, int bug, bool is_quiet)
+{
+	fflush(stdout);
+	pid_t child = fork();
+	if (child < 0) {
+		perror("simulation: fork");
+		exit(2);
+	}
+	if (!child) {
+		log_set_level(LOG_LEVEL_ERROR);
+		if (is_quiet) {
+			if (!freopen("/dev/null", "w", stderr))
+				_exit(2);
+			log_set_level(LOG_LEVEL_ERROR + 1);
+		}
+		run_scenario(&world, seed, bug);
+		if (world.failure[0])
+			fprintf(stderr, "simulation: seed %llu: %s\n", (unsigned long long)seed,
+				world.failure);
+		/* The leak check runs at a normal exit. */
+		exit(world.failure[0] != 0);
+	}
+	int status;
+	if (waitpid(child, &status, 0) != child)
+		return false;
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+static int show_planted(uint64_t seed, unsigned scenarios)
+{
+	static const char *const names[BUG_COUNT] = {
+		[BUG_LOST_PROJECTION] = "lost projection",
+		[BUG_DOUBLED_UID] = "doubled UID",
+		[BUG_GUESSED_OUTCOME] = "guessed outcome",
+		[BUG_SKIPPED_FSYNC] = "skipped fsync",
+		[BUG_TRIMMED_EARLY] = "trimmed too early",
+	};
+	int missed = 0;
+	for (int bug = BUG_NONE + 1; bug < BUG_COUNT; bug++) {
+		unsigned tried = 0;
+		bool found = false;
+		while (!found && tried < scenarios)
+			found = !scenario_is_right(seed + tried++, bug, true);
+		if (found)
+			printf("planted %s: found in scenario %u\n", names[bug], tried);
+		else
+			printf("planted %s: NOT FOUND in %u scenarios\n", names[bug], scenarios);
+		missed += !found;
+	}
+	printf("%d passed, %d failed\n", BUG_COUNT - 1 - missed, missed);
+	return missed != 0;
+}
+
+int main(int argc, char **argv)
+{
+	uint64_t seed = 1;
+	unsigned scenarios = 300;
+	int bug = BUG_NONE;
+	bool planted = false;
+	for (int i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], "--seed") && i + 1 < argc)
+			seed = strtoull(argv[++i], NULL, 10);
+		else if (!strcmp(argv[i], "--scenarios") && i + 1 < argc)
+			scenarios = (unsigned)strtoul(argv[++i], NULL, 10);
+		else if (!strcmp(argv[i], "--bug") && i + 1 < argc)
+			bug = atoi(argv[++i]);
+		else if (!strcmp(argv[i], "--planted"))
+			planted = true;
+		else {
+			fprintf(stderr, "usage: simulation [--seed N] [--scenarios N] [--bug N] "
+					"[--planted]\n");
+			return 2;
+		}
+	}
+	if (planted)
+		return show_planted(seed, scenarios);
+	unsigned failed = 0;
+	for (unsigned i = 0; i < scenarios; i++)
+		failed += !scenario_is_right(seed + i, bug, false);
+	printf("simulation: %u scenarios from seed %llu: %u passed, %u failed\n", scenarios,
+		(unsigned long long)seed, scenarios - failed, failed);
+	return failed != 0;
+}
