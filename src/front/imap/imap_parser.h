@@ -35,8 +35,7 @@ struct imap_args {
 bool imap_args_begin(struct slice line, struct imap_args *ret_args, struct slice *ret_name);
 
 /* Marks the arguments as bad and makes the error. */
-MUST_CHECK struct error *imap_bad_error(
-	struct op *op, struct imap_args *args, const char *what);
+MUST_CHECK struct error *imap_bad_error(struct op *op, struct imap_args *args, const char *what);
 MUST_CHECK static inline struct error *imap_bad(
 	struct op *op, struct imap_args *args, const char *what)
 {
