@@ -21,9 +21,11 @@ static void note_end(struct pop3_stuffing *stuffing, struct slice run)
 }
 
 /* Nothing but its end. */
-static bool is_empty_run(const struct pop3_stuffing *stuffing, struct slice run)
+static bool is_empty_line(const struct pop3_stuffing *stuffing, struct slice run)
 {
-	return !stuffing->is_within_header_line &&
+	if (stuffing->line == LINE_CR)
+		return slice_equal(run, SLICE("\n"));
+	return stuffing->line == LINE_EMPTY &&
 	       (slice_equal(run, SLICE("\n")) || slice_equal(run, SLICE("\r\n")));
 }
 
@@ -34,16 +36,13 @@ bool pop3_stuff(struct pop3_stuffing *stuffing, struct buf *out, struct slice pi
 		bool is_line = end < piece.len;
 		struct slice run = slice_range(piece, 0, end + is_line);
 		piece = slice_from(piece, run.len);
-		if (!stuffing->is_within_line && run.ptr[0] == '.')
+		if (stuffing->line == LINE_EMPTY && run.ptr[0] == '.')
 			buf_append_char(out, '.');
 		buf_append(out, run);
-		bool was_empty = is_empty_run(stuffing, run);
+		bool was_empty = is_empty_line(stuffing, run);
 		note_end(stuffing, run);
-		stuffing->is_within_line = !is_line;
-		/* A CR alone may be half of an empty line's end. */
-		stuffing->is_within_header_line =
-			!is_line &&
-			(stuffing->is_within_header_line || !slice_equal(run, SLICE("\r")));
+		bool is_lone_cr = stuffing->line == LINE_EMPTY && slice_equal(run, SLICE("\r"));
+		stuffing->line = is_line ? LINE_EMPTY : is_lone_cr ? LINE_CR : LINE_TEXT;
 		if (is_line && !line_ended(stuffing, was_empty))
 			return false;
 	}

@@ -7,9 +7,8 @@
 #include "base/buf.h"
 
 struct pop3_stuffing {
-	bool is_within_line;
 	bool ends_in_crlf, had_cr;
-	bool is_within_header_line; /* the header's current line has something in it */
+	enum { LINE_EMPTY, LINE_CR, LINE_TEXT } line; /* what there is of the current one */
 	bool is_in_body;
 	bool is_limited;     /* TOP: stop behind so many lines of the body */
 	uint64_t lines_left; /* of the body */

@@ -22,6 +22,7 @@ static const struct {
 	{"a: b\r\n\r\n1\r\n\r\n3\r\n", 2, "a: b\r\n\r\n1\r\n\r\n.\r\n"},
 	{"a: b\r\n\r\n1\r\n2", 9, "a: b\r\n\r\n1\r\n2\r\n.\r\n"},
 	{"a: b\r\nc: d\r\n", 0, "a: b\r\nc: d\r\n.\r\n"},
+	{"a: b\r\n\r\r\nc: d\r\n", 0, "a: b\r\n\r\r\nc: d\r\n.\r\n"},
 	{"a: b\n\n1\n2\n", 1, "a: b\n\n1\n\r\n.\r\n"},
 };
 
