@@ -111,6 +111,26 @@ def test_a_slow_reader_gets_everything_and_holds_up_nobody(server):
     slow.close()
 
 
+def test_lines_past_the_limit_are_refused_and_the_connection_lives(server):
+    client = Connection("c", server.port("imap"))
+    client.send(b"c1 NOOP " + b"x" * 200000)
+    assert client.read().startswith("c1 BAD")
+    client.send(b"c2 LOGIN {300000}")
+    assert client.read().startswith("c2 BAD")
+    client.send(b"c3 LOGIN {300000+}\r\n" + b"x" * 300000 + b" y")
+    assert client.read().startswith("c3 BAD")
+    client.send(f'c4 LOGIN alice@example.org "{PASSWORD}"'.encode())
+    assert client.read().startswith("c4 OK")
+    client.send(b"c5 SELECT " + b"(" * 60000)
+    assert client.read().startswith("c5 BAD")
+    client.send(b"c6 LIST \"\" (" + b" ".join([b"*a" * 20] * 200) + b")")
+    assert client.read().startswith("c6 ")
+    client.send(b"\r\n\x00\xff\r\nc7 NOOP")
+    while not (line := client.read()).startswith("c7 "):
+        assert line.startswith("* BAD")
+    client.close()
+
+
 def test_imaplib_walks_through_a_mailbox(server):
     with server.imap(tls=True) as client:
         assert client.create("Work/2024")[0] == "OK"

@@ -17,12 +17,15 @@ enum list_option {
 };
 
 #define PATTERNS_MAX 100
+/* Of all patterns together: each byte may cost a walk over each name. */
+#define PATTERN_BYTES_MAX 4000
 
 struct list_request {
 	unsigned options;
 	struct slice reference;
 	struct slice patterns[PATTERNS_MAX];
 	size_t pattern_count;
+	size_t pattern_bytes;
 	struct imap_status_items status;
 };
 
@@ -101,6 +104,9 @@ static struct error *take_pattern(
 	struct buf whole = buf_in(&op->arena);
 	buf_append(&whole, request->reference);
 	buf_append(&whole, pattern);
+	request->pattern_bytes += whole.len;
+	if (request->pattern_bytes > PATTERN_BYTES_MAX)
+		return op_fail(op, ERR_LIMIT, "The patterns are too long");
 	struct slice text = whole.len ? buf_as_slice(&whole) : SLICE("");
 	/* INBOX in any case. */
 	if (slice_starts_with_nocase(text, SLICE("INBOX")) &&

@@ -13,6 +13,8 @@ bool imap_list_match(struct slice pattern, struct slice name)
 	reach[0] = true;
 	for (size_t p = 0; p < pattern.len; p++) {
 		char c = pattern.ptr[p];
+		if (p && c == '*' && pattern.ptr[p - 1] == '*')
+			continue;
 		if (c == '*' || c == '%') {
 			for (size_t i = 1; i <= name.len; i++)
 				if (reach[i - 1] && (c == '*' || name.ptr[i - 1] != '/'))
@@ -22,6 +24,8 @@ bool imap_list_match(struct slice pattern, struct slice name)
 		for (size_t i = name.len; i > 0; i--)
 			reach[i] = reach[i - 1] && name.ptr[i - 1] == c;
 		reach[0] = false;
+		if (!memchr(reach, true, name.len + 1))
+			return false;
 	}
 	return reach[name.len];
 }
