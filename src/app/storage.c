@@ -9,13 +9,21 @@ METRIC_COUNTER(reclaim_failures, "reclaim_failures_total", "Rounds of reclaiming
 
 #define WORK_INTERVAL_NS (100 * NS_PER_MS)
 
+enum content_store { CONTENT_ROCKSDB, CONTENT_FILE };
+
+static const char *const content_stores[] = {
+	[CONTENT_ROCKSDB] = "rocksdb", [CONTENT_FILE] = "file", NULL};
+
 static struct {
+	int content_store; /* enum content_store */
 	uint64_t grace_ms;
 	uint64_t reclaim_interval_ms;
 } config;
 
 /* clang-format off */
 const struct setting storage_settings[] = {
+	{"content.store", SETTING_CHOICE, &config.content_store, "rocksdb", 0, 0, content_stores, false,
+		"Where the bytes of messages are: in the embedded engine's blob files, or each in a file of its own."},
 	{"content.grace", SETTING_DURATION, &config.grace_ms, "1 d", 7200000, 31536000000, NULL, true,
 		"Content that nothing refers to any more is kept for so long."},
 	{"content.reclaim_interval", SETTING_DURATION, &config.reclaim_interval_ms, "1 h", 100, 604800000, NULL, true,
@@ -40,7 +48,11 @@ struct error *storage_open(struct op *op, const struct data_directory *data,
 	TRY(rocksdb_engine_open(op, data_directory_file(&op->arena, data, "rows"), &rocksdb_limits,
 		owner, &storage->engine));
 	TRY(ledger_open(op, data_directory_file(&op->arena, data, "ledger"), &storage->ledger));
-	storage->blobs = blob_engine_new(storage->engine);
+	if (config.content_store == CONTENT_FILE)
+		TRY(blob_file_open(
+			op, data_directory_file(&op->arena, data, "content"), &storage->blobs));
+	else
+		storage->blobs = blob_engine_new(storage->engine);
 	storage->mails = mail_store_new(storage->engine, storage->ledger, storage->blobs);
 	storage->accounts = accounts_new(storage->mails);
 	return NULL;

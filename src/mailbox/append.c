@@ -17,6 +17,7 @@ struct append {
 	struct message message;
 	struct once once; /* as read before the commit */
 	bool has_once;
+	bool is_put;           /* the content is stored already, whatever becomes of the commit */
 	uint64_t once_read_us; /* when */
 };
 
@@ -241,8 +242,7 @@ static struct error *commit_append(struct op *op, struct append *append)
 		TRY(engine_write(engine, op, staged.items, staged.count, DURABLE));
 	struct error *err = commit_run(op, append->store->commit, request->account, &change);
 	bool is_unused = err ? error_nothing_written(err) : append->result->was_done_before;
-	bool was_put = !is_atomic || (!request->blob && request->content.len > BLOB_STAGED_MAX);
-	if (is_unused && was_put) {
+	if (is_unused && (append->is_put || !is_atomic)) {
 		/* Only tidying: what is missed here is found by the audit. */
 		struct error *untidy = undo_append(op, engine, change.ledger_detail);
 		if (untidy)

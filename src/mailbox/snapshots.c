@@ -257,7 +257,8 @@ static struct error *snapshot_now(struct op *op, struct mail_store *store,
 			(unsigned long long)built->as_of);
 		snapshot_unref(built);
 		if (plan) {
-			/* Either the head is behind what other nodes have written, or it is damage. */
+			/* Either the head is behind what other nodes have written, or it is damage.
+			 */
 			err->kind = plan_mismatch(plan);
 			break;
 		}

@@ -1,0 +1,268 @@
+/* The write path when the engine does not answer: what clients are told, what the ledger holds,
+ * what becomes of content. */
+
+#include "base/test.h"
+
+#include "base/clock.h"
+#include "engine/fault.h"
+#include "engine/memory.h"
+#include "mailbox/store_private.h"
+
+struct world {
+	struct op op;
+	struct engine *engine;
+	struct ledger *ledger;
+	struct blob_store *blobs;
+	struct mail_store *store;
+	struct account_id account;
+	struct error *err; /* of the last append */
+	struct append_result result;
+};
+
+static uint64_t saved_budget_ms;
+
+static int set_up(void **state)
+{
+	struct world *w = HEAP_NEW(struct world);
+	op_init(&w->op, "test");
+	w->engine = fault_engine_new(memory_engine_new(false), 1);
+	assert_null(ledger_open(&w->op, NULL, &w->ledger));
+	w->blobs = blob_engine_new(w->engine);
+	w->store = mail_store_new(w->engine, w->ledger, w->blobs);
+	w->account.uuid = uuid_v7();
+	assert_null(mail_store_make_account(&w->op, w->store, w->account, SLICE("a@example.org")));
+	saved_budget_ms = commit_settings.resolve_budget_ms;
+	commit_settings.resolve_budget_ms = 30;
+	*state = w;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct world *w = *state;
+	commit_settings.resolve_budget_ms = saved_budget_ms;
+	mail_store_free(w->store);
+	blob_store_close(w->blobs);
+	ledger_close(w->ledger);
+	engine_close(w->engine);
+	op_done(&w->op);
+	free(w);
+	return 0;
+}
+
+static void given_next_cas_is(struct world *w, enum fault fault)
+{
+	fault_on_call(w->engine, FAULT_CAS, 1, fault);
+}
+
+/* Reads keep failing from the moment the CAS is answered. */
+static void given_reads_fail(struct world *w)
+{
+	fault_set_rates(w->engine, &(struct fault_rates){.refused_reads = 1000});
+}
+
+static void given_a_head_in_memory(struct world *w)
+{
+	struct mailbox_status status;
+	assert_null(mailbox_find(&w->op, w->store, w->account, SLICE("INBOX"), &status));
+}
+
+static void when_appended(struct world *w, const char *once_key)
+{
+	struct append_request request = {.account = w->account,
+		.path = SLICE("INBOX"),
+		.content = SLICE("Subject: x\r\n\r\nhello\r\n"),
+		.once_key = slice_from_cstr(once_key)};
+	w->err = mailbox_append(&w->op, w->store, &request, &w->result);
+}
+
+static void when_the_engine_recovers(struct world *w)
+{
+	fault_set_rates(w->engine, &(struct fault_rates){0});
+}
+
+static void when_the_resolver_runs(struct world *w)
+{
+	assert_null(commit_resolve_owed(&w->op, w->store->commit));
+}
+
+static void then_the_mailbox_holds(struct world *w, uint32_t count)
+{
+	struct mailbox_status status;
+	assert_null(mailbox_find(&w->op, w->store, w->account, SLICE("INBOX"), &status));
+	assert_int_equal(status.messages, count);
+}
+
+static size_t blobs_stored(struct world *w)
+{
+	struct blob_id *ids;
+	size_t count;
+	assert_null(blob_list(w->blobs, &w->op, SLICE_NONE, 100, &ids, &count));
+	return count;
+}
+
+static void when_everything_is_reclaimed(struct world *w)
+{
+	size_t removed;
+	for (int i = 0; i < 3; i++)
+		commit_apply_owed(&w->op, w->store->commit);
+	assert_null(mail_store_reclaim(&w->op, w->store, 0, &removed));
+}
+
+static void an_uncertain_append_that_was_applied_is_ok(void **state)
+{
+	struct world *w = *state;
+	given_next_cas_is(w, FAULT_UNCERTAIN_APPLIED);
+	when_appended(w, NULL);
+	assert_null(w->err);
+	then_the_mailbox_holds(w, 1);
+	assert_int_equal(ledger_length(w->ledger), 0);
+}
+
+static void an_uncertain_append_that_was_not_applied_is_sent_again(void **state)
+{
+	struct world *w = *state;
+	given_next_cas_is(w, FAULT_UNCERTAIN_NOT_APPLIED);
+	when_appended(w, NULL);
+	assert_null(w->err);
+	then_the_mailbox_holds(w, 1);
+}
+
+static void an_append_that_may_surface_later_is_there_once(void **state)
+{
+	struct world *w = *state;
+	given_next_cas_is(w, FAULT_UNCERTAIN_LATER);
+	when_appended(w, NULL);
+	assert_null(w->err);
+	fault_apply_late(w->engine);
+	then_the_mailbox_holds(w, 1);
+}
+
+static void an_uncertain_append_keeps_its_blob_until_the_truth_is_known(void **state)
+{
+	struct world *w = *state;
+	given_a_head_in_memory(w);
+	given_next_cas_is(w, FAULT_UNCERTAIN_APPLIED);
+	given_reads_fail(w);
+	when_appended(w, NULL);
+	assert_non_null(w->err);
+	assert_int_equal(w->err->kind, ERR_UNCERTAIN);
+	assert_int_equal(ledger_length(w->ledger), 1);
+
+	when_the_engine_recovers(w);
+	assert_int_equal(blobs_stored(w), 1);
+	when_the_resolver_runs(w);
+	assert_int_equal(ledger_length(w->ledger), 0);
+	then_the_mailbox_holds(w, 1);
+	when_everything_is_reclaimed(w);
+	assert_int_equal(blobs_stored(w), 1);
+}
+
+static void an_uncertain_append_that_was_not_applied_leaks_nothing(void **state)
+{
+	struct world *w = *state;
+	given_a_head_in_memory(w);
+	given_next_cas_is(w, FAULT_UNCERTAIN_NOT_APPLIED);
+	given_reads_fail(w);
+	when_appended(w, NULL);
+	assert_non_null(w->err);
+	assert_int_equal(w->err->kind, ERR_UNCERTAIN);
+
+	when_the_engine_recovers(w);
+	when_the_resolver_runs(w);
+	assert_int_equal(ledger_length(w->ledger), 0);
+	then_the_mailbox_holds(w, 0);
+	when_everything_is_reclaimed(w);
+	assert_int_equal(blobs_stored(w), 0);
+}
+
+/* The same delivery by its once-key; 32 characters. */
+#define KEY "0123456789abcdef0123456789abcdef"
+
+static void the_retry_of_an_uncertain_delivery_is_no_duplicate(void **state)
+{
+	struct world *w = *state;
+	given_a_head_in_memory(w);
+	given_next_cas_is(w, FAULT_UNCERTAIN_APPLIED);
+	fault_set_rates(w->engine, &(struct fault_rates){0});
+	/* The once row is read before the commit; reads fail behind it. */
+	commit_settings.resolve_budget_ms = 0;
+	when_appended(w, KEY);
+	assert_non_null(w->err);
+	assert_int_equal(ledger_length(w->ledger), 1);
+
+	commit_settings.resolve_budget_ms = 30;
+	when_appended(w, KEY);
+	assert_null(w->err);
+	assert_true(w->result.was_done_before);
+	then_the_mailbox_holds(w, 1);
+	assert_int_equal(ledger_length(w->ledger), 0);
+}
+
+static void the_retry_of_a_lost_delivery_delivers(void **state)
+{
+	struct world *w = *state;
+	given_a_head_in_memory(w);
+	given_next_cas_is(w, FAULT_UNCERTAIN_NOT_APPLIED);
+	commit_settings.resolve_budget_ms = 0;
+	when_appended(w, KEY);
+	assert_non_null(w->err);
+	commit_settings.resolve_budget_ms = 30;
+	when_appended(w, KEY);
+	assert_null(w->err);
+	assert_false(w->result.was_done_before);
+	then_the_mailbox_holds(w, 1);
+}
+
+static void a_refused_append_is_certain(void **state)
+{
+	struct world *w = *state;
+	given_a_head_in_memory(w);
+	given_next_cas_is(w, FAULT_REFUSED);
+	when_appended(w, NULL);
+	assert_non_null(w->err);
+	assert_int_equal(w->err->kind, ERR_UNAVAILABLE);
+	assert_int_equal(ledger_length(w->ledger), 0);
+	when_everything_is_reclaimed(w);
+	assert_int_equal(blobs_stored(w), 0);
+}
+
+static void reads_are_right_while_no_projection_can_be_written(void **state)
+{
+	struct world *w = *state;
+	struct message *messages;
+	size_t count;
+	struct mailbox_status status;
+	struct uid_set all = {.arena = &w->op.arena};
+	when_appended(w, NULL);
+	when_appended(w, NULL);
+	fault_set_rates(w->engine, &(struct fault_rates){.refused_writes = 1000});
+	assert_int_not_equal(commit_apply_owed(&w->op, w->store->commit), 0);
+	uid_set_add_range(&all, 1, UINT32_MAX);
+	assert_null(mailbox_find(&w->op, w->store, w->account, SLICE("INBOX"), &status));
+	assert_null(
+		mailbox_messages(&w->op, w->store, w->account, status.id, &all, &messages, &count));
+	assert_int_equal(count, 2);
+	when_the_engine_recovers(w);
+	clock_sleep_ns(1200 * NS_PER_MS); /* quiet enough for `applied` to be moved by itself */
+	for (int i = 0; i < 4; i++)
+		commit_apply_owed(&w->op, w->store->commit);
+	assert_int_equal(commit_apply_owed(&w->op, w->store->commit), 0);
+}
+
+int main(void)
+{
+#define SCENARIO(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		SCENARIO(an_uncertain_append_that_was_applied_is_ok),
+		SCENARIO(an_uncertain_append_that_was_not_applied_is_sent_again),
+		SCENARIO(an_append_that_may_surface_later_is_there_once),
+		SCENARIO(an_uncertain_append_keeps_its_blob_until_the_truth_is_known),
+		SCENARIO(an_uncertain_append_that_was_not_applied_leaks_nothing),
+		SCENARIO(the_retry_of_an_uncertain_delivery_is_no_duplicate),
+		SCENARIO(the_retry_of_a_lost_delivery_delivers),
+		SCENARIO(a_refused_append_is_certain),
+		SCENARIO(reads_are_right_while_no_projection_can_be_written),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
