@@ -131,8 +131,8 @@ void plan_log(struct commit_plan *plan, struct slice entry);
 /* The head that the group is planned on. The leader's alone: nothing changes under it. */
 const struct head *plan_head(const struct commit_plan *plan);
 
-/* What it means when rows do not agree with the head that is planned on. Where other nodes write too,
- * the head may be behind: ERR_CONFLICT, and the change is planned anew on a fresh one. Else:
+/* What it means when rows do not agree with the head that is planned on. Where other nodes write
+ * too, the head may be behind: ERR_CONFLICT, and the change is planned anew on a fresh one. Else:
  * ERR_CORRUPT. */
 enum error_kind plan_mismatch(const struct commit_plan *plan);
 

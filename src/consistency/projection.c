@@ -1,6 +1,9 @@
 #include "consistency/projection.h"
 
 #include "base/hash_map.h"
+#include "base/metric.h"
+
+METRIC_COUNTER(repaired, "projection_repairs_total", "Rows found unlike their truth and put right");
 
 /* A partition from which more rows than this are needed is read by one scan. */
 #define SCAN_FROM_ROWS 8
@@ -32,6 +35,7 @@ struct pending {
 	struct slice value;
 	uint64_t version;
 	bool is_changed;
+	bool is_known;        /* repair: the changes tell all about it */
 	struct pending *next; /* in order of first appearance */
 };
 
@@ -213,4 +217,72 @@ struct error *projection_overlay(struct op *op, const struct row_changes *change
 		TRY(change_row(op, change, inout_found, &inout_row->value, &inout_row->version));
 	}
 	return NULL;
+}
+
+/* Does the stored row differ? Counts what it is. */
+static bool differs(const struct pending *row, bool found, const struct engine_row *stored,
+	struct repair_report *report)
+{
+	report->checked++;
+	if (row->exists && !found)
+		report->missing++;
+	else if (!row->exists && found)
+		report->orphaned++;
+	else if (found && !slice_equal(row->value, stored->value))
+		report->stale++;
+	else
+		return false;
+	return true;
+}
+
+static struct error *repair_row(struct op *op, struct engine *engine, const struct pending *row,
+	uint64_t version, struct mutations *out, struct repair_report *report)
+{
+	bool found;
+	struct engine_row stored;
+	TRY(engine_get(
+		engine, op, row->table, row->partition, row->key, READ_NORMAL, &found, &stored));
+	if (!differs(row, found, &stored, report))
+		return NULL;
+	if (!version)
+		return NULL;
+	if (row->exists)
+		mutations_put(out, row->table, row->partition, row->key, row->value, version);
+	else
+		mutations_delete(out, row->table, row->partition, row->key, version);
+	return NULL;
+}
+
+static struct error *repair(struct op *op, struct engine *engine, const struct row_changes *changes,
+	uint64_t version, struct work *work, struct repair_report *report)
+{
+	for (size_t i = 0; i < changes->count; i++) {
+		const struct row_change *change = &changes->items[i];
+		struct pending *row = pending_of(op, work, change);
+		if (!row->is_read)
+			row->is_known = change->kind != ROW_EDIT;
+		row->is_read = true;
+		if (row->is_known)
+			TRY(change_row(op, change, &row->exists, &row->value, &row->version));
+	}
+	struct mutations out;
+	mutations_init(&out, &op->arena);
+	for (struct pending *row = work->first; row; row = row->next)
+		if (row->is_known)
+			TRY(repair_row(op, engine, row, version, &out, report));
+	TRY(engine_write(engine, op, out.items, out.count, DURABLE));
+	report->fixed += out.count;
+	metric_add(&repaired, (int64_t)out.count);
+	return NULL;
+}
+
+struct error *projection_repair(struct op *op, struct engine *engine,
+	const struct row_changes *changes, uint64_t version, struct repair_report *inout_report)
+{
+	struct work work = {0};
+	work.last = &work.first;
+	hash_map_init(&work.rows);
+	struct error *err = repair(op, engine, changes, version, &work, inout_report);
+	hash_map_done(&work.rows);
+	return err;
 }

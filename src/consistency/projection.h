@@ -50,3 +50,18 @@ MUST_CHECK struct error *projection_rows(struct op *op, struct engine *engine,
 MUST_CHECK struct error *projection_overlay(struct op *op, const struct row_changes *changes,
 	const struct table *table, struct slice partition, struct slice key, bool *inout_found,
 	struct engine_row *inout_row);
+
+/* What a comparison of stored rows with their truth found. */
+struct repair_report {
+	uint64_t checked;
+	uint64_t missing;  /* the truth has it, the table did not */
+	uint64_t stale;    /* the table had another value */
+	uint64_t orphaned; /* the table had it, the truth has not */
+	uint64_t fixed;
+};
+
+/* Read repair and solve: compares the rows that the changes make with what is stored, and puts
+ * right what differs. Rows whose beginning is not among the changes are left alone: for them what
+ * is stored is the truth. */
+MUST_CHECK struct error *projection_repair(struct op *op, struct engine *engine,
+	const struct row_changes *changes, uint64_t version, struct repair_report *inout_report);

@@ -260,11 +260,46 @@ struct error *read_messages(struct op *op, struct mail_store *store, struct acco
 	return NULL;
 }
 
+/* Read repair: the snapshot knows which messages there are and how new they are. A row that is
+ * missing or older is damage, and the log may still tell what it was. */
+static bool rows_are_behind(const struct snapshot *snapshot, const struct uid_set *uids,
+	const struct message *messages, size_t count)
+{
+	size_t at = 0;
+	for (size_t i = 0; i < uids->count; i++) {
+		uint32_t position = snapshot_lower_bound(snapshot, uids->ranges[i].first);
+		for (; position < snapshot_count(snapshot); position++) {
+			struct snapshot_message known = snapshot_at(snapshot, position);
+			if (known.uid > uids->ranges[i].last)
+				break;
+			while (at < count && messages[at].uid < known.uid)
+				at++;
+			if (at == count || messages[at].uid != known.uid ||
+				messages[at].modseq < known.modseq)
+				return true;
+		}
+	}
+	return false;
+}
+
 struct error *mailbox_messages(struct op *op, struct mail_store *store, struct account_id account,
 	struct mailbox_id mailbox, const struct uid_set *uids, struct message **ret_messages,
 	size_t *ret_count)
 {
-	return read_messages(op, store, account, NULL, mailbox, uids, ret_messages, ret_count);
+	TRY(read_messages(op, store, account, NULL, mailbox, uids, ret_messages, ret_count));
+	struct snapshot *snapshot = snapshot_cached(store, mailbox);
+	if (!snapshot)
+		return NULL;
+	bool behind = rows_are_behind(snapshot, uids, *ret_messages, *ret_count);
+	snapshot_unref(snapshot);
+	if (!behind)
+		return NULL;
+	/* Or somebody expunged them while we looked: then nothing is found wrong. */
+	struct repair_report report = {0};
+	TRY(repair_by_log(op, store, account, &report));
+	return report.fixed ? read_messages(op, store, account, NULL, mailbox, uids, ret_messages,
+				      ret_count)
+			    : NULL;
 }
 
 struct error *message_summary_get(struct op *op, struct mail_store *store,

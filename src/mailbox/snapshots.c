@@ -285,3 +285,16 @@ struct error *plan_snapshot(struct op *op, struct mail_store *store, struct comm
 	/* Not kept: its newest changes are not true yet. */
 	return snapshot_now(op, store, plan_account(plan), plan, mailbox, ret_snapshot);
 }
+
+struct error *snapshot_of_map(struct op *op, struct mail_store *store, struct account_id account,
+	struct mailbox_id mailbox, struct snapshot **ret_snapshot)
+{
+	struct mailbox_numbers numbers = {.mailbox = mailbox};
+	TRY(numbers_now(op, store, account, NULL, &numbers));
+	return build(op, store, account, NULL, &numbers, NULL, ret_snapshot);
+}
+
+struct snapshot *snapshot_cached(struct mail_store *store, struct mailbox_id mailbox)
+{
+	return find_cached(store, mailbox);
+}

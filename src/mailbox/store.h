@@ -34,6 +34,19 @@ MUST_CHECK struct error *mail_store_empty_account(
  * intents, works off the ledger; each in its own time. */
 void mail_store_work(struct op *op, struct mail_store *store);
 
+/* Compares everything that is derived with its truth, account by account, and puts right what
+ * differs. Online. Drift found where none can be is a bug: it is counted and logged. */
+struct solve_report {
+	struct repair_report rows;
+	uint64_t mailboxes;
+	uint64_t maps_fixed;
+	uint64_t counts_wrong; /* of a mailbox or the account: reported, never guessed at */
+	uint64_t rows_lost;    /* a message is known to be there, and nothing tells the rest */
+	uint64_t content_lost; /* a message whose content is missing; checked when asked for */
+};
+MUST_CHECK struct error *mail_store_solve(struct op *op, struct mail_store *store,
+	struct account_id account, bool with_content, struct solve_report *ret_report);
+
 /* Removes content that nothing refers to since `grace_us` ago or longer. Returns how many. */
 MUST_CHECK struct error *mail_store_reclaim(
 	struct op *op, struct mail_store *store, uint64_t grace_us, size_t *ret_removed);

@@ -50,6 +50,18 @@ void owe_intents(struct mail_store *store, struct account_id account);
 void note_copying(struct mail_store *store, struct account_id account, int change);
 bool is_copying(struct mail_store *store, struct account_id account);
 
+/* A snapshot made of the map and the log alone, without the cache. */
+MUST_CHECK struct error *snapshot_of_map(struct op *op, struct mail_store *store,
+	struct account_id account, struct mailbox_id mailbox, struct snapshot **ret_snapshot);
+
+/* The snapshot that is in the cache, if any; the caller owns a reference. */
+struct snapshot *snapshot_cached(struct mail_store *store, struct mailbox_id mailbox);
+
+/* Puts message rows right by the log. Tables besides them and the places have lives of their own.
+ */
+MUST_CHECK struct error *repair_by_log(struct op *op, struct mail_store *store,
+	struct account_id account, struct repair_report *inout_report);
+
 /* commit_rules.derive and .undo */
 MUST_CHECK struct error *derive_projections(struct op *op, struct account_id account,
 	const struct log_row *log, struct row_changes *out);
