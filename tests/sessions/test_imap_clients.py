@@ -131,6 +131,19 @@ def test_lines_past_the_limit_are_refused_and_the_connection_lives(server):
     client.close()
 
 
+def test_a_search_reads_a_mailbox_of_many_pages(server):
+    with server.imap() as client:
+        for i in range(450):
+            word = b"needle" if i % 7 == 0 else b"hay"
+            client.append("INBOX", None, None, b"Subject: %d\r\n\r\nsome %s here\r\n" % (i, word))
+        client.select("INBOX")
+        found = [int(number) for number in client.search(None, "BODY NEEDLE")[1][0].split()]
+        assert found == [i + 1 for i in range(450) if i % 7 == 0]
+        found = client.search(None, "NOT BODY needle 401:*")[1][0].split()
+        assert len(found) == 50 - sum(i % 7 == 0 for i in range(400, 450))
+        assert len(fetched(client, "1:*", "(BODY.PEEK[TEXT])")) == 450
+
+
 def test_imaplib_walks_through_a_mailbox(server):
     with server.imap(tls=True) as client:
         assert client.create("Work/2024")[0] == "OK"

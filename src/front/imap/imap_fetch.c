@@ -1,5 +1,6 @@
 #include "front/imap/imap_fetch.h"
 
+#include "base/clock.h"
 #include "front/imap/imap_private.h"
 
 /* Rows are read by the page; the output is looked at behind each message. */
@@ -198,12 +199,14 @@ static struct error *write_pages(
 	struct error *err = NULL;
 	bool more = true;
 	uint32_t from = fetch->next;
+	uint64_t until_ns = clock_monotonic_ns() + IMAP_STEP_NS;
 	while (!err && more && !args->wants_more) {
 		struct arena_mark mark = arena_mark(&op->arena);
 		err = write_page(op, session, now, fetch, &more);
 		if (!err)
 			arena_release(&op->arena, mark);
-		args->wants_more = more && session_output_is_full(session->session);
+		args->wants_more = more && (session_output_is_full(session->session) ||
+						   clock_monotonic_ns() > until_ns);
 	}
 	told_since(op, fetch, from, &told);
 	imap_sync_to(op, session, now, args->is_uid, &told);

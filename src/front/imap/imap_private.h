@@ -113,6 +113,10 @@ void imap_write_mechanisms(struct imap_session *session);
 
 /* ---- Handlers ---- */
 
+/* A command that reads much gives its lane to others after so long, and goes on behind them; each
+ * step has the operation's whole deadline. */
+#define IMAP_STEP_NS (5 * NS_PER_S)
+
 #define IMAP_HANDLER(name) \
 	struct error *name(struct op *op, struct imap_session *session, struct imap_args *args)
 

@@ -1,5 +1,6 @@
 #include "front/imap/imap_search.h"
 
+#include "base/clock.h"
 #include "format/imap_string.h"
 #include "front/imap/imap_private.h"
 
@@ -60,33 +61,48 @@ static struct error *match_page(struct op *op, struct imap_session *session,
 	return NULL;
 }
 
-static struct error *match_candidates(struct op *op, struct imap_session *session,
-	const struct snapshot *now, const struct search_node *root,
-	const struct uid_set *candidates, struct uid_set *ret_uids)
+/* A search under way: in the operation's arena, from step to step. */
+struct search {
+	struct search_request request;
+	struct uid_set candidates; /* passed all keys that need nothing read */
+	struct uid_cursor cursor;  /* behind those that were read */
+	struct uid_set found;
+};
+
+/* The next page of candidates; *ret_more is false behind the last. */
+static struct error *match_next_page(struct op *op, struct imap_session *session,
+	const struct snapshot *now, struct search *search, bool *ret_more)
 {
-	bool found[PAGE_SIZE];
-	uint32_t uids[PAGE_SIZE];
-	struct uid_cursor cursor = {0};
-	bool more = true;
-	uid_set_init(ret_uids, &op->arena);
-	while (more) {
-		struct arena_mark mark = arena_mark(&op->arena);
-		struct uid_set page;
-		uint32_t uid;
-		size_t count = 0;
-		uid_set_init(&page, &op->arena);
-		while (count < PAGE_SIZE && (more = uid_cursor_next(candidates, &cursor, &uid))) {
-			uid_set_add(&page, uid);
-			count++;
-		}
-		if (count == 0)
-			return NULL;
-		TRY(match_page(op, session, now, root, &page, found, uids, &count));
-		arena_release(&op->arena, mark);
-		for (size_t i = 0; i < count; i++)
-			if (found[i])
-				uid_set_add(ret_uids, uids[i]);
+	bool found[PAGE_SIZE] = {0};
+	uint32_t uids[PAGE_SIZE] = {0};
+	struct arena_mark mark = arena_mark(&op->arena);
+	struct uid_set page;
+	uint32_t uid = 0;
+	size_t count = 0;
+	uid_set_init(&page, &op->arena);
+	while (count < PAGE_SIZE && uid_cursor_next(&search->candidates, &search->cursor, &uid)) {
+		uid_set_add(&page, uid);
+		count++;
 	}
+	*ret_more = count == PAGE_SIZE;
+	if (count == 0)
+		return NULL;
+	TRY(match_page(op, session, now, search->request.root, &page, found, uids, &count));
+	arena_release(&op->arena, mark);
+	for (size_t i = 0; i < count; i++)
+		if (found[i])
+			uid_set_add(&search->found, uids[i]);
+	return NULL;
+}
+
+/* As many pages as fit into one step; *ret_more when another is needed. */
+static struct error *match_candidates(struct op *op, struct imap_session *session,
+	const struct snapshot *now, struct search *search, bool *ret_more)
+{
+	uint64_t until_ns = clock_monotonic_ns() + IMAP_STEP_NS;
+	do {
+		TRY(match_next_page(op, session, now, search, ret_more));
+	} while (*ret_more && clock_monotonic_ns() < until_ns);
 	return NULL;
 }
 
@@ -192,37 +208,52 @@ static void write_result(struct op *op, struct imap_session *session, const stru
 		write_search(session, request, &summary);
 }
 
-static struct error *run(struct op *op, struct imap_session *session, const struct imap_args *args,
-	const struct search_request *request, struct snapshot *now)
+static struct error *begin(
+	struct op *op, struct imap_session *session, struct imap_args *args, struct search *search)
 {
-	struct uid_set candidates, uids;
-	TRY(find_candidates(op, session, now, request->root, &candidates));
-	uids = candidates;
-	if (request->root->cost > SEARCH_COSTS_NOTHING)
-		TRY(match_candidates(op, session, now, request->root, &candidates, &uids));
-	write_result(op, session, args, request, now, &uids);
-	return NULL;
+	struct snapshot *now;
+	TRY(imap_search_parse(op, args, &search->request));
+	TRY(resolve_sets(op, session, args, search->request.root));
+	if (search->request.uses_modseq)
+		imap_enable_condstore(session);
+	TRY(mailbox_snapshot(op, session->store, session->account, session->mailbox, &now));
+	struct error *err =
+		find_candidates(op, session, now, search->request.root, &search->candidates);
+	snapshot_unref(now);
+	uid_set_init(&search->found, &op->arena);
+	return err;
+}
+
+static struct error *step(
+	struct op *op, struct imap_session *session, struct imap_args *args, struct search *search)
+{
+	struct snapshot *now;
+	struct error *err = NULL;
+	bool reads = search->request.root->cost > SEARCH_COSTS_NOTHING;
+	TRY(mailbox_snapshot(op, session->store, session->account, session->mailbox, &now));
+	if (reads)
+		err = match_candidates(op, session, now, search, &args->wants_more);
+	if (!err && !args->wants_more)
+		write_result(op, session, args, &search->request, now,
+			reads ? &search->found : &search->candidates);
+	snapshot_unref(now);
+	return err;
 }
 
 /* SEARCH (RFC 9051 6.4.4) */
 IMAP_HANDLER(imap_search)
 {
-	struct search_request request;
-	struct snapshot *now;
-	struct error *err = imap_search_parse(op, args, &request);
-	if (!err)
-		err = resolve_sets(op, session, args, request.root);
-	if (!err)
-		err = mailbox_snapshot(
-			op, session->store, session->account, session->mailbox, &now);
-	if (!err) {
-		if (request.uses_modseq)
-			imap_enable_condstore(session);
-		err = run(op, session, args, &request, now);
-		snapshot_unref(now);
+	struct search *search = args->cursor;
+	struct error *err = NULL;
+	if (!search) {
+		search = ARENA_NEW(&op->arena, struct search);
+		err = begin(op, session, args, search);
 	}
+	args->cursor = search;
+	if (!err)
+		err = step(op, session, args, search);
 	/* A search that fails saves nothing, and what was saved is gone (RFC 5182 2.1). */
-	if (err && !args->is_bad && (request.returns & SEARCH_RETURN_SAVE)) {
+	if (err && !args->is_bad && (search->request.returns & SEARCH_RETURN_SAVE)) {
 		struct uid_set none;
 		uid_set_init(&none, &op->arena);
 		imap_view_save(session->view, &none);
