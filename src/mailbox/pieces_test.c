@@ -17,7 +17,8 @@ static void a_uid_set_is_what_was_added(void **state)
 		struct uid_set set = {.arena = &op.arena};
 		for (int i = 0; i < 60; i++) {
 			uint32_t first = 1 + (uint32_t)random_below(UIDS);
-			uint32_t last = MIN_OF(first + (uint32_t)random_below(9), (uint32_t)UIDS);
+			uint32_t last = first + (uint32_t)random_below(9);
+			last = MIN_OF(last, (uint32_t)UIDS);
 			uid_set_add_range(&set, i % 2 ? first : last, i % 2 ? last : first);
 			for (uint32_t uid = first; uid <= last; uid++)
 				in[uid] = true;
