@@ -24,7 +24,7 @@ bool imap_list_match(struct slice pattern, struct slice name)
 		for (size_t i = name.len; i > 0; i--)
 			reach[i] = reach[i - 1] && name.ptr[i - 1] == c;
 		reach[0] = false;
-		if (!memchr(reach, true, name.len + 1))
+		if (!memchr(reach, 1, name.len + 1))
 			return false;
 	}
 	return reach[name.len];
