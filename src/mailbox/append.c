@@ -23,22 +23,48 @@ struct append {
 
 static struct error *read_once(struct op *op, struct append *append);
 
-static bool is_once_done(
-	const struct append *append, struct commit_plan *plan, const struct log_row **ret_row)
+/* The log row with this key that no once row tells of yet. Rows may be trimmed before they are
+ * applied: then they stand in account_log. */
+static struct error *find_in_log(
+	struct op *op, struct commit_plan *plan, struct slice key, const struct log_row **ret_row)
+{
+	const struct account_static *state = &plan_head(plan)->state;
+	struct log_row *rows;
+	size_t count;
+	bool complete;
+	*ret_row = plan_find_once(plan, key);
+	if (*ret_row || state->trimmed <= state->applied)
+		return NULL;
+	TRY(plan_log_since(op, plan, state->applied, &rows, &count, &complete));
+	if (!complete)
+		return op_fail(op, ERR_CORRUPT, "the log does not reach back to what is applied");
+	for (size_t i = count; i-- > 0 && !*ret_row;)
+		if (slice_equal(rows[i].row.once_key, key))
+			*ret_row = &rows[i];
+	return NULL;
+}
+
+/* *ret_row: the log row that says so, if it is not the once row. */
+static struct error *look_for_earlier(struct op *op, struct append *append,
+	struct commit_plan *plan, bool *ret_is_done, const struct log_row **ret_row)
 {
 	const struct slice key = append->request->once_key;
 	*ret_row = NULL;
+	*ret_is_done = false;
 	if (!key.len)
-		return false;
+		return NULL;
+	/* Trimmed since the row was read: then neither it nor the tail is sure to tell. */
+	if (plan_head(plan)->state.trimmed >= append->once_read_us)
+		TRY(read_once(op, append));
+	TRY(find_in_log(op, plan, key, ret_row));
 	/* The log is newer than the row. A released key counts for nothing, and so does the log row
 	 * that it was made by. */
-	const struct log_row *row = plan_find_once(plan, key);
 	bool is_released = append->has_once && append->once.released;
-	if (row && !(is_released && uuid_equal(row->row.operation_id, append->once.operation_id))) {
-		*ret_row = row;
-		return true;
-	}
-	return append->has_once && !is_released;
+	if (*ret_row && is_released &&
+		uuid_equal((*ret_row)->row.operation_id, append->once.operation_id))
+		*ret_row = NULL;
+	*ret_is_done = *ret_row || (append->has_once && !is_released);
+	return NULL;
 }
 
 static struct error *result_of_log(
@@ -94,10 +120,9 @@ static struct error *plan_append(struct op *op, struct commit_plan *plan, void *
 	struct append *append = context;
 	const struct append_request *request = append->request;
 	const struct log_row *done;
-	/* Trimmed since the row was read: then neither it nor the tail is sure to tell. */
-	if (plan_head(plan)->state.trimmed >= append->once_read_us)
-		TRY(read_once(op, append));
-	if (is_once_done(append, plan, &done))
+	bool is_done;
+	TRY(look_for_earlier(op, append, plan, &is_done, &done));
+	if (is_done)
 		return done_before(op, append, done);
 	struct mailbox_id mailbox;
 	const struct account_mailbox *before;
@@ -282,18 +307,30 @@ struct error *mailbox_append(struct op *op, struct mail_store *store,
 	return NULL;
 }
 
-static struct error *find_in_tail(struct op *op, const struct head *head, void *context)
+static struct error *copy_applied(struct op *op, const struct head *head, void *context)
 {
 	(void)op;
-	struct append *append = context;
-	for (size_t i = head->tail_count; i-- > 0;) {
-		const struct log_row *row = &head->tail[i];
-		if (!slice_equal(row->row.once_key, append->request->once_key))
+	*(uint64_t *)context = head->state.applied;
+	return NULL;
+}
+
+/* Not applied yet: the projection's own row comes later, and must not win. */
+static struct error *find_unapplied(struct op *op, struct append *append)
+{
+	struct commit *commit = append->store->commit;
+	struct account_id account = append->request->account;
+	uint64_t applied;
+	struct log_row *rows;
+	size_t count;
+	bool complete;
+	TRY(commit_read(op, commit, account, copy_applied, &applied));
+	TRY(commit_log_since(op, commit, account, applied, &rows, &count, &complete));
+	for (size_t i = count; i-- > 0 && !append->has_once;) {
+		if (!slice_equal(rows[i].row.once_key, append->request->once_key))
 			continue;
 		append->has_once = true;
-		append->once =
-			(struct once){.operation_id = row->row.operation_id, .modseq = row->modseq};
-		break;
+		append->once = (struct once){
+			.operation_id = rows[i].row.operation_id, .modseq = rows[i].modseq};
 	}
 	return NULL;
 }
@@ -305,9 +342,8 @@ struct error *mailbox_once_release(
 	struct append_request request = {.account = account, .once_key = once_key};
 	struct append append = {.store = store, .request = &request};
 	TRY(read_once(op, &append));
-	/* Not applied yet: the projection's own row comes later, and must not win. */
 	if (!append.has_once)
-		TRY(commit_read(op, store->commit, account, find_in_tail, &append));
+		TRY(find_unapplied(op, &append));
 	if (!append.has_once || append.once.released)
 		return NULL;
 	append.once.released = 1;
