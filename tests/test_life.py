@@ -44,6 +44,22 @@ def test_a_clean_stop_ends_at_once_and_a_start_finds_everything(server):
     assert server.folders("alice@example.org")["INBOX"]["messages"] == 1
 
 
+def test_content_can_be_kept_in_files(bare_server):
+    bare_server.settings = {"content.store": "file"}
+    bare_server.start()
+    bare_server.add_domain("example.org")
+    bare_server.add_user("alice@example.org")
+    content = "Subject: filed\r\n\r\n" + "a line of it\r\n" * 200000
+    bare_server.deliver(content)
+    bare_server.kill()
+    bare_server.start()
+    client = bare_server.imap()
+    client.select()
+    assert client.fetch("1", "(BODY.PEEK[])")[1][0][1].endswith(content.encode())
+    client.logout()
+    assert any(path.is_file() for path in (bare_server.data / "content").rglob("*"))
+
+
 def test_sigint_stops_like_sigterm(server):
     server.process.send_signal(signal.SIGINT)
     assert server.process.wait(30) == 0

@@ -31,7 +31,7 @@ struct engine *fault_engine_new(struct engine *inner, uint64_t seed);
 void fault_set_rates(struct engine *engine, const struct fault_rates *rates);
 
 /* The n-th call (1: the next) of the classes from now on fails so; once. */
-void fault_on_call(struct engine *engine, unsigned classes, unsigned n, enum fault fault);
+void fault_on_call(struct engine *engine, unsigned classes, unsigned n, enum fault planned);
 
 /* Everything fails with ERR_UNAVAILABLE, and nothing is written, until it is told otherwise. */
 void fault_set_down(struct engine *engine, bool is_down);
@@ -41,4 +41,4 @@ void fault_drop_late(struct engine *engine);
 void fault_apply_late(struct engine *engine);
 
 /* Called before and after each call: where a simulation lets others run. */
-void fault_on_step(struct engine *engine, void (*step)(void *context), void *context);
+void fault_on_step(struct engine *engine, void (*run)(void *context), void *context);

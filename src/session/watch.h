@@ -7,8 +7,8 @@
 #include "session/session.h"
 
 /* Called by the session's own steps. Watching a key twice is watching it once. */
-void session_watch(struct session *session, struct slice bytes);
-void session_unwatch(struct session *session, struct slice bytes);
+void session_watch(struct session *session, struct slice key);
+void session_unwatch(struct session *session, struct slice key);
 
 /* Any thread; cheap when nobody watches. */
-void watch_wake(struct slice bytes);
+void watch_wake(struct slice key);

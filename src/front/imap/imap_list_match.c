@@ -6,11 +6,11 @@
  * bytes of the name. No pattern can make it take more than length times length. */
 bool imap_list_match(struct slice pattern, struct slice name)
 {
-	bool reach[MAILBOX_PATH_MAX + 1];
+	uint8_t reach[MAILBOX_PATH_MAX + 1];
 	if (name.len > MAILBOX_PATH_MAX)
 		return false;
 	memset(reach, 0, sizeof(reach));
-	reach[0] = true;
+	reach[0] = 1;
 	for (size_t p = 0; p < pattern.len; p++) {
 		char c = pattern.ptr[p];
 		if (p && c == '*' && pattern.ptr[p - 1] == '*')
@@ -18,12 +18,12 @@ bool imap_list_match(struct slice pattern, struct slice name)
 		if (c == '*' || c == '%') {
 			for (size_t i = 1; i <= name.len; i++)
 				if (reach[i - 1] && (c == '*' || name.ptr[i - 1] != '/'))
-					reach[i] = true;
+					reach[i] = 1;
 			continue;
 		}
 		for (size_t i = name.len; i > 0; i--)
 			reach[i] = reach[i - 1] && name.ptr[i - 1] == c;
-		reach[0] = false;
+		reach[0] = 0;
 		if (!memchr(reach, 1, name.len + 1))
 			return false;
 	}
