@@ -24,12 +24,13 @@ static inline void frame_trace_command(struct buf *out, const struct frame *fram
 						     : SMTP_MODE_COMMAND;
 }
 
-/* Returns false when the framer broke its promises. */
+/* Returns false when the framer broke its promises. What came of a body before it was found to be
+ * refused, or of one that never ended, depends on the cuts and is left out. */
 static inline bool frame_trace(struct buf *out, struct slice input, size_t piece)
 {
 	struct smtp_framer framer = {0};
 	unsigned mode = SMTP_MODE_COMMAND;
-	size_t taken = 0, here = 0;
+	size_t taken = 0, here = 0, body_from = 0;
 	for (size_t idle = 0; idle < 3;) {
 		struct slice seen = slice_range(input, taken, here);
 		struct frame frame = smtp_feed(&framer, mode, seen);
@@ -37,12 +38,16 @@ static inline bool frame_trace(struct buf *out, struct slice input, size_t piece
 			return false;
 		taken += frame.taken;
 		idle = frame.taken ? 0 : idle + 1;
-		if (frame.kind == FRAME_COMMAND)
+		if (frame.kind == FRAME_COMMAND) {
+			if (frame.flags & (COMMAND_TOO_BIG | SMTP_BAD_LINE_END))
+				out->len = body_from;
 			frame_trace_command(out, &frame, &mode);
-		else if (frame.kind == FRAME_TEXT || frame.kind == FRAME_BODY)
+			body_from = out->len;
+		} else if (frame.kind == FRAME_TEXT || frame.kind == FRAME_BODY)
 			buf_append(out, frame.bytes);
 		else if (here < input.len)
 			idle = 0, here = MIN_OF(here + piece, input.len);
 	}
+	out->len = body_from;
 	return true;
 }
