@@ -236,25 +236,27 @@ static bool differs(const struct pending *row, bool found, const struct engine_r
 }
 
 static struct error *repair_row(struct op *op, struct engine *engine, const struct pending *row,
-	uint64_t version, struct mutations *out, struct repair_report *report)
+	const struct repair_bounds *bounds, struct mutations *out, struct repair_report *report)
 {
 	bool found;
 	struct engine_row stored;
+	if (row->version > bounds->applied)
+		return NULL;
 	TRY(engine_get(
 		engine, op, row->table, row->partition, row->key, READ_NORMAL, &found, &stored));
-	if (!differs(row, found, &stored, report))
-		return NULL;
-	if (!version)
+	bool is_newer = found && stored.version > bounds->newest;
+	if (is_newer || !differs(row, found, &stored, report) || !bounds->version)
 		return NULL;
 	if (row->exists)
-		mutations_put(out, row->table, row->partition, row->key, row->value, version);
+		mutations_put(
+			out, row->table, row->partition, row->key, row->value, bounds->version);
 	else
-		mutations_delete(out, row->table, row->partition, row->key, version);
+		mutations_delete(out, row->table, row->partition, row->key, bounds->version);
 	return NULL;
 }
 
 static struct error *repair(struct op *op, struct engine *engine, const struct row_changes *changes,
-	uint64_t version, struct work *work, struct repair_report *report)
+	const struct repair_bounds *bounds, struct work *work, struct repair_report *report)
 {
 	for (size_t i = 0; i < changes->count; i++) {
 		const struct row_change *change = &changes->items[i];
@@ -269,7 +271,7 @@ static struct error *repair(struct op *op, struct engine *engine, const struct r
 	mutations_init(&out, &op->arena);
 	for (struct pending *row = work->first; row; row = row->next)
 		if (row->is_known)
-			TRY(repair_row(op, engine, row, version, &out, report));
+			TRY(repair_row(op, engine, row, bounds, &out, report));
 	TRY(engine_write(engine, op, out.items, out.count, DURABLE));
 	report->fixed += out.count;
 	metric_add(&repaired, (int64_t)out.count);
@@ -277,12 +279,18 @@ static struct error *repair(struct op *op, struct engine *engine, const struct r
 }
 
 struct error *projection_repair(struct op *op, struct engine *engine,
-	const struct row_changes *changes, uint64_t version, struct repair_report *inout_report)
+	const struct row_changes *changes, const struct repair_bounds *bounds,
+	struct repair_report *inout_report)
 {
 	struct work work = {0};
 	work.last = &work.first;
 	hash_map_init(&work.rows);
-	struct error *err = repair(op, engine, changes, version, &work, inout_report);
+	struct error *err = repair(op, engine, changes, bounds, &work, inout_report);
 	hash_map_done(&work.rows);
 	return err;
+}
+
+uint64_t projection_repair_count(void)
+{
+	return (uint64_t)metric_value(&repaired);
 }

@@ -60,8 +60,21 @@ struct repair_report {
 	uint64_t fixed;
 };
 
+struct repair_bounds {
+	uint64_t applied; /* rows that changes above it make are still owed, not damaged */
+	uint64_t newest;  /* the changes reach up to here: a row that is newer is not judged by them
+			   */
+	/* The MODSEQ of a commit that the changes reach up to, made for this repair: it wins over
+	 * the damage, and every later commit wins over it. 0: only compare. */
+	uint64_t version;
+};
+
 /* Read repair and solve: compares the rows that the changes make with what is stored, and puts
  * right what differs. Rows whose beginning is not among the changes are left alone: for them what
  * is stored is the truth. */
 MUST_CHECK struct error *projection_repair(struct op *op, struct engine *engine,
-	const struct row_changes *changes, uint64_t version, struct repair_report *inout_report);
+	const struct row_changes *changes, const struct repair_bounds *bounds,
+	struct repair_report *inout_report);
+
+/* How many rows this process has put right: where nobody damages any, each is a bug. */
+uint64_t projection_repair_count(void);

@@ -37,23 +37,35 @@ static struct error *step_modseq(
 	return NULL;
 }
 
+static struct error *read_state(struct op *op, const struct head *head, void *context)
+{
+	(void)op;
+	*(struct account_static *)context = head->state;
+	return NULL;
+}
+
 static struct error *hold_against_log(struct op *op, struct mail_store *store,
 	struct account_id account, uint64_t version, struct repair_report *report)
 {
+	struct account_static state;
 	struct log_row *rows;
 	size_t count;
 	bool complete;
+	TRY(commit_read(op, store->commit, account, read_state, &state));
 	TRY(commit_log_since(op, store->commit, account, 0, &rows, &count, &complete));
+	struct repair_bounds bounds = {.applied = version ? version : state.applied,
+		.newest = version ? version : state.modseq,
+		.version = version};
 	struct row_changes all;
 	struct row_changes held;
 	row_changes_init(&all, &op->arena);
 	row_changes_init(&held, &op->arena);
-	for (size_t i = 0; i < count && (!version || rows[i].modseq <= version); i++)
+	for (size_t i = 0; i < count && rows[i].modseq <= bounds.newest; i++)
 		TRY(derive_projections(op, account, &rows[i], &all));
 	for (size_t i = 0; i < all.count; i++)
 		if (is_held_against_log(&all.items[i]))
 			row_changes_add(&held, &all.items[i]);
-	return projection_repair(op, store->engine, &held, version, report);
+	return projection_repair(op, store->engine, &held, &bounds, report);
 }
 
 struct error *repair_by_log(struct op *op, struct mail_store *store, struct account_id account,

@@ -62,7 +62,10 @@ static int tear_down(void **state)
 static void write_row(struct world *w, uint32_t uid, const struct message *message)
 {
 	struct mutations rows;
-	uint64_t version = clock_realtime_us();
+	/* Damage is newer than what it damages, and not newer than the account. */
+	struct mailbox_status status;
+	assert_null(mailbox_find(&w->op, w->store, w->account, SLICE("INBOX"), &status));
+	uint64_t version = status.highest_modseq;
 	struct slice partition = key_message_bucket(&w->op.arena, w->inbox, uid);
 	struct slice key = key_u32_row(&w->op.arena, uid);
 	mutations_init(&rows, &w->op.arena);
@@ -138,11 +141,12 @@ static void an_expunged_message_that_came_back_goes_again(void **state)
 	read_all(w, &messages);
 	uid_set_add(&one, 3);
 	assert_null(mailbox_expunge(&w->op, w->store, w->account, w->inbox, &one, false, &result));
+	append(w);
 	write_row(w, 3, &messages[2]);
 	struct solve_report report = solve(w);
 	assert_int_equal(report.rows.orphaned, 1);
 	assert_int_equal(report.rows.fixed, 1);
-	assert_int_equal(read_all(w, &messages), MESSAGES - 1);
+	assert_int_equal(read_all(w, &messages), MESSAGES);
 }
 
 static void a_read_repairs_what_it_finds_missing(void **state)

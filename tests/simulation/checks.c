@@ -90,7 +90,6 @@ static void check_box(struct sim_world *w, struct op *op, struct mail_store *sto
 	snapshot_unref(snapshot);
 }
 
-/* Every blob is referenced by a live message, or is a candidate, or was never committed (I8). */
 static void check_projections(
 	struct sim_world *w, struct op *op, struct mail_store *store, const char *when)
 {
@@ -115,6 +114,11 @@ void check_world(struct sim_world *w, struct mail_store *store, const char *when
 	AUTO_OP(op, "check");
 	struct tally tally = {0};
 	struct quota quota;
+	/* First, since reading repairs. */
+	check_projections(w, &op, store, when);
+	if (projection_repair_count())
+		sim_fail(w, "%s: %llu rows were repaired that nobody had damaged", when,
+			(unsigned long long)projection_repair_count());
 	for (int box = 0; box < BOXES && !w->failure[0]; box++)
 		check_box(w, &op, store, box, &tally, when);
 	for (int i = 0; i < w->message_count && !w->failure[0]; i++) {
@@ -130,6 +134,4 @@ void check_world(struct sim_world *w, struct mail_store *store, const char *when
 		(quota.used_bytes != tally.bytes || quota.used_count != tally.count))
 		sim_fail(w, "%s: the quota says %llu messages, %llu are there", when,
 			(unsigned long long)quota.used_count, (unsigned long long)tally.count);
-	if (!w->failure[0])
-		check_projections(w, &op, store, when);
 }
