@@ -42,6 +42,7 @@ static struct slice without_route(struct slice address)
 static bool is_plausible(struct slice address, bool *ret_is_ascii)
 {
 	bool is_quoted = false;
+	bool is_escaped = false;
 	*ret_is_ascii = true;
 	for (size_t i = 0; i < address.len; i++) {
 		unsigned char c = (unsigned char)address.ptr[i];
@@ -49,8 +50,10 @@ static bool is_plausible(struct slice address, bool *ret_is_ascii)
 			return false;
 		if (c >= 0x80)
 			*ret_is_ascii = false;
-		if (is_quoted && c == '\\')
-			i++;
+		if (is_escaped)
+			is_escaped = false;
+		else if (is_quoted && c == '\\')
+			is_escaped = true;
 		else if (c == '"')
 			is_quoted = !is_quoted;
 		else if (!is_quoted && (c == ' ' || c == '<' || c == '>'))

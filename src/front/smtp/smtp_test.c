@@ -124,6 +124,7 @@ static void paths_are_taken_apart(void **state)
 		{"FROM:<a@b>SIZE=3", NULL, NULL},
 		{"FROM:<@one>", NULL, NULL},
 		{"FROM:<\"a@b>", NULL, NULL},
+		{"FROM:<\"a\\\nb\"@c>", NULL, NULL},
 		{"TO:<a@b>", NULL, NULL},
 		{"FROM", NULL, NULL},
 		{"", NULL, NULL},
