@@ -11,6 +11,7 @@
 #include "app/privileges.h"
 #include "app/storage.h"
 #include "account/password.h"
+#include "format/mime.h"
 #include "front/admin/admin.h"
 #include "net/net.h"
 #include "session/lane.h"
@@ -34,6 +35,7 @@ static const struct setting_group groups[] = {
 	{session_settings, &session_setting_count},
 	{account_settings, &account_setting_count},
 	{password_settings, &password_setting_count},
+	{mime_settings, &mime_setting_count},
 	{smtp_settings, &smtp_setting_count},
 	{listener_settings, &listener_setting_count},
 	{imap_settings, &imap_setting_count},

@@ -93,7 +93,7 @@ static void end_header(struct scan *scan, size_t body)
 	if (part->kind == MIME_LEAF)
 		return;
 	/* One more is kept back for the child that every container has. */
-	if (part->depth + 1 >= MIME_DEPTH_MAX || scan->part_count >= MIME_PARTS_MAX ||
+	if (part->depth + 1 >= mime_limits.depth || scan->part_count >= mime_limits.parts ||
 		(part->kind == MIME_MESSAGE && !is_identity(part->encoding)))
 		make_opaque(part);
 	else if (part->kind == MIME_MULTIPART)
@@ -183,7 +183,7 @@ static bool handle_delimiter(struct scan *scan, struct slice line, size_t next)
 		size_t end = before_line_break(scan, &breaks);
 		close_parts(scan, part, end, breaks);
 		scan->lines += next > scan->at && scan->message.ptr[next - 1] == '\n';
-		if (found == DELIMITER_OPEN && scan->part_count < MIME_PARTS_MAX)
+		if (found == DELIMITER_OPEN && scan->part_count < mime_limits.parts)
 			open_part(scan, part, next);
 		else
 			part->closed = true;

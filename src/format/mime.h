@@ -5,10 +5,21 @@
  * lives in the arena. Lines may end in CRLF or LF. Broken mail gets the tree a lenient reader would
  * see. Pure, any thread. */
 
-#include "base/arena.h"
+#include "base/setting.h"
 
 #define MIME_DEPTH_MAX 100
 #define MIME_PARTS_MAX 10000
+
+/* What is looked at of a mail, at most the two above. Structure that was printed before a change of
+ * them stays as it was printed. */
+struct mime_limits {
+	uint64_t depth;
+	uint64_t parts;
+};
+
+extern struct mime_limits mime_limits;
+extern const struct setting mime_settings[];
+extern const size_t mime_setting_count;
 #define MIME_PARAMETERS_MAX 64
 
 enum mime_kind {
@@ -46,8 +57,8 @@ struct mime_part {
 	uint64_t lines_before;
 };
 
-/* Never fails, never NULL. A container deeper than MIME_DEPTH_MAX comes as a leaf of type
- * application/octet-stream; parts past MIME_PARTS_MAX belong to the last one's epilogue. */
+/* Never fails, never NULL. A container deeper than mime_limits.depth comes as a leaf of type
+ * application/octet-stream; parts past mime_limits.parts belong to the last one's epilogue. */
 struct mime_part *mime_scan(struct arena *arena, struct slice message);
 
 static inline struct slice mime_header(const struct mime_part *part, struct slice message)

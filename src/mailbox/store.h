@@ -47,6 +47,16 @@ struct solve_report {
 MUST_CHECK struct error *mail_store_solve(struct op *op, struct mail_store *store,
 	struct account_id account, bool with_content, struct solve_report *ret_report);
 
+/* Every stored content, by what becomes of it. */
+struct audit_report {
+	uint64_t blobs;
+	uint64_t live;     /* a message with a place refers to it */
+	uint64_t waiting;  /* its last place has gone, reclaim will come */
+	uint64_t orphaned; /* neither: left by a crash between content and commit */
+};
+MUST_CHECK struct error *mail_store_audit(
+	struct op *op, struct mail_store *store, struct audit_report *ret_report);
+
 /* Removes content that nothing refers to since `grace_us` ago or longer. Returns how many. */
 MUST_CHECK struct error *mail_store_reclaim(
 	struct op *op, struct mail_store *store, uint64_t grace_us, size_t *ret_removed);

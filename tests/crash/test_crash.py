@@ -80,6 +80,15 @@ def then_content_is_what_was_sent(session, client):
             assert data[0][1].endswith(client.mails[token].content), token
 
 
+def then_all_content_is_accounted_for(server):
+    audit = server.ctl_json("audit")
+    assert audit["orphaned"] == 0 and audit["blobs"] == audit["live"] + audit["waiting"] > 0, audit
+    for account in ACCOUNTS:
+        found = server.ctl_json("user", "solve", account)
+        wrong = ("missing", "stale", "orphaned", "maps_fixed", "counts_wrong", "rows_lost", "content_lost")
+        assert {kind: found[kind] for kind in wrong} == dict.fromkeys(wrong, 0), found
+
+
 @pytest.mark.timeout(1500)
 def test_kill_9_under_load_loses_and_doubles_nothing(tmp_path):
     seed = random.randrange(1 << 30)
@@ -115,3 +124,4 @@ def test_kill_9_under_load_loses_and_doubles_nothing(tmp_path):
             then_content_is_what_was_sent(sessions[client.account], client)
         for session in sessions.values():
             session.logout()
+        then_all_content_is_accounted_for(server)

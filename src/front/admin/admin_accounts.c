@@ -1,5 +1,6 @@
 #include "account/password.h"
 #include "front/admin/admin_private.h"
+#include "mailbox/store.h"
 
 /* Where '?' stands in "v1/users/?" and the like. */
 #define NAME(request) ((request)->parts[2])
@@ -85,6 +86,25 @@ static struct error *get_user(struct admin_request *request)
 	json_object_set_new(request->answer, "limit",
 		json_pack("{s:I, s:I}", "bytes", (json_int_t)quota.limit_bytes, "count",
 			(json_int_t)quota.limit_count));
+	return NULL;
+}
+
+/* Holds all that is derived from the account's mail against it, content included, and puts right
+ * what differs. */
+static struct error *solve_user(struct admin_request *request)
+{
+	struct user_info user;
+	struct solve_report report;
+	TRY(user_get(&request->op, request->context->accounts, NAME(request), &user));
+	TRY(mail_store_solve(&request->op, request->context->store, user.account, true, &report));
+	request->answer = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+		"mailboxes", (json_int_t)report.mailboxes, "checked",
+		(json_int_t)report.rows.checked, "missing", (json_int_t)report.rows.missing,
+		"stale", (json_int_t)report.rows.stale, "orphaned",
+		(json_int_t)report.rows.orphaned, "fixed", (json_int_t)report.rows.fixed,
+		"maps_fixed", (json_int_t)report.maps_fixed, "counts_wrong",
+		(json_int_t)report.counts_wrong, "rows_lost", (json_int_t)report.rows_lost,
+		"content_lost", (json_int_t)report.content_lost);
 	return NULL;
 }
 
@@ -242,6 +262,7 @@ const struct admin_route admin_account_routes[] = {
 	{"DELETE", "v1/domains/?", delete_domain, false},
 	{"PUT", "v1/domains/?/quota", put_domain_quota, false},
 	{"GET", "v1/users", list_users, false},
+	{"POST", "v1/users/?/solve", solve_user, false},
 	{"GET", "v1/users/?", get_user, false},
 	{"PUT", "v1/users/?", put_user, false},
 	{"DELETE", "v1/users/?", delete_user, false},
