@@ -93,6 +93,9 @@ void account_follow(struct commit_account *account)
 {
 	account->is_led = false;
 	condition_broadcast(&account->led_no_more);
+	/* Of those who wait to commit, the first is enough: it takes the others along. */
+	if (account->queue)
+		condition_signal(&account->queue->wake);
 }
 
 struct error *account_reload(

@@ -5,6 +5,7 @@
  * one; each is planned in order against the head as the ones before it leave it, and has a MODSEQ,
  * a log row and an outcome of its own. Any thread. */
 
+#include "base/sync.h"
 #include "commit/head.h"
 #include "consistency/ledger.h"
 #include "consistency/projection.h"
@@ -86,8 +87,9 @@ struct commit_change {
 	struct op *op;
 	struct error *err;
 	struct commit_change *next;
-	bool is_settled; /* the leader knows its outcome */
-	bool is_done;    /* its owner may know it too, and go on */
+	bool is_settled;       /* the leader knows its outcome */
+	bool is_done;          /* its owner may know it too, and go on */
+	struct condition wake; /* it is done, or it is the first in the queue and nobody leads */
 };
 
 MUST_CHECK struct error *commit_run(struct op *op, struct commit *commit, struct account_id account,

@@ -417,6 +417,7 @@ static void tell_group(struct commit_change *group)
 	while (group) {
 		struct commit_change *next = group->next;
 		group->is_done = true;
+		condition_signal(&group->wake);
 		group = next;
 	}
 }
@@ -427,7 +428,7 @@ static void lead_while_needed(
 {
 	while (!change->is_done) {
 		if (account->is_led) {
-			condition_wait(&account->led_no_more, &account->lock);
+			condition_wait(&change->wake, &account->lock);
 			continue;
 		}
 		account->is_led = true;
@@ -450,6 +451,7 @@ struct error *commit_run(
 	change->modseq = 0;
 	change->is_settled = false;
 	change->is_done = false;
+	condition_init(&change->wake);
 	struct commit_account *account = account_get(commit, id);
 	mutex_lock(&account->lock);
 	struct error *err = enqueue(op, account, change);
@@ -459,6 +461,7 @@ struct error *commit_run(
 	}
 	mutex_unlock(&account->lock);
 	account_put(commit, account);
+	condition_done(&change->wake);
 	metric_observe_ns(&commit_time, clock_monotonic_ns() - begun);
 	if (!err && change->modseq && commit->listener)
 		commit->listener(commit->listener_context, id);

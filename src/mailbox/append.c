@@ -18,7 +18,8 @@ struct append {
 	struct once once; /* as read before the commit */
 	bool has_once;
 	bool is_put;           /* the content is stored already, whatever becomes of the commit */
-	uint64_t once_read_us; /* when */
+	uint64_t once_applied; /* what was applied when the row was read: it tells of the log up to
+				  there */
 };
 
 static struct error *read_once(struct op *op, struct append *append);
@@ -53,9 +54,13 @@ static struct error *look_for_earlier(struct op *op, struct append *append,
 	*ret_is_done = false;
 	if (!key.len)
 		return NULL;
-	/* Trimmed since the row was read: then neither it nor the tail is sure to tell. */
-	if (plan_head(plan)->state.trimmed >= append->once_read_us)
+	/* Between what was applied when the row was read and the tail, neither tells: read it
+	 * again. */
+	const struct account_static *state = &plan_head(plan)->state;
+	if (state->trimmed > append->once_applied) {
 		TRY(read_once(op, append));
+		append->once_applied = state->applied;
+	}
 	TRY(find_in_log(op, plan, key, ret_row));
 	/* The log is newer than the row. A released key counts for nothing, and so does the log row
 	 * that it was made by. */
@@ -160,7 +165,6 @@ static struct error *plan_append(struct op *op, struct commit_plan *plan, void *
 static struct error *read_once(struct op *op, struct append *append)
 {
 	const struct append_request *request = append->request;
-	append->once_read_us = clock_realtime_us();
 	if (!request->once_key.len)
 		return NULL;
 	struct engine_row row;
@@ -168,6 +172,13 @@ static struct error *read_once(struct op *op, struct append *append)
 		key_once(&op->arena, request->account, request->once_key),
 		key_kind_row(&op->arena, 0), READ_NORMAL, &append->has_once, &row));
 	return append->has_once ? row_decode(op, &once_row, row.value, &append->once) : NULL;
+}
+
+static struct error *copy_applied(struct op *op, const struct head *head, void *context)
+{
+	(void)op;
+	*(uint64_t *)context = head->state.applied;
+	return NULL;
 }
 
 /* An open ledger entry with this key: find out first what became of it. */
@@ -300,17 +311,13 @@ struct error *mailbox_append(struct op *op, struct mail_store *store,
 	}
 	append.message.header_length = append.summary->header_length;
 	TRY(settle_earlier(op, &append));
+	if (request->once_key.len)
+		TRY(commit_read(
+			op, store->commit, request->account, copy_applied, &append.once_applied));
 	TRY(read_once(op, &append));
 	TRY(commit_append(op, &append));
 	if (!ret_result->was_done_before)
 		metric_add(&appended, 1);
-	return NULL;
-}
-
-static struct error *copy_applied(struct op *op, const struct head *head, void *context)
-{
-	(void)op;
-	*(uint64_t *)context = head->state.applied;
 	return NULL;
 }
 
