@@ -10,15 +10,20 @@
 #define CACHED_NS (5 * NS_PER_S)
 #define CACHED_MOST 100000
 
-void quota_forget_all(struct accounts *accounts)
+static void forget_all(struct accounts *accounts)
 {
-	AUTO_LOCK(&accounts->lock);
 	void *value;
 	struct hash_cursor cursor = {0};
 	while (hash_map_next(&accounts->quotas, &cursor, NULL, &value))
 		free(value);
 	hash_map_done(&accounts->quotas);
 	hash_map_init(&accounts->quotas);
+}
+
+void quota_forget_all(struct accounts *accounts)
+{
+	AUTO_LOCK(&accounts->lock);
+	forget_all(accounts);
 }
 
 static bool find_cached(
@@ -35,9 +40,9 @@ static bool find_cached(
 static void keep(
 	struct accounts *accounts, struct account_id account, const struct cached_quota *quota)
 {
-	if (accounts->quotas.count >= CACHED_MOST)
-		quota_forget_all(accounts);
 	AUTO_LOCK(&accounts->lock);
+	if (accounts->quotas.count >= CACHED_MOST)
+		forget_all(accounts);
 	struct cached_quota *cached = HEAP_NEW(struct cached_quota);
 	*cached = *quota;
 	free(hash_map_put(&accounts->quotas, ID_SLICE(account), cached));

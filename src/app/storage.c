@@ -34,7 +34,7 @@ const struct setting storage_settings[] = {
 		"Changes of one account that may wait for their turn; further ones are told to come back."},
 	{"commit.resolve_budget", SETTING_DURATION, &commit_settings.resolve_budget_ms, "5 s", 0, 600000, NULL, true,
 		"How long a client waits while the outcome of its change is found out."},
-	{"commit.cached_accounts", SETTING_NUMBER, &commit_settings.cached_accounts, "20000", 16, 10000000, NULL, true,
+	{"commit.cached_accounts", SETTING_NUMBER, &commit_settings.cached_accounts, "5000", 16, 10000000, NULL, true,
 		"Accounts whose state is kept in memory."},
 };
 const size_t storage_setting_count = ARRAY_SIZE(storage_settings);

@@ -18,8 +18,8 @@ struct commit_rules {
 	struct error *(*derive)(struct op *op, struct account_id account, const struct log_row *log,
 		struct row_changes *out);
 	/* The rows of mailbox_map that a stretch of the log changes, as of its last row. */
-	struct error *(*map)(struct op *op, struct engine *engine, const struct log_row *rows,
-		size_t count, struct mutations *out);
+	struct error *(*map)(struct op *op, struct engine *engine, const struct head *head,
+		const struct log_row *rows, size_t count, struct mutations *out);
 	/* An uncertain change turned out not to be applied: `detail` is what it gave the ledger. */
 	struct error *(*undo)(struct op *op, struct engine *engine, struct slice detail);
 };
@@ -73,6 +73,7 @@ struct commit_change {
 	struct error *(*plan)(struct op *op, struct commit_plan *plan, void *context);
 	void *context;
 	bool makes_account; /* the account must not exist yet */
+	bool is_resolving;  /* goes on although the ledger is full: it is what empties it */
 	struct slice once_key;
 	struct slice ledger_detail; /* for commit_rules.undo */
 	const struct mutations
@@ -87,6 +88,7 @@ struct commit_change {
 	struct op *op;
 	struct error *err;
 	struct commit_change *next;
+	unsigned surprises;    /* times that rows did not agree with the head */
 	bool is_settled;       /* the leader knows its outcome */
 	bool is_done;          /* its owner may know it too, and go on */
 	struct condition wake; /* it is done, or it is the first in the queue and nobody leads */
@@ -124,6 +126,7 @@ void plan_remove_mailbox(struct commit_plan *plan, struct mailbox_id id);
 void plan_put_intent(
 	struct commit_plan *plan, struct uuid operation_id, const struct account_intent *intent);
 void plan_remove_intent(struct commit_plan *plan, struct uuid operation_id);
+bool plan_has_intent(struct commit_plan *plan, struct uuid operation_id);
 void plan_subscribe(struct commit_plan *plan, struct slice name, bool subscribed);
 bool plan_is_subscribed(struct commit_plan *plan, struct slice name);
 

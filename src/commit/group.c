@@ -17,6 +17,8 @@ METRIC_COUNTER(
 METRIC_HISTOGRAM(commit_time, "commit_seconds", "From a change's arrival to its outcome");
 
 #define ATTEMPTS 24
+#define SURPRISES_MOST 5
+#define LEDGER_MOST 10000
 #define RETRY_FIRST_NS (2 * NS_PER_MS)
 #define RETRY_MOST_NS (200 * NS_PER_MS)
 #define CONTENT_AGE_MOST_NS (3600 * NS_PER_S)
@@ -27,7 +29,7 @@ struct commit_settings commit_settings = {
 	.tail_entries = 384,
 	.tail_bytes = 192 << 10,
 	.resolve_budget_ms = 5000,
-	.cached_accounts = 20000,
+	.cached_accounts = 5000,
 	.waiting_changes = 1024,
 };
 
@@ -42,7 +44,8 @@ struct sending {
 	struct mutations plain; /* with the CAS, on atomic engines */
 	struct cas cas;
 	uint64_t expected_modseq;
-	bool head_is_behind; /* a plan found rows that are newer */
+	bool head_is_behind; /* a plan found rows that are newer, or needs a fresh head */
+	bool head_is_fresh;  /* it was read by this leader, for this group */
 };
 
 static void fail_group(struct commit_change *group, const struct error *err)
@@ -59,6 +62,7 @@ static struct error *load_head(struct sending *s)
 {
 	if (s->account->head.is_loaded)
 		return NULL;
+	s->head_is_fresh = true;
 	return account_reload(s->op, s->commit, s->account, READ_SERIAL);
 }
 
@@ -66,6 +70,20 @@ static bool content_is_too_old(const struct commit_change *change)
 {
 	return change->content_put_ns &&
 	       clock_boottime_ns() - change->content_put_ns > CONTENT_AGE_MOST_NS;
+}
+
+/* Where other nodes write too, "there is nothing to do" and "that cannot be done" are said of a
+ * head that was read since the change came. Rows that disagree with it again and again are damaged.
+ */
+static bool needs_fresh_head(const struct sending *s, struct commit_change *change)
+{
+	if (change->err && change->err->kind == ERR_CONFLICT) {
+		if (++change->surprises < SURPRISES_MOST)
+			return true;
+		change->err->kind = ERR_CORRUPT;
+		return false;
+	}
+	return s->commit->engine->is_shared && !s->head_is_fresh;
 }
 
 /* Plans what is not done yet. False: nothing is left to be sent. */
@@ -84,7 +102,7 @@ static bool plan_group(struct sending *s)
 			change->is_settled = true;
 		} else if (plan_one(&s->plan, change)) {
 			any = true;
-		} else if (change->err && change->err->kind == ERR_CONFLICT) {
+		} else if (needs_fresh_head(s, change)) {
 			s->head_is_behind = true;
 		} else {
 			change->is_settled = true;
@@ -300,6 +318,7 @@ static struct error *settle_conflict(struct sending *s)
 {
 	metric_add(&conflicts, 1);
 	TRY(account_reload(s->op, s->commit, s->account, READ_SERIAL));
+	s->head_is_fresh = true;
 	for (struct commit_change *change = s->group; change; change = change->next) {
 		const struct log_row *row =
 			head_find_operation(&s->account->head, change->operation.uuid);
@@ -397,9 +416,12 @@ static struct commit_change *take_group(struct commit_account *account)
 	return first;
 }
 
-static struct error *enqueue(
-	struct op *op, struct commit_account *account, struct commit_change *change)
+static struct error *enqueue(struct op *op, struct commit *commit, struct commit_account *account,
+	struct commit_change *change)
 {
+	/* What cannot be remembered must not be begun. */
+	if (!change->is_resolving && ledger_length(commit->ledger) >= LEDGER_MOST)
+		return op_fail(op, ERR_UNAVAILABLE, "too many outcomes are unknown already");
 	if (account->waiting >= commit_settings.waiting_changes) {
 		metric_add(&changes_refused, 1);
 		return op_fail(op, ERR_UNAVAILABLE, "too many changes of the account are waiting");
@@ -446,6 +468,7 @@ struct error *commit_run(
 {
 	uint64_t begun = clock_monotonic_ns();
 	change->op = op;
+	change->surprises = 0;
 	change->operation.uuid = uuid_random();
 	change->err = NULL;
 	change->modseq = 0;
@@ -454,7 +477,7 @@ struct error *commit_run(
 	condition_init(&change->wake);
 	struct commit_account *account = account_get(commit, id);
 	mutex_lock(&account->lock);
-	struct error *err = enqueue(op, account, change);
+	struct error *err = enqueue(op, commit, account, change);
 	if (!err) {
 		lead_while_needed(commit, account, change);
 		err = change->err;

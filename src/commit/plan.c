@@ -208,6 +208,16 @@ void plan_remove_intent(struct commit_plan *plan, struct uuid operation_id)
 		key_account_row(&plan->op->arena, ACCOUNT_INTENT, uuid_as_slice(&operation_id)), 0);
 }
 
+bool plan_has_intent(struct commit_plan *plan, struct uuid operation_id)
+{
+	struct slice key =
+		key_account_row(&plan->op->arena, ACCOUNT_INTENT, uuid_as_slice(&operation_id));
+	for (size_t i = plan->extras.count; i-- > 0;)
+		if (slice_equal(plan->extras.items[i].key, key))
+			return !plan->extras.items[i].is_delete;
+	return hash_map_find(&plan->head->intents, uuid_as_slice(&operation_id)) != NULL;
+}
+
 void plan_subscribe(struct commit_plan *plan, struct slice name, bool subscribed)
 {
 	struct arena *arena = &plan->op->arena;

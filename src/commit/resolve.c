@@ -50,7 +50,8 @@ static struct error *plan_nothing(struct op *op, struct commit_plan *plan, void 
 }
 
 static struct error *read_as_leader(struct op *op, struct commit *commit,
-	struct commit_account *account, const struct ledger_entry *entry, enum verdict *ret_verdict)
+	struct commit_account *account, const struct ledger_entry *entry, enum verdict *ret_verdict,
+	bool *ret_exists)
 {
 	mutex_lock(&account->lock);
 	account_lead(account);
@@ -58,6 +59,7 @@ static struct error *read_as_leader(struct op *op, struct commit *commit,
 	struct error *err = resolve_read(
 		op, commit, account, entry->expected_modseq, entry->operation.uuid, ret_verdict);
 	mutex_lock(&account->lock);
+	*ret_exists = account->head.exists;
 	account_follow(account);
 	mutex_unlock(&account->lock);
 	return err;
@@ -67,11 +69,12 @@ static struct error *decide(struct op *op, struct commit *commit, struct commit_
 	const struct ledger_entry *entry, enum verdict *ret_verdict)
 {
 	for (int attempt = 0; attempt < RESOLVE_ATTEMPTS; attempt++) {
-		TRY(read_as_leader(op, commit, account, entry, ret_verdict));
+		bool exists;
+		TRY(read_as_leader(op, commit, account, entry, ret_verdict, &exists));
 		if (*ret_verdict != VERDICT_UNKNOWN)
 			return NULL;
 		struct commit_change nothing = {
-			.plan = plan_nothing, .makes_account = !account->head.exists};
+			.plan = plan_nothing, .makes_account = !exists, .is_resolving = true};
 		struct error *err = commit_run(op, commit, entry->account, &nothing);
 		if (err && err->kind != ERR_EXISTS && err->kind != ERR_NOT_FOUND)
 			return err;

@@ -36,7 +36,8 @@ static void refresh_map(
 	struct mutations map_rows;
 	mutations_init(&map_rows, &op->arena);
 	if (!err)
-		err = commit->rules.map(op, commit->engine, all, count + tail_count, &map_rows);
+		err = commit->rules.map(
+			op, commit->engine, head, all, count + tail_count, &map_rows);
 	if (!err && !engine_is_atomic(commit->engine))
 		err = engine_write(commit->engine, op, map_rows.items, map_rows.count, DURABLE);
 	if (err) {

@@ -155,6 +155,8 @@ static struct error *plan_chunk(struct op *op, struct commit_plan *plan, void *c
 	c->modseq = 0;
 	TRY(plan_live_mailbox(op, plan, c->from, &row));
 	TRY(plan_live_mailbox(op, plan, c->to, &row));
+	if (!uuid_is_nil(c->intent) && !c->is_move && !plan_has_intent(plan, c->intent))
+		return op_fail(op, ERR_UNAVAILABLE, "the copy was given up and undone");
 	TRY(choose(op, c, plan));
 	if (!c->count && uuid_is_nil(c->intent))
 		return NULL;
@@ -272,6 +274,8 @@ static struct error *plan_undone(struct op *op, struct commit_plan *plan, void *
 {
 	(void)op;
 	struct undoing *undoing = context;
+	if (!plan_has_intent(plan, undoing->intent))
+		return NULL;
 	plan_remove_intent(plan, undoing->intent);
 	plan_log(plan, SLICE(""));
 	return NULL;
@@ -281,7 +285,6 @@ struct error *undo_copy(struct op *op, struct mail_store *store, struct account_
 	struct uuid intent, struct mailbox_id target, struct reader *rest)
 {
 	struct uid_set copied;
-	struct expunge_result result;
 	struct undoing undoing = {.intent = intent};
 	struct commit_change change = {.plan = plan_undone, .context = &undoing};
 	struct uuid instance;
@@ -293,7 +296,7 @@ struct error *undo_copy(struct op *op, struct mail_store *store, struct account_
 		return NULL;
 	if (!has_instance || !uid_set_decode(&op->arena, rest, &copied))
 		return op_fail(op, ERR_CORRUPT, "an intent does not say what was copied");
-	struct error *err = mailbox_expunge(op, store, account, target, &copied, false, &result);
+	struct error *err = expunge_for_intent(op, store, account, target, &copied, intent);
 	if (err && err->kind != ERR_NOT_FOUND)
 		return err;
 	return commit_run(op, store->commit, account, &change);

@@ -6,6 +6,7 @@ struct expunging {
 	const struct uid_set *uids; /* NULL: all */
 	bool only_deleted;
 	bool of_removed_mailbox; /* whose counts are settled already */
+	struct uuid intent;      /* not nil: only as long as it stands */
 	struct uid_set gone;     /* by this commit */
 	uint64_t modseq;
 	bool is_complete; /* nothing is left to do */
@@ -73,6 +74,9 @@ static struct error *plan_expunge(struct op *op, struct commit_plan *plan, void 
 	e->modseq = 0;
 	if (!row || (row->deleted_modseq != 0) != e->of_removed_mailbox)
 		return op_fail(op, ERR_NOT_FOUND, "no such mailbox");
+	/* What the intent was to undo has been finished after all. */
+	if (!uuid_is_nil(e->intent) && !plan_has_intent(plan, e->intent))
+		return NULL;
 	TRY(plan_snapshot(op, e->store, plan, e->mailbox, &snapshot));
 	choose(op, e, snapshot);
 	snapshot_unref(snapshot);
@@ -104,6 +108,15 @@ struct error *mailbox_expunge(struct op *op, struct mail_store *store, struct ac
 	*ret_result = (struct expunge_result){0};
 	uid_set_init(&ret_result->expunged, &op->arena);
 	return expunge_all(op, &e, account, ret_result);
+}
+
+struct error *expunge_for_intent(struct op *op, struct mail_store *store, struct account_id account,
+	struct mailbox_id mailbox, const struct uid_set *uids, struct uuid intent)
+{
+	struct expunging e = {.store = store, .mailbox = mailbox, .uids = uids, .intent = intent};
+	struct expunge_result result = {0};
+	uid_set_init(&result.expunged, &op->arena);
+	return expunge_all(op, &e, account, &result);
 }
 
 /* ---- Removed mailboxes ---- */

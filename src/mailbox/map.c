@@ -3,6 +3,8 @@
 #include <roaring/roaring.h>
 #include <stdlib.h>
 
+#include "base/log.h"
+
 #define MAP_FORMAT 1
 #define CHUNK_MESSAGES (UINT32_C(1) << MAILBOX_MAP_CHUNK_BITS)
 #define FLAG_BITMAPS 5
@@ -310,18 +312,28 @@ static struct error *refresh_chunk(struct op *op, struct engine *engine, const s
 	return NULL;
 }
 
-struct error *map_refresh(struct op *op, struct engine *engine, const struct log_row *rows,
-	size_t count, struct mutations *out)
+struct error *map_refresh(struct op *op, struct engine *engine, const struct head *head,
+	const struct log_row *rows, size_t count, struct mutations *out)
 {
 	struct touched *list = NULL;
 	for (size_t i = 0; i < count; i++)
 		TRY(collect_touched(op, &rows[i], &list));
 	for (struct touched *at = list; at; at = at->next) {
 		struct snapshot_builder builder;
+		/* A mailbox that was removed has no map any more. */
+		if (!head_mailbox(head, at->mailbox))
+			continue;
 		builder_begin(&builder, NULL);
 		struct error *err = refresh_chunk(op, engine, at, rows, count, &builder, out);
 		builder_drop(&builder);
-		TRY(err);
+		/* A chunk that cannot be read must not hold up the others: whoever opens that
+		 * mailbox has it made anew. */
+		if (err && err->kind == ERR_CORRUPT)
+			log_error(op, "map-chunk-damaged",
+				FIELD_ID("mailbox", op, at->mailbox.uuid),
+				FIELD_U64("chunk", at->chunk), FIELD_ERROR(op, err));
+		else
+			TRY(err);
 	}
 	return NULL;
 }

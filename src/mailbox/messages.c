@@ -282,20 +282,38 @@ static bool rows_are_behind(const struct snapshot *snapshot, const struct uid_se
 	return false;
 }
 
+/* Reads once; the snapshot is older than the rows, so what it knows must be there, unless it was
+ * expunged in between. */
+static struct error *read_and_compare(struct op *op, struct mail_store *store,
+	struct account_id account, struct mailbox_id mailbox, const struct uid_set *uids,
+	struct message **ret_messages, size_t *ret_count, bool *ret_behind)
+{
+	struct snapshot *snapshot = snapshot_cached(store, mailbox);
+	struct error *err =
+		read_messages(op, store, account, NULL, mailbox, uids, ret_messages, ret_count);
+	*ret_behind =
+		!err && snapshot && rows_are_behind(snapshot, uids, *ret_messages, *ret_count);
+	snapshot_unref(snapshot);
+	return err;
+}
+
 struct error *mailbox_messages(struct op *op, struct mail_store *store, struct account_id account,
 	struct mailbox_id mailbox, const struct uid_set *uids, struct message **ret_messages,
 	size_t *ret_count)
 {
-	TRY(read_messages(op, store, account, NULL, mailbox, uids, ret_messages, ret_count));
-	struct snapshot *snapshot = snapshot_cached(store, mailbox);
-	if (!snapshot)
-		return NULL;
-	bool behind = rows_are_behind(snapshot, uids, *ret_messages, *ret_count);
-	snapshot_unref(snapshot);
-	if (!behind)
-		return NULL;
-	/* Or somebody expunged them while we looked: then nothing is found wrong. */
+	bool is_behind;
+	struct snapshot *fresh;
 	struct repair_report report = {0};
+	TRY(read_and_compare(
+		op, store, account, mailbox, uids, ret_messages, ret_count, &is_behind));
+	for (int attempt = 0; is_behind && attempt < 2; attempt++) {
+		TRY(mailbox_snapshot(op, store, account, mailbox, &fresh));
+		snapshot_unref(fresh);
+		TRY(read_and_compare(
+			op, store, account, mailbox, uids, ret_messages, ret_count, &is_behind));
+	}
+	if (!is_behind || !may_repair_now(store))
+		return NULL;
 	TRY(repair_by_log(op, store, account, &report));
 	return report.fixed ? read_messages(op, store, account, NULL, mailbox, uids, ret_messages,
 				      ret_count)

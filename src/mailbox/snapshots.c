@@ -274,7 +274,14 @@ static struct error *snapshot_now(struct op *op, struct mail_store *store,
 struct error *mailbox_snapshot(struct op *op, struct mail_store *store, struct account_id account,
 	struct mailbox_id mailbox, struct snapshot **ret_snapshot)
 {
-	TRY(snapshot_now(op, store, account, NULL, mailbox, ret_snapshot));
+	struct error *err = snapshot_now(op, store, account, NULL, mailbox, ret_snapshot);
+	/* A map that cannot be read is made anew from the rows. */
+	struct solve_report report;
+	if (err && err->kind == ERR_CORRUPT && may_repair_now(store)) {
+		TRY(mail_store_solve(op, store, account, false, &report));
+		err = snapshot_now(op, store, account, NULL, mailbox, ret_snapshot);
+	}
+	TRY(err);
 	keep(store, *ret_snapshot);
 	return NULL;
 }
@@ -282,8 +289,14 @@ struct error *mailbox_snapshot(struct op *op, struct mail_store *store, struct a
 struct error *plan_snapshot(struct op *op, struct mail_store *store, struct commit_plan *plan,
 	struct mailbox_id mailbox, struct snapshot **ret_snapshot)
 {
-	/* Not kept: its newest changes are not true yet. */
-	return snapshot_now(op, store, plan_account(plan), plan, mailbox, ret_snapshot);
+	const struct log_row *earlier;
+	size_t count;
+	plan_earlier(plan, &earlier, &count);
+	TRY(snapshot_now(op, store, plan_account(plan), plan, mailbox, ret_snapshot));
+	/* With changes of the group in it, it is not true yet, and not kept. */
+	if (!count)
+		keep(store, *ret_snapshot);
+	return NULL;
 }
 
 struct error *snapshot_of_map(struct op *op, struct mail_store *store, struct account_id account,

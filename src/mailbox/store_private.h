@@ -28,6 +28,7 @@ struct mail_store {
 	struct mutex lock;            /* of the three below */
 	struct hash_map copying;      /* account_id -> how many large COPYs are under way */
 	struct hash_map owed_intents; /* account_id -> non-NULL: intents to be driven */
+	uint64_t next_repair_ns;
 	uint64_t next_sweep_ns;
 	uint64_t next_resolve_ns;
 	uint64_t resolve_pause_ns;
@@ -99,6 +100,14 @@ MUST_CHECK struct error *drive_intents(
 MUST_CHECK struct error *undo_copy(struct op *op, struct mail_store *store,
 	struct account_id account, struct uuid intent, struct mailbox_id target,
 	struct reader *rest);
+
+/* As mailbox_expunge, each commit only as long as the intent stands. */
+MUST_CHECK struct error *expunge_for_intent(struct op *op, struct mail_store *store,
+	struct account_id account, struct mailbox_id mailbox, const struct uid_set *uids,
+	struct uuid intent);
+
+/* Healing by reading is slow work that many reads could ask for at once: one in a while may. */
+bool may_repair_now(struct mail_store *store);
 
 enum intent_kind { INTENT_REMOVE_MAILBOX = 1, INTENT_UNDO_COPY = 2 };
 
