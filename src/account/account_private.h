@@ -5,7 +5,7 @@
 #include "base/sync.h"
 #include "schema/tables.h"
 
-enum record_state { RECORD_LIVE = 0, RECORD_DELETED = 1, USER_DISABLED = 2 };
+enum record_state { RECORD_LIVE = 0, RECORD_DELETED = 1, USER_DISABLED = 2, USER_LEAVING = 3 };
 
 struct cached_quota {
 	uint64_t bytes;

@@ -155,9 +155,10 @@ struct error *alias_set(struct op *op, struct accounts *accounts, struct slice a
 		.revision = &row.revision,
 		.change = put_alias,
 		.context = &bytes};
-	TRY(record_change(op, accounts, &change));
-	return directory_note(
-		op, accounts, DIRECTORY_ALIAS, parsed.text, (struct account_id){0}, true);
+	/* A name too many in the listing is passed over; one too few would hide an alias. */
+	TRY(directory_note(
+		op, accounts, DIRECTORY_ALIAS, parsed.text, (struct account_id){0}, true));
+	return record_change(op, accounts, &change);
 }
 
 static struct error *remove_alias(struct op *op, void *row, bool found, void *context)

@@ -34,8 +34,9 @@ struct error *domain_create(struct op *op, struct accounts *accounts, struct sli
 		.row = &row,
 		.revision = &row.revision,
 		.change = make_domain};
-	TRY(record_change(op, accounts, &change));
-	return directory_note(op, accounts, DIRECTORY_DOMAIN, domain, (struct account_id){0}, true);
+	/* A name too many in the listing is passed over; one too few would hide a domain. */
+	TRY(directory_note(op, accounts, DIRECTORY_DOMAIN, domain, (struct account_id){0}, true));
+	return record_change(op, accounts, &change);
 }
 
 static struct error *remove_domain(struct op *op, void *row, bool found, void *context)

@@ -100,10 +100,12 @@ struct error *user_create(struct op *op, struct accounts *accounts, struct slice
 		.revision = &row.revision,
 		.change = make_user,
 		.context = &making};
+	/* A name too many in the listing is passed over; one too few would hide a user. */
+	TRY(directory_note(op, accounts, DIRECTORY_USER, parsed.text, making.account, true));
 	TRY(record_change(op, accounts, &change));
 	if (ret_account)
 		*ret_account = making.account;
-	return directory_note(op, accounts, DIRECTORY_USER, parsed.text, making.account, true);
+	return NULL;
 }
 
 struct editing {
@@ -111,6 +113,7 @@ struct editing {
 	const struct quota_limits *quota;
 	const bool *enabled;
 	bool remove;
+	bool is_last_step;         /* of the removal */
 	struct account_id account; /* out */
 };
 
@@ -126,10 +129,12 @@ static struct error *edit_user(struct op *op, void *row, bool found, void *conte
 		user->quota_bytes = editing->quota->bytes;
 		user->quota_count = editing->quota->count;
 	}
+	if (editing->enabled && user->state == USER_LEAVING)
+		return op_fail(op, ERR_INVALID, "the user is being removed");
 	if (editing->enabled)
 		user->state = *editing->enabled ? RECORD_LIVE : USER_DISABLED;
 	if (editing->remove)
-		user->state = RECORD_DELETED;
+		user->state = editing->is_last_step ? RECORD_DELETED : USER_LEAVING;
 	editing->account.uuid = user->account_id;
 	return NULL;
 }
@@ -150,8 +155,12 @@ static struct error *change_user(
 	quota_forget_all(accounts);
 	if (!editing->remove)
 		return NULL;
+	/* Whatever stops this on its way: the user is still there, leaving, and is removed again.
+	 */
+	TRY(mail_store_empty_account(op, accounts->store, editing->account));
 	TRY(directory_note(op, accounts, DIRECTORY_USER, parsed.text, editing->account, false));
-	return mail_store_empty_account(op, accounts->store, editing->account);
+	editing->is_last_step = true;
+	return record_change(op, accounts, &change);
 }
 
 struct error *user_delete(struct op *op, struct accounts *accounts, struct slice address)

@@ -38,6 +38,8 @@ struct ledger {
 	struct open_entry *first;
 	size_t count;
 	size_t settled_since_compaction;
+	bool is_broken; /* a torn record stands in the file: it is written anew before the next one
+			 */
 };
 
 static struct error *fail_io(struct op *op, const struct ledger *ledger, const char *what)
@@ -125,8 +127,10 @@ static struct error *write_record(
 		return NULL;
 	struct error *err = fail_io(op, ledger, "write");
 	/* A torn record in the middle would hide those behind it. */
-	if (before >= 0 && ftruncate(ledger->descriptor, before) != 0)
+	if (before < 0 || ftruncate(ledger->descriptor, before) != 0) {
+		ledger->is_broken = true;
 		err = op_wrap(op, err, "and cannot be cut back");
+	}
 	return err;
 }
 
@@ -147,18 +151,38 @@ static struct error *read_whole(struct op *op, const struct ledger *ledger, stru
 	return NULL;
 }
 
+/* A last record may be torn: nobody was told of it. One with whole records behind it is damage, and
+ * they must not be lost with it. */
+static struct error *check_torn(struct op *op, const struct ledger *ledger, struct slice rest)
+{
+	for (size_t at = 0; at + 9 < rest.len; at++) {
+		struct reader reader = reader_of(slice_from(rest, at));
+		uint32_t len = reader_u32(&reader);
+		uint32_t crc = reader_u32(&reader);
+		struct slice payload = reader_bytes(&reader, len);
+		if (payload.len &&
+			crc32(0, (const unsigned char *)payload.ptr, (unsigned)payload.len) == crc)
+			return op_fail(op, ERR_CORRUPT,
+				"%s is damaged in its middle: move it away, keep it, and have the "
+				"content audited",
+				ledger->path);
+	}
+	return NULL;
+}
+
 static struct error *replay(struct op *op, struct ledger *ledger, struct slice bytes)
 {
 	struct reader reader = reader_of(bytes);
 	if (!slice_equal(reader_bytes(&reader, magic.len), magic))
 		return op_fail(op, ERR_CORRUPT, "%s is not a ledger", ledger->path);
 	while (reader.rest.len) {
+		size_t start = bytes.len - reader.rest.len;
 		uint32_t len = reader_u32(&reader);
 		uint32_t crc = reader_u32(&reader);
 		struct slice payload = reader_bytes(&reader, len);
 		if (reader.failed ||
 			crc32(0, (const unsigned char *)payload.ptr, (unsigned)payload.len) != crc)
-			break;
+			return check_torn(op, ledger, slice_from(bytes, start + 1));
 		struct reader body = reader_of(payload);
 		struct ledger_entry entry;
 		switch ((enum record_kind)reader_u8(&body)) {
@@ -271,6 +295,9 @@ struct error *ledger_record(struct op *op, struct ledger *ledger, const struct l
 	struct buf payload = buf_in(&op->arena);
 	encode_entry(entry, &payload);
 	AUTO_LOCK(&ledger->lock);
+	if (ledger->is_broken)
+		TRY(compact(op, ledger));
+	ledger->is_broken = false;
 	TRY(write_record(op, ledger, buf_as_slice(&payload), true));
 	remember(ledger, buf_as_slice(&payload));
 	update_metrics(ledger);

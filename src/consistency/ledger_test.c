@@ -106,6 +106,26 @@ static void a_torn_last_record_is_dropped(void **state)
 	assert_int_equal(ledger_length(w->ledger), 2);
 }
 
+static void damage_in_the_middle_is_told_and_nothing_is_dropped(void **state)
+{
+	struct world *w = *state;
+	record(w, 1);
+	record(w, 2);
+	record(w, 3);
+	ledger_close(w->ledger);
+	w->ledger = NULL;
+	int file = open(w->path, O_RDWR);
+	off_t size = lseek(file, 0, SEEK_END);
+	assert_int_equal(pwrite(file, "x", 1, 40), 1);
+	close(file);
+	struct error *err = ledger_open(&w->op, w->path, &w->ledger);
+	assert_non_null(err);
+	assert_int_equal(err->kind, ERR_CORRUPT);
+	file = open(w->path, O_RDONLY);
+	assert_int_equal(lseek(file, 0, SEEK_END), size);
+	close(file);
+}
+
 static void a_file_that_is_no_ledger_is_refused(void **state)
 {
 	struct world *w = *state;
@@ -139,6 +159,7 @@ int main(void)
 		SCENARIO(what_is_recorded_survives),
 		SCENARIO(what_is_settled_is_gone),
 		SCENARIO(a_torn_last_record_is_dropped),
+		SCENARIO(damage_in_the_middle_is_told_and_nothing_is_dropped),
 		SCENARIO(a_file_that_is_no_ledger_is_refused),
 		SCENARIO(many_settled_entries_do_not_pile_up),
 	};

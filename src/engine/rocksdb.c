@@ -572,7 +572,7 @@ static struct error *open_database(
 		rocks->families, &status);
 	for (int i = 0; i < FAMILY_COUNT; i++)
 		rocksdb_options_destroy(options[i]);
-	if (status && strstr(status, "lock")) {
+	if (status && (strstr(status, "lock hold by") || strstr(status, "lock file"))) {
 		rocksdb_free(status);
 		return op_fail(op, ERR_EXISTS, "another process has %s open", rocks->directory);
 	}

@@ -5,7 +5,14 @@ struct flagging {
 	struct mailbox_id mailbox;
 	const struct uid_set *uids;
 	const struct flag_change *change;
-	struct flag_result *result;
+	uint32_t from_uid; /* what is below is done */
+
+	/* Of the commit being planned. */
+	struct uid_set changed;
+	struct uid_set modified;
+	uint64_t modseq;
+	uint64_t count;
+	uint32_t next_uid; /* 0: this commit is the last */
 };
 
 /* What the change does to one message; false: nothing. */
@@ -63,20 +70,26 @@ static void walk_wanted(struct flagging *f, const struct snapshot *snapshot,
 	const struct flag_change *change = f->change;
 	for (size_t i = 0; i < f->uids->count; i++) {
 		struct uid_range range = f->uids->ranges[i];
-		for (uint32_t at = snapshot_lower_bound(snapshot, range.first);
+		uint32_t first = MAX_OF(range.first, f->from_uid);
+		for (uint32_t at = snapshot_lower_bound(snapshot, first);
 			at < snapshot_count(snapshot); at++) {
 			struct snapshot_message message = snapshot_at(snapshot, at);
 			uint16_t flags;
 			if (message.uid > range.last)
 				break;
+			if (f->count == CHUNK_OF_MESSAGES) {
+				f->next_uid = message.uid;
+				return;
+			}
 			if (change->has_unchanged_since &&
 				message.modseq > change->unchanged_since) {
-				uid_set_add(&f->result->modified, message.uid);
+				uid_set_add(&f->modified, message.uid);
 				continue;
 			}
 			if (!changes_message(change, wanted, snapshot, &message, &flags))
 				continue;
-			uid_set_add(&f->result->changed, message.uid);
+			uid_set_add(&f->changed, message.uid);
+			f->count++;
 			count_flags(row, message.flags, flags, message.uid, counted);
 		}
 	}
@@ -92,20 +105,21 @@ static struct error *plan_on_snapshot(struct op *op, struct flagging *f, struct 
 	struct account_mailbox scratch = *row;
 	TRY(plan_keywords(op, f->change->mode == FLAGS_REMOVE ? &scratch : row, f->change->keywords,
 		f->change->keyword_count, f->change->mode == FLAGS_REMOVE, &wanted));
-	uid_set_init(&f->result->changed, &op->arena);
-	uid_set_init(&f->result->modified, &op->arena);
+	uid_set_init(&f->changed, &op->arena);
+	uid_set_init(&f->modified, &op->arena);
 	uid_set_init(&counted.deleted, &op->arena);
 	uid_set_init(&counted.undeleted, &op->arena);
-	f->result->modseq = 0;
+	f->modseq = f->count = 0;
+	f->next_uid = 0;
 	walk_wanted(f, snapshot, &wanted, row, &counted);
-	if (uid_set_is_empty(&f->result->changed))
+	if (uid_set_is_empty(&f->changed))
 		return NULL;
 	TRY(count_deleted_bytes(op, f, plan, row, &counted.deleted, +1));
 	TRY(count_deleted_bytes(op, f, plan, row, &counted.undeleted, -1));
-	row->highest_modseq = f->result->modseq = plan_modseq(plan);
+	row->highest_modseq = f->modseq = plan_modseq(plan);
 	struct buf entry = log_entry_begin(&op->arena);
 	log_entry_flags(&entry, f->mailbox, f->change->mode, f->change->flags & FLAGS_ALL, &wanted,
-		&f->result->changed);
+		&f->changed);
 	plan_log(plan, buf_as_slice(&entry));
 	return NULL;
 }
@@ -122,18 +136,27 @@ static struct error *plan_flags(struct op *op, struct commit_plan *plan, void *c
 	return err;
 }
 
+static void join(struct uid_set *all, const struct uid_set *part)
+{
+	for (size_t i = 0; i < part->count; i++)
+		uid_set_add_range(all, part->ranges[i].first, part->ranges[i].last);
+}
+
 struct error *mailbox_change_flags(struct op *op, struct mail_store *store,
 	struct account_id account, struct mailbox_id mailbox, const struct uid_set *uids,
 	const struct flag_change *change, struct flag_result *ret_result)
 {
-	struct flagging f = {.store = store,
-		.mailbox = mailbox,
-		.uids = uids,
-		.change = change,
-		.result = ret_result};
-	struct commit_change commit_change = {.plan = plan_flags, .context = &f};
+	struct flagging f = {.store = store, .mailbox = mailbox, .uids = uids, .change = change};
 	*ret_result = (struct flag_result){0};
 	uid_set_init(&ret_result->changed, &op->arena);
 	uid_set_init(&ret_result->modified, &op->arena);
-	return commit_run(op, store->commit, account, &commit_change);
+	do {
+		struct commit_change commit_change = {.plan = plan_flags, .context = &f};
+		TRY(commit_run(op, store->commit, account, &commit_change));
+		join(&ret_result->changed, &f.changed);
+		join(&ret_result->modified, &f.modified);
+		ret_result->modseq = f.modseq ? f.modseq : ret_result->modseq;
+		f.from_uid = f.next_uid;
+	} while (f.next_uid);
+	return NULL;
 }

@@ -174,7 +174,9 @@ struct flag_result {
 	uint64_t modseq;         /* of the change; 0: nothing changed */
 };
 
-/* UIDs that are gone are passed over. A full keyword list: ERR_LIMIT, nothing changed. */
+/* UIDs that are gone are passed over. A full keyword list: ERR_LIMIT, nothing changed. Atomic for
+ * each thousand messages changed; *ret_result tells what has changed even when an error is
+ * returned. */
 MUST_CHECK struct error *mailbox_change_flags(struct op *op, struct mail_store *store,
 	struct account_id account, struct mailbox_id mailbox, const struct uid_set *uids,
 	const struct flag_change *change, struct flag_result *ret_result);

@@ -233,6 +233,39 @@ static void a_large_copy_is_whole(void **state)
 	snapshot_unref(snapshot);
 }
 
+static void a_large_store_changes_all(void **state)
+{
+	struct world *w = *state;
+	const int count = CHUNK_OF_MESSAGES * 2 + 7;
+	for (int i = 0; i < count; i++)
+		append(w, "INBOX", "a\r\n", 0);
+	struct flag_result result = change(w, "INBOX", FLAGS_ADD, FLAG_SEEN | FLAG_DELETED, NULL);
+	assert_int_equal(uid_set_size(&result.changed), count);
+	struct mailbox_status status = status_of(w, "INBOX");
+	assert_int_equal(status.unseen, 0);
+	assert_int_equal(status.deleted, count);
+	assert_int_equal(status.deleted_bytes, 3 * count);
+	assert_true(status.highest_modseq == result.modseq);
+	struct expunge_result gone;
+	assert_null(mailbox_expunge(&w->op, w->store, w->account, status.id, NULL, true, &gone));
+	assert_int_equal(uid_set_size(&gone.expunged), count);
+	assert_int_equal(status_of(w, "INBOX").messages, 0);
+}
+
+static void a_copy_that_was_finished_is_not_undone(void **state)
+{
+	struct world *w = *state;
+	struct copy_result copied;
+	struct uid_set all = all_uids(w);
+	append(w, "INBOX", "a\r\n", 0);
+	assert_null(mailbox_copy(&w->op, w->store, w->account, status_of(w, "INBOX").id, &all,
+		status_of(w, "Archive").id, &copied));
+	/* Somebody saw an intent that is gone by the time it is driven. */
+	assert_null(expunge_for_intent(
+		&w->op, w->store, w->account, status_of(w, "Archive").id, &all, uuid_random()));
+	assert_int_equal(status_of(w, "Archive").messages, 1);
+}
+
 static void a_tree_is_renamed_whole(void **state)
 {
 	struct world *w = *state;
@@ -404,6 +437,8 @@ static int run(const char *name)
 		SCENARIO(expunged_messages_vanish_exactly),
 		SCENARIO(a_move_takes_all_in_one_commit),
 		SCENARIO(a_large_copy_is_whole),
+		SCENARIO(a_large_store_changes_all),
+		SCENARIO(a_copy_that_was_finished_is_not_undone),
 		SCENARIO(a_tree_is_renamed_whole),
 		SCENARIO(a_deleted_mailbox_is_cleaned_up),
 		SCENARIO(a_once_key_makes_one_of_two),
