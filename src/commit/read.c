@@ -1,0 +1,66 @@
+#include "commit/commit_private.h"
+
+/* Reading an account's head: fresh, under its lock. */
+
+#define ATTEMPTS 24
+
+static struct error *poll_head(
+	struct op *op, struct commit *commit, struct commit_account *account, bool *ret_is_fresh)
+{
+	bool found;
+	struct engine_row row;
+	TRY(engine_get(commit->engine, op, &account_table, key_account(&op->arena, account->id, 0),
+		SLICE_NONE, READ_NORMAL, &found, &row));
+	struct account_static state = {0};
+	if (found)
+		TRY(row_decode(op, &account_static_row, row.value, &state));
+	mutex_lock(&account->lock);
+	*ret_is_fresh = account->head.is_loaded && account->head.exists == found &&
+			account->head.state.modseq >= state.modseq;
+	mutex_unlock(&account->lock);
+	return NULL;
+}
+
+/* Brings the head up to date: loads it if need be, and where other nodes write too, asks them. */
+static struct error *freshen(struct op *op, struct commit *commit, struct commit_account *account)
+{
+	mutex_lock(&account->lock);
+	bool is_fresh = account->head.is_loaded;
+	mutex_unlock(&account->lock);
+	if (is_fresh && commit->engine->is_shared)
+		TRY(poll_head(op, commit, account, &is_fresh));
+	if (is_fresh)
+		return NULL;
+	mutex_lock(&account->lock);
+	account_lead(account);
+	mutex_unlock(&account->lock);
+	struct error *err = account_reload(op, commit, account, READ_SERIAL);
+	mutex_lock(&account->lock);
+	account_follow(account);
+	mutex_unlock(&account->lock);
+	return err;
+}
+
+static struct error *read_head(struct op *op, struct commit *commit, struct commit_account *account,
+	struct error *(*read)(struct op *op, const struct head *head, void *context), void *context)
+{
+	for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+		TRY(freshen(op, commit, account));
+		AUTO_LOCK(&account->lock);
+		if (!account->head.is_loaded)
+			continue; /* forgotten meanwhile, by an uncertain commit */
+		if (!account->head.exists)
+			return op_fail(op, ERR_NOT_FOUND, "no such account");
+		return read(op, &account->head, context);
+	}
+	return op_fail(op, ERR_UNAVAILABLE, "the account cannot be read now");
+}
+
+struct error *commit_read(struct op *op, struct commit *commit, struct account_id id,
+	struct error *(*read)(struct op *op, const struct head *head, void *context), void *context)
+{
+	struct commit_account *account = account_get(commit, id);
+	struct error *err = read_head(op, commit, account, read, context);
+	account_put(commit, account);
+	return err;
+}
