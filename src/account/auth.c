@@ -27,6 +27,9 @@ struct sasl_exchange {
 	bool is_last_word; /* the mechanism is done; the client is to confirm with an empty answer
 			    */
 	bool began;
+	bool wants_name; /* LOGIN: its first challenge asks for the name, its second for the
+			  * password
+			  */
 
 	/* During a step: */
 	struct op *op;
@@ -211,7 +214,8 @@ struct error *sasl_begin(struct op *op, const struct sasl_terms *terms, struct s
 	if (!mechanism)
 		return op_fail(op, ERR_INVALID, "this mechanism is not offered here");
 	struct sasl_exchange *exchange = HEAP_NEW(struct sasl_exchange);
-	*exchange = (struct sasl_exchange){.terms = *terms};
+	*exchange = (struct sasl_exchange){
+		.terms = *terms, .wants_name = slice_equal(mechanism->name, SLICE("LOGIN"))};
 	assert(terms->channel_binding.len <= sizeof(exchange->binding));
 	if (terms->channel_binding.len) {
 		memcpy(exchange->binding, terms->channel_binding.ptr, terms->channel_binding.len);
@@ -302,6 +306,12 @@ struct error *sasl_step(struct op *op, struct sasl_exchange *exchange, struct sl
 	if (exchange->is_last_word) {
 		*ret_outcome = !bytes.len && exchange->has_account ? SASL_SIGNED_IN : SASL_WRONG;
 		return NULL;
+	}
+	/* An initial response is the name: it answers the challenge that is not sent then. */
+	if (is_first && exchange->wants_name && bytes.len) {
+		TRY(step_library(op, exchange, SLICE(""), ret_output, ret_outcome));
+		if (*ret_outcome != SASL_CONTINUE)
+			return NULL;
 	}
 	return step_library(op, exchange, bytes, ret_output, ret_outcome);
 }

@@ -117,6 +117,20 @@ static void plain_and_login_take_name_and_password(void **state)
 	sasl_free(exchange);
 }
 
+static void login_takes_the_name_as_an_initial_response(void **state)
+{
+	struct op *op = *state;
+	struct sasl_terms private = terms(true, false);
+	struct sasl_exchange *exchange;
+	struct slice output;
+	assert_null(sasl_begin(op, &private, SLICE("LOGIN"), &exchange));
+	assert_int_equal(step(op, exchange, "YWxpY2VAZXhhbXBsZS5vcmc=", &output), SASL_CONTINUE);
+	assert_true(slice_equal(output, SLICE("UGFzc3dvcmQ="))); /* Password */
+	assert_int_equal(step(op, exchange, "aG9sZCBmYXN0", &output), SASL_SIGNED_IN);
+	assert_int_equal(sasl_account(exchange).uuid.bytes[0], 7);
+	sasl_free(exchange);
+}
+
 static void what_is_wrong_malformed_or_cancelled_is_told_apart(void **state)
 {
 	struct op *op = *state;
@@ -254,6 +268,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		PREPARED(a_password_matches_itself_only),
 		PREPARED(plain_and_login_take_name_and_password),
+		PREPARED(login_takes_the_name_as_an_initial_response),
 		PREPARED(what_is_wrong_malformed_or_cancelled_is_told_apart),
 		PREPARED(passwords_in_the_open_are_not_asked_for),
 		PREPARED(a_store_that_is_down_is_no_wrong_password),

@@ -114,3 +114,17 @@ def test_without_scram_keys_scram_is_refused_and_plain_is_not(server):
         scram = Scram("carol@example.org", "holdfast")
         assert exchange(client, "SCRAM-SHA-256", scram, "334 ")[:3] == "535"
     server.submission("carol@example.org").quit()
+
+
+def test_login_takes_the_name_as_an_initial_response(shared_server):
+    name = base64.b64encode(b"alice@example.org").decode()
+    password = base64.b64encode(b"holdfast").decode()
+    with submission(shared_server) as client:
+        assert client.say(f"AUTH LOGIN {name}").startswith("334 ")
+        assert client.say(password)[:3] == "235"
+    with Raw(shared_server.port("pop3")) as client:
+        assert client.say(f"AUTH LOGIN {name}").startswith("+ ")
+        assert client.say(password).startswith("+OK")
+    with Raw(shared_server.port("imap")) as client:
+        assert client.say(f"a AUTHENTICATE LOGIN {name}").startswith("+ ")
+        assert "a OK" in client.say(password)
