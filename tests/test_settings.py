@@ -40,6 +40,12 @@ def test_the_sample_that_is_shipped_is_the_one_printed():
         ("log: &a\n  level: info\n", "FILE:1: anchors and tags are not understood here"),
         ("user: root\ntls:\n  certificate: /nonexistent/file.pem\n  key: /nonexistent/key.pem\n", "FILE:3: tls.certificate: "),
         ("user: root\nadmin:\n  listen: 127.0.0.1:1\n", "FILE:3: admin.listen: needs admin.token_file"),
+        (
+            "user: root\nsmtp:\n  listen: 127.0.0.1:99999\n",
+            'FILE:3: smtp.listen: "127.0.0.1:99999" is not address:port with a port up to 65535',
+        ),
+        ("user: root\npop3:\n  listen: 127.0.0.1:1, 127.0.0.1:65536\n", 'FILE:3: pop3.listen: "127.0.0.1:65536" is not'),
+        ("user: root\nadmin:\n  listen: 127.0.0.1:99999\n", 'FILE:3: admin.listen: "127.0.0.1:99999" is not'),
         ("user: no-such-user\n", "FILE:1: user: "),
     ],
 )

@@ -14,6 +14,19 @@ const struct setting listener_settings[] = {
 const size_t listener_setting_count = ARRAY_SIZE(listener_settings);
 /* clang-format on */
 
+struct error *listeners_check(struct op *op, const struct config *config)
+{
+	static const char *const settings[] = {"smtp.listen", "submission.listen",
+		"submission.listen_tls", "lmtp.listen", "imap.listen", "imap.listen_tls",
+		"pop3.listen", "pop3.listen_tls"};
+	for (size_t i = 0; i < ARRAY_SIZE(settings); i++) {
+		struct error *err = net_check_addresses(op, config_value(config, settings[i]));
+		if (err)
+			return config_fault(op, config, settings[i], err->message);
+	}
+	return NULL;
+}
+
 struct error *listeners_bind(struct op *op, struct net *net, struct fronts *fronts)
 {
 	const struct {

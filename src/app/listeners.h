@@ -2,6 +2,7 @@
 
 /* Which protocol listens where. */
 
+#include "app/config.h"
 #include "base/setting.h"
 #include "front/imap/imap.h"
 #include "front/pop3/pop3.h"
@@ -17,6 +18,9 @@ struct fronts {
 
 extern const struct setting listener_settings[];
 extern const size_t listener_setting_count;
+
+/* ERR_INVALID with file:line when a setting names no addresses to listen on. */
+MUST_CHECK struct error *listeners_check(struct op *op, const struct config *config);
 
 /* Binds what the settings name. `fronts` outlives the net. */
 MUST_CHECK struct error *listeners_bind(struct op *op, struct net *net, struct fronts *fronts);

@@ -71,7 +71,8 @@ struct error *server_check(struct op *op, const struct config *config)
 		TRY(check_file(op, config, "tls.key"));
 	}
 	TRY(check_file(op, config, "admin.token_file"));
-	if (admin_listens_on_tcp(&fault) && fault)
+	TRY(listeners_check(op, config));
+	if (admin_listens_on_tcp(op, &fault) && fault)
 		return config_fault(op, config, "admin.listen", fault);
 	return NULL;
 }

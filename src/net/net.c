@@ -231,31 +231,54 @@ static struct error *listen_on(
 	return NULL;
 }
 
-static struct error *listen_one(struct op *op, struct listener listener, struct slice text)
+/* The port is looked at first: getaddrinfo takes any number and keeps its low 16 bits. */
+static struct error *resolve(struct op *op, struct slice text, struct addrinfo **ret_found)
 {
 	size_t colon = text.len;
+	uint32_t port;
 	while (colon && text.ptr[colon - 1] != ':')
 		colon--;
-	if (!colon)
-		return op_fail(
-			op, ERR_INVALID, "\"" SLICE_FMT "\" is not address:port", SLICE_ARG(text));
+	if (!colon || !slice_parse_u32(slice_from(text, colon), &port) || port > UINT16_MAX)
+		return op_fail(op, ERR_INVALID,
+			"\"" SLICE_FMT "\" is not address:port with a port up to 65535",
+			SLICE_ARG(text));
 	struct slice host = slice_range(text, 0, colon - 1);
 	if (host.len > 1 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']')
 		host = slice_range(host, 1, host.len - 1);
 	const struct addrinfo hints = {
 		.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
-	struct addrinfo *found;
 	int failed = getaddrinfo(
 		host.len && !slice_equal(host, SLICE("*")) ? arena_cstr(&op->arena, host) : NULL,
-		arena_cstr(&op->arena, slice_from(text, colon)), &hints, &found);
+		arena_cstr(&op->arena, slice_from(text, colon)), &hints, ret_found);
 	if (failed)
 		return op_fail(op, ERR_INVALID, "listen on " SLICE_FMT ": %s", SLICE_ARG(text),
 			gai_strerror(failed));
+	return NULL;
+}
+
+static struct error *listen_one(struct op *op, struct listener listener, struct slice text)
+{
+	struct addrinfo *found;
+	TRY(resolve(op, text, &found));
 	struct error *err = NULL;
 	for (const struct addrinfo *info = found; info && !err; info = info->ai_next)
 		err = listen_on(op, listener, info, arena_cstr(&op->arena, text));
 	freeaddrinfo(found);
 	return err;
+}
+
+struct error *net_check_addresses(struct op *op, const char *addresses)
+{
+	struct slice rest = slice_from_cstr(addresses), address;
+	while (slice_split(&rest, ',', &address)) {
+		struct addrinfo *found;
+		address = slice_trim(address);
+		if (!address.len)
+			continue;
+		TRY(resolve(op, address, &found));
+		freeaddrinfo(found);
+	}
+	return NULL;
 }
 
 struct error *net_listen(struct op *op, struct net *net, const char *addresses, bool implicit_tls,

@@ -35,6 +35,9 @@ MUST_CHECK struct error *net_new(struct op *op, struct net **ret_net);
 MUST_CHECK struct error *net_listen(struct op *op, struct net *net, const char *addresses,
 	bool implicit_tls, const struct net_events *events, void *argument);
 
+/* Would net_listen understand them? Binds nothing. ERR_INVALID otherwise. */
+MUST_CHECK struct error *net_check_addresses(struct op *op, const char *addresses);
+
 /* The port of the listener bound last: for those who asked for port 0. */
 uint16_t net_last_port(const struct net *net);
 

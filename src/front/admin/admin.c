@@ -49,12 +49,35 @@ struct admin {
 	struct door tcp;
 };
 
-bool admin_listens_on_tcp(const char **ret_fault)
+static struct error *parse_listen(struct op *op, struct sockaddr_in *ret_address)
 {
-	*ret_fault = admin_config.listen && !admin_config.token_file
-			     ? "needs admin.token_file: nobody is let in without a token"
-			     : NULL;
-	return admin_config.listen != NULL;
+	struct slice text = slice_from_cstr(admin_config.listen);
+	size_t colon = slice_find_char(text, ':');
+	uint32_t port;
+	*ret_address = (struct sockaddr_in){.sin_family = AF_INET};
+	if (colon == text.len ||
+		inet_pton(AF_INET, arena_cstr(&op->arena, slice_range(text, 0, colon)),
+			&ret_address->sin_addr) != 1 ||
+		!slice_parse_u32(slice_from(text, colon + 1), &port) || port > UINT16_MAX)
+		return op_fail(op, ERR_INVALID,
+			"\"%s\" is not an address and port such as 127.0.0.1:8080",
+			admin_config.listen);
+	ret_address->sin_port = htons((uint16_t)port);
+	return NULL;
+}
+
+bool admin_listens_on_tcp(struct op *op, const char **ret_fault)
+{
+	struct sockaddr_in address;
+	*ret_fault = NULL;
+	if (!admin_config.listen)
+		return false;
+	struct error *err = parse_listen(op, &address);
+	if (err)
+		*ret_fault = err->message;
+	else if (!admin_config.token_file)
+		*ret_fault = "needs admin.token_file: nobody is let in without a token";
+	return true;
 }
 
 /* ---- requests ---- */
@@ -194,22 +217,6 @@ static struct error *read_token(struct op *op, struct admin *admin)
 			admin_config.token_file);
 	memmove(admin->token, token.ptr, token.len);
 	admin->token_len = token.len;
-	return NULL;
-}
-
-static struct error *parse_listen(struct op *op, struct sockaddr_in *ret_address)
-{
-	struct slice text = slice_from_cstr(admin_config.listen);
-	size_t colon = slice_find_char(text, ':');
-	uint32_t port;
-	*ret_address = (struct sockaddr_in){.sin_family = AF_INET};
-	if (inet_pton(AF_INET, arena_cstr(&op->arena, slice_range(text, 0, colon)),
-		    &ret_address->sin_addr) != 1 ||
-		!slice_parse_u32(slice_from(text, colon + 1), &port) || port > UINT16_MAX)
-		return op_fail(op, ERR_INVALID,
-			"admin.listen: \"%s\" is not an address and port such as 127.0.0.1:8080",
-			admin_config.listen);
-	ret_address->sin_port = htons((uint16_t)port);
 	return NULL;
 }
 

@@ -24,7 +24,7 @@ extern const struct setting admin_settings[];
 extern const size_t admin_setting_count;
 
 /* True when the settings open the door on TCP; *ret_fault says what is wrong with them, or NULL. */
-bool admin_listens_on_tcp(const char **ret_fault);
+bool admin_listens_on_tcp(struct op *op, const char **ret_fault);
 
 /* Binds the sockets and reads the token; serves nothing yet. `socket_path`: of the local socket. */
 MUST_CHECK struct error *admin_bind(struct op *op, const char *socket_path,
