@@ -46,6 +46,24 @@ def test_the_sample_that_is_shipped_is_the_one_printed():
         ),
         ("user: root\npop3:\n  listen: 127.0.0.1:1, 127.0.0.1:65536\n", 'FILE:3: pop3.listen: "127.0.0.1:65536" is not'),
         ("user: root\nadmin:\n  listen: 127.0.0.1:99999\n", 'FILE:3: admin.listen: "127.0.0.1:99999" is not'),
+        ("user: root\nimap:\n  listen: banana\n", 'FILE:3: imap.listen: "banana" is not address:port'),
+        ("user: root\nimap:\n  listen: 127.0.0.1:imap\n", 'FILE:3: imap.listen: "127.0.0.1:imap" is not address:port'),
+        ("user: root\nlmtp:\n  listen: '127.0.0.1:24 127.0.0.1:25'\n", "FILE:3: lmtp.listen: listen on "),
+        ("user: root\nadmin:\n  listen: banana\n", 'FILE:3: admin.listen: "banana" is not an address and port'),
+        ("user: root\nimap:\n  listen_tls: 127.0.0.1:993\n", "FILE:3: imap.listen_tls: needs tls.certificate and tls.key"),
+        (
+            "user: root\ntls:\n  self_sign: yes\npop3:\n  listen_tls: 127.0.0.1:995\n",
+            "FILE:5: pop3.listen_tls: needs tls.certificate and tls.key",
+        ),
+        ("user: root\ntls:\n  certificate: /etc/hostname\n", "FILE:3: tls.certificate: needs tls.key"),
+        ("user: root\ntls:\n  key: /etc/hostname\n", "FILE:3: tls.key: needs tls.certificate"),
+        (
+            "user: root\ntls:\n  certificate: /etc/hostname\n  key: /etc/hostname\n  self_sign: yes\n",
+            "FILE:3: tls.certificate: ",
+        ),
+        ("user: root\nserver:\n  name: mail example.org\n", "FILE:3: server.name: spaces and control characters"),
+        ('user: root\nserver:\n  name: "mail\\texample.org"\n', "FILE:3: server.name: spaces and control characters"),
+        ('user: root\nserver:\n  name: "mail\\r\\nexample.org"\n', "FILE:3: server.name: spaces and control characters"),
         ("user: no-such-user\n", "FILE:1: user: "),
     ],
 )
@@ -54,6 +72,12 @@ def test_a_fault_is_one_line_with_its_place(tmp_path, text, complaint):
     assert code == EX_CONFIG
     assert said.startswith(complaint)
     assert said.count("\n") == 1
+
+
+def test_a_certificate_that_will_be_made_is_no_fault(tmp_path):
+    tls = f"tls:\n  certificate: {tmp_path}/certificate.pem\n  key: {tmp_path}/key.pem\n  self_sign: yes\n"
+    assert check(tmp_path, f"user: root\n{tls}imap:\n  listen_tls: '127.0.0.1:993, [::1]:993'\n") == (0, "")
+    assert not (tmp_path / "certificate.pem").exists()
 
 
 def test_a_file_that_is_not_there_is_a_fault(tmp_path):

@@ -23,6 +23,11 @@ struct error *listeners_check(struct op *op, const struct config *config)
 		struct error *err = net_check_addresses(op, config_value(config, settings[i]));
 		if (err)
 			return config_fault(op, config, settings[i], err->message);
+		if (slice_ends_with(slice_from_cstr(settings[i]), SLICE("_tls")) &&
+			*config_value(config, settings[i]) &&
+			!*config_value(config, "tls.certificate"))
+			return config_fault(op, config, settings[i],
+				"needs tls.certificate and tls.key: there is no TLS without them");
 	}
 	return NULL;
 }

@@ -19,7 +19,8 @@ struct fronts {
 extern const struct setting listener_settings[];
 extern const size_t listener_setting_count;
 
-/* ERR_INVALID with file:line when a setting names no addresses to listen on. */
+/* ERR_INVALID with file:line when a setting names no addresses to listen on,
+ * or wants TLS while there is no certificate. */
 MUST_CHECK struct error *listeners_check(struct op *op, const struct config *config);
 
 /* Binds what the settings name. `fronts` outlives the net. */

@@ -60,16 +60,43 @@ static struct error *check_file(struct op *op, const struct config *config, cons
 		arena_printf(&op->arena, "%s cannot be read: %s", path, strerror(errno)));
 }
 
+/* It goes into greetings, trace headers and a certificate: no place for a space or a line's end. */
+static struct error *check_name(struct op *op, const struct config *config)
+{
+	for (const char *at = config_value(config, "server.name"); *at; at++)
+		if ((unsigned char)*at <= ' ' || *at == 0x7f)
+			return config_fault(op, config, "server.name",
+				"spaces and control characters have no place in a name");
+	return NULL;
+}
+
+/* With tls.self_sign a certificate that is missing will be made; one that is there must do. */
+static struct error *check_tls(struct op *op, const struct config *config)
+{
+	const char *certificate = config_value(config, "tls.certificate");
+	bool has_certificate = *certificate != '\0';
+	bool has_key = *config_value(config, "tls.key") != '\0';
+	if (has_certificate && !has_key)
+		return config_fault(op, config, "tls.certificate", "needs tls.key");
+	if (has_key && !has_certificate)
+		return config_fault(op, config, "tls.key", "needs tls.certificate");
+	if (!has_certificate || (strcmp(config_value(config, "tls.self_sign"), "yes") == 0 &&
+					access(certificate, F_OK) != 0 && errno == ENOENT))
+		return NULL;
+	TRY(check_file(op, config, "tls.certificate"));
+	TRY(check_file(op, config, "tls.key"));
+	struct error *err = net_check_certificates(op);
+	return err ? config_fault(op, config, "tls.certificate", err->message) : NULL;
+}
+
 struct error *server_check(struct op *op, const struct config *config)
 {
 	const char *fault;
 	struct error *err = privileges_check(op, app_config.user);
 	if (err)
 		return config_fault(op, config, "user", err->message);
-	if (strcmp(config_value(config, "tls.self_sign"), "yes") != 0) {
-		TRY(check_file(op, config, "tls.certificate"));
-		TRY(check_file(op, config, "tls.key"));
-	}
+	TRY(check_name(op, config));
+	TRY(check_tls(op, config));
 	TRY(check_file(op, config, "admin.token_file"));
 	TRY(listeners_check(op, config));
 	if (admin_listens_on_tcp(op, &fault) && fault)

@@ -267,6 +267,14 @@ static struct error *listen_one(struct op *op, struct listener listener, struct 
 	return err;
 }
 
+struct error *net_check_certificates(struct op *op)
+{
+	struct tls *tls;
+	TRY(tls_open(op, &tls));
+	tls_unref(tls);
+	return NULL;
+}
+
 struct error *net_check_addresses(struct op *op, const char *addresses)
 {
 	struct slice rest = slice_from_cstr(addresses), address;

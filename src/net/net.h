@@ -30,6 +30,9 @@ const char *net_server_name(void);
 /* Reads certificates; binds nothing and starts nothing yet. */
 MUST_CHECK struct error *net_new(struct op *op, struct net **ret_net);
 
+/* Can the certificates that the settings name be served? Makes none. ERR_INVALID otherwise. */
+MUST_CHECK struct error *net_check_certificates(struct op *op);
+
 /* Binds "127.0.0.1:2525, [::1]:2525". NULL or empty binds nothing. Before net_start. `events` and
  * `argument` outlive the net. */
 MUST_CHECK struct error *net_listen(struct op *op, struct net *net, const char *addresses,
