@@ -27,9 +27,7 @@ struct sasl_exchange {
 	bool is_last_word; /* the mechanism is done; the client is to confirm with an empty answer
 			    */
 	bool began;
-	bool wants_name; /* LOGIN: its first challenge asks for the name, its second for the
-			  * password
-			  */
+	const struct mechanism *mechanism;
 
 	/* During a step: */
 	struct op *op;
@@ -164,13 +162,14 @@ struct mechanism {
 	struct slice name;
 	bool needs_privacy; /* the password itself goes over the line */
 	bool needs_binding;
+	bool asks_name; /* the first challenge asks for nothing but the name */
 };
 
 static const struct mechanism mechanisms[] = {
-	{SLICE_INIT("SCRAM-SHA-256-PLUS"), false, true},
-	{SLICE_INIT("SCRAM-SHA-256"), false, false},
-	{SLICE_INIT("PLAIN"), true, false},
-	{SLICE_INIT("LOGIN"), true, false},
+	{SLICE_INIT("SCRAM-SHA-256-PLUS"), false, true, false},
+	{SLICE_INIT("SCRAM-SHA-256"), false, false, false},
+	{SLICE_INIT("PLAIN"), true, false, false},
+	{SLICE_INIT("LOGIN"), true, false, true},
 };
 
 const char *const *sasl_mechanisms(const struct sasl_terms *terms)
@@ -214,8 +213,7 @@ struct error *sasl_begin(struct op *op, const struct sasl_terms *terms, struct s
 	if (!mechanism)
 		return op_fail(op, ERR_INVALID, "this mechanism is not offered here");
 	struct sasl_exchange *exchange = HEAP_NEW(struct sasl_exchange);
-	*exchange = (struct sasl_exchange){
-		.terms = *terms, .wants_name = slice_equal(mechanism->name, SLICE("LOGIN"))};
+	*exchange = (struct sasl_exchange){.terms = *terms, .mechanism = mechanism};
 	assert(terms->channel_binding.len <= sizeof(exchange->binding));
 	if (terms->channel_binding.len) {
 		memcpy(exchange->binding, terms->channel_binding.ptr, terms->channel_binding.len);
@@ -308,7 +306,7 @@ struct error *sasl_step(struct op *op, struct sasl_exchange *exchange, struct sl
 		return NULL;
 	}
 	/* An initial response is the name: it answers the challenge that is not sent then. */
-	if (is_first && exchange->wants_name && bytes.len) {
+	if (is_first && exchange->mechanism->asks_name && bytes.len) {
 		TRY(step_library(op, exchange, SLICE(""), ret_output, ret_outcome));
 		if (*ret_outcome != SASL_CONTINUE)
 			return NULL;
