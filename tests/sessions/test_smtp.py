@@ -103,6 +103,23 @@ def test_a_recipient_has_its_answer(shared_server, recipient, answer):
         assert client.say(f"RCPT TO:<{path}").startswith(answer)
 
 
+def test_postmaster_without_a_domain_is_the_first_domains_that_has_one(server):
+    def ask():
+        with raw(server) as client:
+            client.say("MAIL FROM:<x@example.net>")
+            return client.say("RCPT TO:<Postmaster>")
+
+    assert ask().startswith("550 5.1.1")
+    server.add_domain("example.com")
+    server.ctl("alias", "set", "postmaster@example.org", ALICE)
+    assert ask().startswith("250 2.1.5")
+    with raw(server) as client:
+        begin(client, "postmaster")
+        assert client.say(MAIL + ".")[:3] == "250"
+    server.ctl("alias", "remove", "postmaster@example.org")
+    assert ask().startswith("550 5.1.1")
+
+
 def test_too_many_errors_end_the_session(shared_server):
     with raw(shared_server) as client:
         for _ in range(20):

@@ -174,12 +174,32 @@ enum step smtp_mail(struct op *op, struct smtp *smtp, struct command *command, s
 
 /* ---- RCPT ---- */
 
-/* "<Postmaster>" alone is to be accepted everywhere (RFC 5321 4.5.1). */
-static struct slice full_address(struct op *op, struct slice address)
+/* "<Postmaster>" alone is to be accepted everywhere (RFC 5321 4.5.1): it is the first domain's that
+ * has one. */
+static struct error *resolve_postmaster(
+	struct op *op, struct smtp *smtp, struct delivery_target **ret_targets, size_t *ret_count)
 {
-	if (!slice_equal_nocase(address, SLICE("postmaster")))
-		return address;
-	return slice_from_cstr(arena_printf(&op->arena, "postmaster@%s", session_server_name()));
+	const struct delivery_service *delivery = &smtp->service->delivery;
+	struct domain_info *domains;
+	size_t count;
+	TRY(domain_list(op, delivery->accounts, &domains, &count));
+	for (size_t i = 0; i < count; i++) {
+		struct slice address = slice_from_cstr(arena_printf(
+			&op->arena, "postmaster@" SLICE_FMT, SLICE_ARG(domains[i].name)));
+		struct error *err = delivery_resolve(op, delivery, address, ret_targets, ret_count);
+		/* Denied: the domain has gone meanwhile. */
+		if (!err || (err->kind != ERR_NOT_FOUND && err->kind != ERR_DENIED))
+			return err;
+	}
+	return op_fail(op, ERR_NOT_FOUND, "no domain has a postmaster");
+}
+
+static struct error *resolve(struct op *op, struct smtp *smtp, struct slice address,
+	struct delivery_target **ret_targets, size_t *ret_count)
+{
+	if (slice_equal_nocase(address, SLICE("postmaster")))
+		return resolve_postmaster(op, smtp, ret_targets, ret_count);
+	return delivery_resolve(op, &smtp->service->delivery, address, ret_targets, ret_count);
 }
 
 /* Better told now, for each recipient, than after the whole mail. What is decided is decided when
@@ -227,8 +247,7 @@ static struct error *rcpt_resolve(struct op *op, struct smtp *smtp, const struct
 {
 	struct delivery_target *targets;
 	size_t count;
-	struct error *err = delivery_resolve(
-		op, &smtp->service->delivery, full_address(op, path->address), &targets, &count);
+	struct error *err = resolve(op, smtp, path->address, &targets, &count);
 	if (err && err->kind == ERR_DENIED)
 		return op_fail(op, ERR_DENIED, "no mail is relayed to this domain");
 	if (err && err->kind == ERR_NOT_FOUND)
