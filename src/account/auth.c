@@ -27,7 +27,7 @@ struct sasl_exchange {
 	bool is_last_word; /* the mechanism is done; the client is to confirm with an empty answer
 			    */
 	bool began;
-	const struct mechanism *mechanism;
+	const struct mechanism *mechanism; /* static */
 
 	/* During a step: */
 	struct op *op;
@@ -247,6 +247,17 @@ struct account_id sasl_account(const struct sasl_exchange *exchange)
 {
 	assert(exchange->has_account);
 	return exchange->account;
+}
+
+struct slice sasl_mechanism(const struct sasl_exchange *exchange)
+{
+	return exchange->mechanism->name;
+}
+
+struct slice sasl_user_name(const struct sasl_exchange *exchange)
+{
+	const char *name = gsasl_property_fast(exchange->native, GSASL_AUTHID);
+	return name ? slice_from_cstr(name) : SLICE("");
 }
 
 /* ---- Steps ---- */

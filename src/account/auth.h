@@ -44,6 +44,10 @@ MUST_CHECK struct error *sasl_step(struct op *op, struct sasl_exchange *exchange
 /* After SASL_SIGNED_IN. */
 struct account_id sasl_account(const struct sasl_exchange *exchange);
 
+/* For the log, until sasl_free. The name as the client gave it; empty while it has given none. */
+struct slice sasl_mechanism(const struct sasl_exchange *exchange);
+struct slice sasl_user_name(const struct sasl_exchange *exchange);
+
 /* Name and password by themselves (POP3 USER and PASS, IMAP LOGIN): SASL_SIGNED_IN or SASL_WRONG.
  */
 MUST_CHECK struct error *sasl_login(struct op *op, const struct sasl_terms *terms,

@@ -32,17 +32,34 @@ bool log_is_on(enum log_level level)
 	return (int)level >= threshold;
 }
 
+/* Length of the well-formed UTF-8 sequence at `at`; 0 if there is none. */
+static size_t sequence_length(struct slice text, size_t at)
+{
+	const unsigned char *s = (const unsigned char *)text.ptr + at;
+	size_t length = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
+	if (!length || s[0] > 0xf4 || length > text.len - at)
+		return 0;
+	for (size_t i = 1; i < length; i++)
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+	/* Too long for what it says, a surrogate, or past the last code point. */
+	bool is_wrong = (s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
+			(s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f);
+	return is_wrong ? 0 : length;
+}
+
 static void append_quoted(struct buf *line, struct slice text)
 {
 	buf_append_char(line, '"');
-	for (size_t i = 0; i < text.len; i++) {
+	for (size_t i = 0, length; i < text.len; i += MAX_OF(length, 1)) {
 		unsigned char c = (unsigned char)text.ptr[i];
+		length = sequence_length(text, i);
 		if (c == '"' || c == '\\')
 			buf_printf(line, "\\%c", c);
-		else if (c < 0x20 || c == 0x7f)
+		else if (!length || c < 0x20 || c == 0x7f)
 			buf_printf(line, "\\u%04x", c);
 		else
-			buf_append_char(line, (char)c);
+			buf_append(line, slice_range(text, i, i + length));
 	}
 	buf_append_char(line, '"');
 }

@@ -29,10 +29,23 @@ static struct slice with_trace(
 	return buf_as_slice(&content);
 }
 
+/* The op's id, which the answer gives, is in every line of the log. */
+static void log_delivered(struct op *op, const struct delivery_mail *mail,
+	const struct delivery_recipient *recipient, struct account_id account,
+	const struct append_result *result)
+{
+	log_info(op, "mail-delivered", FIELD_TEXT("protocol", mail->protocol),
+		FIELD_TEXT("peer", mail->peer), FIELD_SLICE("recipient", recipient->address),
+		FIELD_ID("account", op, account.uuid), FIELD_U64("uid", result->uid),
+		FIELD_U64("size", mail->content.len),
+		FIELD_U64("repeated", result->was_done_before));
+}
+
 static struct error *deliver_to_target(struct op *op, const struct delivery_service *service,
-	const struct delivery_mail *mail, const struct delivery_target *target,
+	const struct delivery_mail *mail, const struct delivery_recipient *recipient, size_t index,
 	struct slice once_key)
 {
+	const struct delivery_target *target = &recipient->targets[index];
 	struct arena_mark mark = arena_mark(&op->arena);
 	const struct append_request request = {.account = target->account,
 		.path = SLICE("INBOX"),
@@ -45,6 +58,7 @@ static struct error *deliver_to_target(struct op *op, const struct delivery_serv
 		return op_wrap(op, err, "deliver to " SLICE_FMT, SLICE_ARG(target->address));
 	}
 	metric_add(result.was_done_before ? &delivered_before : &delivered, 1);
+	log_delivered(op, mail, recipient, target->account, &result);
 	arena_release(&op->arena, mark);
 	return NULL;
 }
@@ -88,7 +102,7 @@ struct error *deliver_message(struct op *op, const struct delivery_service *serv
 	for (size_t i = 0; i < recipient->target_count; i++) {
 		const struct delivery_target *target = &recipient->targets[i];
 		struct error *err = deliver_to_target(
-			op, service, mail, target, slice_of(once_key, sizeof(once_key)));
+			op, service, mail, recipient, i, slice_of(once_key, sizeof(once_key)));
 		if (retry_rank(err) > retry_rank(worst))
 			worst = err;
 		keys[i].account = target->account;

@@ -19,6 +19,7 @@ struct delivery_mail {
 	struct slice content;           /* every byte as received */
 	bool has_received_id;           /* both by delivery_prepare() */
 	uint8_t digest[32];             /* SHA-256 of the content */
+	const char *protocol, *peer;    /* for the log */
 };
 
 struct delivery_recipient {

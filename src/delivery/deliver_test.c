@@ -64,7 +64,9 @@ static size_t key_count;
 
 static struct error *when_delivered(struct world *w, const char *content, const char *address)
 {
-	struct delivery_mail mail = {.sender = SLICE("sender@example.net"),
+	struct delivery_mail mail = {.protocol = "smtp",
+		.peer = "192.0.2.1",
+		.sender = SLICE("sender@example.net"),
 		.received_by_us = SLICE("Received: by us\r\n"),
 		.content = slice_from_cstr(content)};
 	struct delivery_recipient recipient = {.address = slice_from_cstr(address)};

@@ -8,6 +8,9 @@
 #include "base/metric.h"
 #include "session/session_private.h"
 
+/* Of a name that is wrong; an address is shorter. */
+#define LOGGED_NAME_MAX 320
+
 METRIC_GAUGE(sessions_open, "sessions", "Sessions of all protocols");
 METRIC_COUNTER(steps_run, "session_steps_total", "Steps run by workers");
 METRIC_COUNTER(failed_logins, "auth_failures_total", "Wrong passwords");
@@ -410,13 +413,25 @@ struct slice session_channel_binding(const struct session *session)
 	return slice_of(session->binding, session->binding_size);
 }
 
-bool session_sign_in(struct session *session, struct uuid account)
+static void log_sign_in(const struct session *session, struct slice mechanism)
+{
+	if (!log_is_on(LOG_LEVEL_INFO))
+		return;
+	char account[UUID_TEXT_LENGTH + 1];
+	uuid_format(&session->account, account);
+	log_info(NULL, "signed-in", FIELD_TEXT("protocol", session->protocol->name),
+		FIELD_TEXT("peer", session->peer.text), FIELD_TEXT("account", account),
+		FIELD_SLICE("mechanism", mechanism));
+}
+
+bool session_sign_in(struct session *session, struct uuid account, struct slice mechanism)
 {
 	assert(!session->signed_in);
 	if (!registry_sign_in(account))
 		return false;
 	session->signed_in = true;
 	session->account = account;
+	log_sign_in(session, mechanism);
 	return true;
 }
 
@@ -430,11 +445,12 @@ struct uuid session_account(const struct session *session)
 	return session->account;
 }
 
-bool session_auth_failed(struct session *session)
+bool session_auth_failed(struct session *session, struct slice user_name)
 {
 	metric_add(&failed_logins, 1);
 	log_info(NULL, "login-failed", FIELD_TEXT("protocol", session->protocol->name),
-		FIELD_TEXT("peer", session->peer.text));
+		FIELD_TEXT("peer", session->peer.text),
+		FIELD_SLICE("user", slice_range(user_name, 0, LOGGED_NAME_MAX)));
 	uint64_t of_peer = peer_failed(&session->peer);
 	session->auth_failures++;
 	uint64_t failures = MAX_OF(session->auth_failures, of_peer);

@@ -177,12 +177,15 @@ const char *session_tls_cipher(const struct session *session);
 /* tls-exporter channel binding (RFC 9266): 32 bytes, or empty when there is none. */
 struct slice session_channel_binding(const struct session *session);
 
-/* Signs the session in; false (and nothing changed) when the account has too many connections. */
-MUST_CHECK bool session_sign_in(struct session *session, struct uuid account_id);
+/* Signs the session in; false (and nothing changed) when the account has too many connections. The
+ * mechanism is for the log. */
+MUST_CHECK bool session_sign_in(
+	struct session *session, struct uuid account_id, struct slice mechanism);
 bool session_is_signed_in(const struct session *session);
 struct uuid session_account(const struct session *session);
 
-/* Password was wrong: holds this step's answer back for a time that grows with the failures of
- * this session and this peer. False when it was one too many: return STEP_CLOSE. */
-MUST_CHECK bool session_auth_failed(struct session *session);
+/* Password was wrong: logs whose it was said to be, and holds this step's answer back for a time
+ * that grows with the failures of this session and this peer. False when it was one too many:
+ * return STEP_CLOSE. */
+MUST_CHECK bool session_auth_failed(struct session *session, struct slice user_name);
 void session_auth_succeeded(struct session *session);

@@ -137,7 +137,7 @@ static enum step toy_run(struct op *op, struct session *session, struct command 
 	if (slice_equal(line, SLICE("tls")))
 		return session_can_start_tls(session) ? STEP_START_TLS : STEP_DONE;
 	if (slice_equal(line, SLICE("wrong")))
-		return session_auth_failed(session) ? STEP_DONE : STEP_CLOSE;
+		return session_auth_failed(session, SLICE("somebody")) ? STEP_DONE : STEP_CLOSE;
 	return slice_equal(line, SLICE("quit")) ? STEP_CLOSE : STEP_DONE;
 }
 

@@ -1,6 +1,7 @@
 """Signing in, by every mechanism, on every protocol that has it."""
 
 import base64
+import json
 import smtplib
 import time
 
@@ -128,3 +129,59 @@ def test_login_takes_the_name_as_an_initial_response(shared_server):
     with Raw(shared_server.port("imap")) as client:
         assert client.say(f"a AUTHENTICATE LOGIN {name}").startswith("+ ")
         assert "a OK" in client.say(password)
+
+
+# ---- what the log says of it ----
+
+
+def events(server, name):
+    return [line.split(f" {name} ", 1)[1] for line in server.log_text().splitlines() if f" {name} " in line]
+
+
+def test_the_log_tells_who_signed_in_and_how(server):
+    server.pop3().quit()
+    server.imap().logout()
+    with submission(server) as client:
+        assert exchange(client, "SCRAM-SHA-256", Scram("alice@example.org", "holdfast"), "334 ")[:3] == "235"
+    said = events(server, "signed-in")
+    account = said[0].split("account=")[1].split()[0]
+    assert said == [
+        f"protocol={protocol} peer=127.0.0.1 account={account} mechanism={mechanism}"
+        for protocol, mechanism in [("pop3", "USER"), ("imap", "LOGIN"), ("submission", "SCRAM-SHA-256")]
+    ]
+
+
+def test_the_log_tells_the_name_that_was_tried_and_never_the_password(server):
+    server.settings = {"auth.failure_delay": "1 ms", "auth.failure_delay_max": "10 ms"}
+    server.restart()
+    plain = base64.b64encode(b"\0carol@example.org\0a secret").decode()
+    name = base64.b64encode(b"dave@example.org").decode()
+    secret = base64.b64encode(b"a secret").decode()
+    with submission(server) as client:
+        assert client.say(f"AUTH PLAIN {plain}")[:3] == "535"
+        assert client.say_all(f"AUTH LOGIN {name}", secret)[-1][:3] == "535"
+        assert exchange(client, "SCRAM-SHA-256", Scram("erin@example.org", "a secret"), "334 ")[:3] == "535"
+    with Raw(server.port("pop3")) as client:
+        client.say("USER frank@example.org")
+        assert client.say("PASS a secret").startswith("-ERR")
+    with Raw(server.port("imap")) as client:
+        assert "NO" in client.say('a LOGIN "new\\"line x=" "a secret"')
+    users = [event.split("user=")[1] for event in events(server, "login-failed")]
+    assert users == [
+        "carol@example.org",
+        "dave@example.org",
+        "erin@example.org",
+        "frank@example.org",
+        '"new\\"line x="',
+    ]
+    assert "a secret" not in server.log_text() and secret not in server.log_text()
+
+
+def test_a_name_of_any_bytes_is_one_line_of_json(server):
+    server.settings = {"log.format": "json"}
+    server.restart()
+    with Raw(server.port("imap")) as client:
+        client.send(b"a LOGIN {5+}\r\n\xff\nx\xc3\xa9 wrong\r\n")
+        assert client.line().startswith("a NO")
+    said = [json.loads(line) for line in server.log.read_bytes().splitlines() if b'"login-failed"' in line]
+    assert [event["user"] for event in said] == ["\xff\nx\xe9"]

@@ -370,3 +370,24 @@ def test_auth_takes_its_answers_as_they_come(shared_server):
         with raw(shared_server, "submission") as client:
             assert client.say_all(*script)[-1][:3] == code
             assert client.say("NOOP")[:3] == "250"
+
+
+# ---- what the log says of it ----
+
+
+def test_the_log_tells_of_each_delivery(server):
+    with raw(server, "lmtp", "LHLO x") as client:
+        begin(client, [ALICE, "Bob+x@example.org"])
+        client.send(MAIL.encode() + b".\r\n")
+        ids = [client.line().split()[-1] for _ in range(2)]
+    events = [
+        dict(word.split("=", 1) for word in line.split(" mail-delivered ", 1)[1].split() if "=" in word)
+        for line in server.log_text().splitlines()
+        if " mail-delivered " in line
+    ]
+    assert [event["recipient"] for event in events] == [ALICE, "Bob+x@example.org"]
+    assert [event["op"] for event in events] == ids
+    assert len({event["account"] for event in events}) == 2
+    for event in events:
+        assert event["protocol"] == "lmtp" and event["peer"] == "127.0.0.1"
+        assert event["uid"] == "1" and event["size"] == str(len(MAIL)) and event["repeated"] == "0"

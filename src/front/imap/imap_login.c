@@ -57,29 +57,39 @@ static void write_no(struct imap_session *session, struct slice tag, const char 
 	buf_printf(session->out, " NO %s\r\n", text);
 }
 
-static enum step sign_in(struct imap_session *session, struct slice tag, struct account_id account)
+/* What an exchange came to, or LOGIN by itself. */
+struct attempt {
+	enum sasl_outcome outcome;
+	struct account_id account; /* SASL_SIGNED_IN */
+	struct slice mechanism;
+	struct slice user_name;
+};
+
+static enum step sign_in(
+	struct imap_session *session, struct slice tag, const struct attempt *attempt)
 {
-	if (!session_sign_in(session->session, account.uuid)) {
+	if (!session_sign_in(session->session, attempt->account.uuid, attempt->mechanism)) {
 		write_no(session, tag, "[LIMIT] Too many connections of this account");
 		return STEP_DONE;
 	}
 	session_auth_succeeded(session->session);
-	session->account = account;
+	session->account = attempt->account;
 	session->state = IMAP_AUTHED;
 	write_signed_in(session, tag);
 	return STEP_DONE;
 }
 
 /* Answers any outcome that ends an exchange. */
-static enum step end_exchange(struct imap_session *session, struct slice tag,
-	enum sasl_outcome outcome, struct account_id account)
+static enum step end_exchange(
+	struct imap_session *session, struct slice tag, const struct attempt *attempt)
 {
-	switch (outcome) {
+	switch (attempt->outcome) {
 	case SASL_SIGNED_IN:
-		return sign_in(session, tag, account);
+		return sign_in(session, tag, attempt);
 	case SASL_WRONG:
 		write_no(session, tag, "[AUTHENTICATIONFAILED] Wrong name or password");
-		return session_auth_failed(session->session) ? STEP_DONE : STEP_CLOSE;
+		return session_auth_failed(session->session, attempt->user_name) ? STEP_DONE
+										 : STEP_CLOSE;
 	case SASL_CANCELLED:
 		imap_write_bad(session, tag, "Cancelled");
 		return STEP_DONE;
@@ -87,7 +97,8 @@ static enum step end_exchange(struct imap_session *session, struct slice tag,
 	case SASL_CONTINUE:
 	default:
 		imap_write_bad(session, tag, "The exchange broke its mechanism's rules");
-		return session_auth_failed(session->session) ? STEP_DONE : STEP_CLOSE;
+		return session_auth_failed(session->session, attempt->user_name) ? STEP_DONE
+										 : STEP_CLOSE;
 	}
 }
 
@@ -106,10 +117,12 @@ static struct error *auth_step(
 		*ret_step = STEP_DONE;
 		return NULL;
 	}
-	struct account_id account = {0};
+	struct attempt attempt = {.outcome = outcome,
+		.mechanism = sasl_mechanism(session->dialog),
+		.user_name = sasl_user_name(session->dialog)};
 	if (outcome == SASL_SIGNED_IN)
-		account = sasl_account(session->dialog);
-	*ret_step = end_exchange(session, session->dialog_tag, outcome, account);
+		attempt.account = sasl_account(session->dialog);
+	*ret_step = end_exchange(session, session->dialog_tag, &attempt);
 	imap_free_dialog(session);
 	return NULL;
 }
@@ -169,9 +182,8 @@ IMAP_HANDLER(imap_login)
 		args->no_code = SLICE("PRIVACYREQUIRED");
 		return op_fail(op, ERR_DENIED, "Start TLS before you send a password");
 	}
-	struct account_id account = {0};
-	enum sasl_outcome outcome;
-	TRY(sasl_login(op, &terms, user, password, &account, &outcome));
-	session->next_step = end_exchange(session, args->tag, outcome, account);
+	struct attempt attempt = {.mechanism = SLICE("LOGIN"), .user_name = user};
+	TRY(sasl_login(op, &terms, user, password, &attempt.account, &attempt.outcome));
+	session->next_step = end_exchange(session, args->tag, &attempt);
 	return NULL;
 }

@@ -10,10 +10,12 @@ struct sasl_terms pop3_sasl_terms(const struct pop3 *pop3)
 		.channel_binding = session_channel_binding(pop3->session)};
 }
 
-static enum step signed_in(struct op *op, struct pop3 *pop3, struct account_id account)
+static enum step signed_in(
+	struct op *op, struct pop3 *pop3, struct account_id account, struct slice mechanism)
 {
 	/* Once: a maildrop that could not be read may be asked for again. */
-	if (!session_is_signed_in(pop3->session) && !session_sign_in(pop3->session, account.uuid)) {
+	if (!session_is_signed_in(pop3->session) &&
+		!session_sign_in(pop3->session, account.uuid, mechanism)) {
 		pop3_reply(pop3, "-ERR [IN-USE] too many connections of this account");
 		return STEP_CLOSE;
 	}
@@ -29,9 +31,9 @@ static enum step signed_in(struct op *op, struct pop3 *pop3, struct account_id a
 	return STEP_DONE;
 }
 
-static enum step wrong(struct pop3 *pop3)
+static enum step wrong(struct pop3 *pop3, struct slice name)
 {
-	bool may_go_on = session_auth_failed(pop3->session);
+	bool may_go_on = session_auth_failed(pop3->session, name);
 	pop3_reply(pop3, "-ERR [AUTH] wrong name or password");
 	return may_go_on ? STEP_DONE : STEP_CLOSE;
 }
@@ -74,7 +76,8 @@ enum step pop3_pass(struct op *op, struct pop3 *pop3, struct command *command, s
 		pop3_answer_error(op, pop3, err);
 		return STEP_DONE;
 	}
-	return outcome == SASL_SIGNED_IN ? signed_in(op, pop3, account) : wrong(pop3);
+	return outcome == SASL_SIGNED_IN ? signed_in(op, pop3, account, SLICE("USER"))
+					 : wrong(pop3, name);
 }
 
 static enum step auth_answer(struct op *op, struct session *session, struct command *command);
@@ -85,9 +88,10 @@ static enum step auth_over(
 	if (err)
 		pop3_answer_error(op, pop3, err);
 	else if (outcome == SASL_SIGNED_IN)
-		return signed_in(op, pop3, sasl_account(pop3->exchange));
+		return signed_in(
+			op, pop3, sasl_account(pop3->exchange), sasl_mechanism(pop3->exchange));
 	else if (outcome == SASL_WRONG)
-		return wrong(pop3);
+		return wrong(pop3, sasl_user_name(pop3->exchange));
 	else
 		pop3_reply(pop3, outcome == SASL_CANCELLED ? "-ERR given up" : "-ERR malformed");
 	return STEP_DONE;

@@ -13,7 +13,7 @@ struct sasl_terms smtp_sasl_terms(const struct smtp *smtp)
 static enum step signed_in(struct smtp *smtp)
 {
 	smtp->account = sasl_account(smtp->exchange);
-	if (!session_sign_in(smtp->session, smtp->account.uuid)) {
+	if (!session_sign_in(smtp->session, smtp->account.uuid, sasl_mechanism(smtp->exchange))) {
 		smtp_reply(smtp, "421 4.7.0 too many connections of this account");
 		return STEP_CLOSE;
 	}
@@ -40,7 +40,7 @@ static enum step auth_step(struct op *op, struct smtp *smtp, struct slice input)
 	} else if (outcome == SASL_SIGNED_IN) {
 		step = signed_in(smtp);
 	} else if (outcome == SASL_WRONG) {
-		bool may_go_on = session_auth_failed(smtp->session);
+		bool may_go_on = session_auth_failed(smtp->session, sasl_user_name(smtp->exchange));
 		smtp_reply(smtp, "535 5.7.8 wrong name or password");
 		step = may_go_on ? STEP_DONE : STEP_CLOSE;
 	} else {

@@ -132,7 +132,9 @@ static void deliver(struct op *op, struct smtp *smtp, struct spool *spool)
 	struct delivery_mail mail = {.sender = smtp->envelope->sender,
 		.sender_parameters = smtp->envelope->sender_parameters,
 		.received_by_us = smtp_received(op, smtp),
-		.content = content};
+		.content = content,
+		.protocol = session_protocol(smtp->session)->name,
+		.peer = session_peer(smtp->session)};
 	delivery_prepare(&mail);
 	if (smtp->kind == SMTP_LMTP)
 		deliver_lmtp(op, smtp, &mail);
