@@ -163,3 +163,28 @@ def test_run_gives_a_working_server_and_starts_again_quickly(tmp_path):
     client.request("GET", "/v1/users", headers={"Authorization": f"Bearer {token}"})
     assert b"alice@example.org" in client.getresponse().read()
     again.stop()
+
+
+@pytest.mark.timeout(1200)
+def test_a_second_run_on_the_same_data_is_refused_and_writes_nothing(tmp_path):
+    first = Run(tmp_path / "var")
+    first.wait_until_ready(1100)
+    before = {path: path.read_bytes() for path in (tmp_path / "var").iterdir() if path.suffix in (".conf", ".pem")}
+    (tmp_path / "var.log").rename(tmp_path / "first.log")
+    first.log = tmp_path / "first.log"
+    second = Run(tmp_path / "var")
+    assert second.process.wait(30) == 1
+    said = second.log.read_text()
+    assert said.count("\n") == 1 and f"a server runs on {tmp_path}/var already" in said
+    assert before == {path: path.read_bytes() for path in before}
+    first.stop()
+
+
+def test_run_notices_a_server_that_another_hand_started(bare_server):
+    bare_server.start()
+    second = Run(bare_server.data)
+    assert second.process.wait(600) == 1
+    said = second.log.read_text()
+    assert said.count("\n") == 1 and "already" in said
+    assert not (bare_server.data / "holdfast.conf").exists()
+    assert bare_server.ctl("ready").returncode == 0

@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include "base/clock.h"
 #include "base/metric.h"
 #include "front/admin/admin_private.h"
@@ -29,8 +31,9 @@ static struct error *get_metrics(struct admin_request *request)
 static struct error *get_status(struct admin_request *request)
 {
 	const struct admin_context *context = request->context;
-	request->answer = json_pack("{s:s, s:s, s:b, s:I}", "version", context->version, "engine",
-		context->engine, "ready", context->is_ready(context->ready_context), "uncertain",
+	request->answer = json_pack("{s:s, s:s, s:I, s:b, s:I}", "version", context->version,
+		"engine", context->engine, "pid", (json_int_t)getpid(), "ready",
+		context->is_ready(context->ready_context), "uncertain",
 		(json_int_t)ledger_length(context->ledger));
 	return NULL;
 }
