@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import re
 import socket
 import subprocess
 
@@ -75,6 +76,23 @@ def test_quotas_are_set_and_shown(server):
     server.ctl("user", "quota", "bob@example.org", "0", "1")
     assert server.ctl_json("user", "show", "alice@example.org")["limit"] == {"bytes": 5000, "count": 10}
     assert server.ctl_json("user", "show", "bob@example.org")["limit"]["count"] == 1
+
+
+def test_tables_show_limits_and_dates_for_people(server):
+    server.ctl("user", "quota", "bob@example.org", "2048", "0")
+    title, *lines = server.ctl("user", "list").stdout.splitlines()
+    assert title.split() == ["USER", "ENABLED", "QUOTA", "MAX", "MESSAGES", "SINCE"]
+    rows = {line.split()[0]: line.split()[2:-2] for line in lines}
+    assert rows == {"alice@example.org": ["-", "-"], "bob@example.org": ["2.0", "KiB", "-"]}
+    server.ctl("domain", "quota", "example.org", "0", "7")
+    title, line = server.ctl("domain", "list").stdout.splitlines()
+    assert title.split() == ["DOMAIN", "QUOTA", "MAX", "MESSAGES"]
+    assert line.split() == ["example.org", "-", "7"]
+    shown = dict(line.split(None, 1) for line in server.ctl("user", "show", "bob@example.org").stdout.splitlines())
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", shown["created"].strip())
+    assert "created_us" not in shown
+    assert [shown[name].strip() for name in ("quota.bytes", "quota.count", "used.count", "limit.count")] == ["2048", "-", "0", "7"]
+    assert isinstance(server.ctl_json("user", "show", "bob@example.org")["created_us"], int)
 
 
 def test_folders_are_made_and_removed(server):

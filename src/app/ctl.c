@@ -100,10 +100,10 @@ static json_t *password_body(struct ctl *ctl)
 /* ---- commands ---- */
 
 static const struct ctl_column domain_columns[] = {{"DOMAIN", "name", CTL_TEXT},
-	{"QUOTA", "quota.bytes", CTL_SIZE}, {"MESSAGES", "quota.count", CTL_NUMBER}, {0}};
+	{"QUOTA", "quota.bytes", CTL_SIZE_LIMIT}, {"MAX MESSAGES", "quota.count", CTL_LIMIT}, {0}};
 static const struct ctl_column user_columns[] = {{"USER", "address", CTL_TEXT},
-	{"ENABLED", "enabled", CTL_TEXT}, {"QUOTA", "quota.bytes", CTL_SIZE},
-	{"MESSAGES", "quota.count", CTL_NUMBER}, {"SINCE", "created_us", CTL_DATE}, {0}};
+	{"ENABLED", "enabled", CTL_TEXT}, {"QUOTA", "quota.bytes", CTL_SIZE_LIMIT},
+	{"MAX MESSAGES", "quota.count", CTL_LIMIT}, {"SINCE", "created_us", CTL_DATE}, {0}};
 static const struct ctl_column folder_columns[] = {{"FOLDER", "path", CTL_TEXT},
 	{"MESSAGES", "messages", CTL_NUMBER}, {"UNSEEN", "unseen", CTL_NUMBER},
 	{"SIZE", "bytes", CTL_SIZE}, {"SUBSCRIBED", "subscribed", CTL_TEXT}, {0}};

@@ -70,7 +70,9 @@ static const char *value_text(struct arena *arena, json_t *value, int kind)
 	json_int_t number = json_integer_value(value);
 	if (kind == CTL_DATE)
 		return date_text(arena, number);
-	if (kind == CTL_SIZE)
+	if ((kind == CTL_LIMIT || kind == CTL_SIZE_LIMIT) && number == 0)
+		return "-";
+	if (kind == CTL_SIZE || kind == CTL_SIZE_LIMIT)
 		return size_text(arena, number);
 	return arena_printf(arena, "%lld", (long long)number);
 }
@@ -102,9 +104,9 @@ void ctl_print_table(json_t *list, const struct ctl_column *columns)
 	struct libscols_table *table = table_new(true);
 	for (size_t i = 0; columns[i].title; i++)
 		scols_table_new_column(table, columns[i].title, 0,
-			columns[i].kind == CTL_NUMBER || columns[i].kind == CTL_SIZE
-				? SCOLS_FL_RIGHT
-				: 0);
+			columns[i].kind == CTL_TEXT || columns[i].kind == CTL_DATE
+				? 0
+				: SCOLS_FL_RIGHT);
 	size_t at;
 	json_t *item;
 	json_array_foreach(list, at, item)
@@ -132,9 +134,18 @@ static void add_fields(
 			add_fields(arena, table, value, arena_printf(arena, "%s.", full));
 			continue;
 		}
+		struct slice title = slice_from_cstr(full);
+		int kind = CTL_NUMBER;
+		if (slice_starts_with(title, SLICE("quota.")) ||
+			slice_starts_with(title, SLICE("limit.")))
+			kind = CTL_LIMIT;
+		if (slice_ends_with(title, SLICE("_us"))) {
+			title = slice_range(title, 0, title.len - strlen("_us"));
+			kind = CTL_DATE;
+		}
 		struct libscols_line *line = scols_table_new_line(table, NULL);
-		add_cell(line, 0, full);
-		add_cell(line, 1, value_text(arena, value, CTL_NUMBER));
+		add_cell(line, 0, arena_cstr(arena, title));
+		add_cell(line, 1, value_text(arena, value, kind));
 	}
 }
 
