@@ -4,6 +4,7 @@ import argparse
 import pathlib
 import shutil
 import socket
+import sys
 import tempfile
 import threading
 import time
@@ -172,8 +173,17 @@ def measure_idle(server, connections, results):
         client.close()
 
 
-def run(server, quick):
-    results = {}
+class Results(dict):
+    """Told as they come: a run takes long, and one that is cut short has measured something."""
+
+    def __setitem__(self, name, value):
+        print(f"  {name}: {value:,.2f}", file=sys.stderr, flush=True)
+        super().__setitem__(name, value)
+
+
+def run(server, quick, sizes):
+    results = Results()
+    print(server.name, file=sys.stderr)
     server.start()
     server.add_domain("example.org")
     for user in USERS:
@@ -181,7 +191,7 @@ def run(server, quick):
     for connections in (1, 16, 64):
         results[f"LMTP, {connections} connections, mails/s"] = deliveries_per_second(server, connections, 3 if quick else 10)
     measure_fetch(server, USERS[0], results)
-    measure_select(server, (1000, 10000) if quick else (1000, 100000, 1000000), results)
+    measure_select(server, sizes, results)
     measure_idle(server, 100 if quick else 500, results)
     server.stop()
     return results
@@ -191,7 +201,10 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", choices=("holdfast", "dovecot"))
+    parser.add_argument("--select", help="sizes of the mailboxes to select; 1000,10000 if quick, else 1000,100000,1000000")
     options = parser.parse_args()
+    sizes = options.select or ("1000,10000" if options.quick else "1000,100000,1000000")
+    sizes = [int(size) for size in sizes.split(",")]
     results = {}
     for kind in ("holdfast", "dovecot"):
         if options.only not in (None, kind):
@@ -200,7 +213,7 @@ def main():
         try:
             made = Holdfast(folder, {"session.connections_per_account": 10000, "net.max_connections_per_address": 10000,
                                      "session.commands_per_second": 1000000}) if kind == "holdfast" else Dovecot(folder, free_port_base())
-            results[kind] = run(made, options.quick)
+            results[kind] = run(made, options.quick, sizes)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     names = list(next(iter(results.values())))
