@@ -88,6 +88,20 @@ def test_a_file_that_is_not_there_is_a_fault(tmp_path):
     assert "cannot be read" in done.stderr
 
 
+def test_a_check_that_finds_nothing_says_so(tmp_path):
+    file = tmp_path / "holdfast.conf"
+    file.write_text("user: root\n")
+    done = subprocess.run([HOLDFASTD, "--config", file, "--check"], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{file} is fine\n", "")
+
+
+def test_a_fault_is_all_that_a_check_says(tmp_path):
+    file = tmp_path / "holdfast.conf"
+    file.write_text("log:\n  level: loud\n")
+    done = subprocess.run([HOLDFASTD, "--config", file, "--check"], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stdout) == (EX_CONFIG, "")
+
+
 def test_an_unknown_option_is_a_usage_error():
     done = subprocess.run([HOLDFASTD, "--chekc"], capture_output=True, text=True, timeout=30)
     assert done.returncode == 64

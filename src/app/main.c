@@ -80,13 +80,17 @@ static void read_command_line(int argc, char **argv, struct command_line *ret_li
 
 static const char default_path[] = "/etc/holdfast/holdfast.conf";
 
-/* The file that is there by default need not be; one that is named must. */
-static struct error *load_settings(
-	struct op *op, struct config *config, const struct command_line *line)
+/* The file that is there by default need not be; one that is named must. NULL: there is none. */
+static const char *settings_path(const struct command_line *line)
 {
-	const char *path = line->config_path;
-	if (!path && access(default_path, F_OK) == 0)
-		path = default_path;
+	if (!line->config_path && access(default_path, F_OK) == 0)
+		return default_path;
+	return line->config_path;
+}
+
+static struct error *load_settings(
+	struct op *op, struct config *config, const struct command_line *line, const char *path)
+{
 	TRY(config_load(op, config, path));
 	if (line->data)
 		app_config.data = line->data;
@@ -175,11 +179,19 @@ static int run(struct op *op, struct config *config, const struct command_line *
 		reference_print_manual(config, stdout);
 		return EXIT_SUCCESS;
 	}
-	struct error *err = load_settings(op, config, line);
+	const char *path = settings_path(line);
+	struct error *err = load_settings(op, config, line, path);
 	if (err)
 		return complain(op, err);
+	if (line->task == TASK_CHECK) {
+		if (path)
+			printf("%s is fine\n", path);
+		else
+			printf("there is no %s; the defaults are fine\n", default_path);
+		return EXIT_SUCCESS;
+	}
 	app_apply_log_settings();
-	return line->task == TASK_CHECK ? EXIT_SUCCESS : serve(op, config);
+	return serve(op, config);
 }
 
 int main(int argc, char **argv)
