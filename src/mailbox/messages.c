@@ -166,6 +166,8 @@ static void overlay_flags(struct reading *r, const struct log_item *item, uint64
 
 static void overlay_expunge(struct reading *r, const struct log_item *item)
 {
+	if (!r->messages)
+		return;
 	for (size_t i = 0; i < item->expunged_count; i++) {
 		size_t at = position_of(r, item->expunged[i].uid);
 		if (at == r->count || r->messages[at].uid != item->expunged[i].uid)
