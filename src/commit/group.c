@@ -198,6 +198,10 @@ static struct error *build_cas(struct sending *s)
 		.mutation_count = s->account_rows.count,
 		.also = s->plain.items,
 		.also_count = s->plain.count};
+	if (head->exists && s->plan.state.trimmed > head->state.trimmed) {
+		s->cas.cleared_from = key_account_log(arena, 0);
+		s->cas.cleared_to = key_account_log(arena, s->plan.state.trimmed + 1);
+	}
 	return NULL;
 }
 

@@ -52,6 +52,9 @@ struct cas {
 	struct slice expected;
 	const struct mutation *mutations; /* of this partition only */
 	size_t mutation_count;
+	/* Of the keys from <= key < to every row that there is is deleted by the mutations, and
+	 * none is put: an engine may delete the range instead. `to` empty: no such range. */
+	struct slice cleared_from, cleared_to;
 	/* Written atomically with them, whatever their partition: plain tables, and only where
 	 * engine_is_atomic() says so. */
 	const struct mutation *also;

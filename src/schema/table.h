@@ -41,6 +41,9 @@ struct table {
 	size_t condition_columns; /* a CAS compares the first so many columns of the static row */
 	uint32_t ttl_s;           /* rows vanish so long after they were written; 0: never */
 	bool large_values;        /* rows of many KiB: kept out of the way of small ones */
+	/* Rows are gone soon after they were written, and one that came back would do no harm: what
+	 * marks them as gone need not be kept long. */
+	bool short_lived;
 };
 
 /* A row's key within its partition: a kind byte, then the parts, big-endian, so that keys sort as

@@ -230,6 +230,7 @@ const struct table blob_candidate_table = {
 	.partition = {{"shard", KEY_U8}, {"day", KEY_U32}},
 	.row_key = {{{"message_id", KEY_UUID}}},
 	.rows = {&blob_candidate_row},
+	.short_lived = true,
 };
 
 const struct table blob_state_table = {
@@ -248,6 +249,7 @@ const struct table dirty_table = {
 	.partition = {{"shard", KEY_U8}, {"slice", KEY_U32}},
 	.row_key = {{{"account_id", KEY_UUID}}},
 	.rows = {&dirty_row},
+	.short_lived = true,
 };
 
 const struct table user_table = {
@@ -292,6 +294,7 @@ const struct table probe_table = {
 	.kind = TABLE_PLAIN,
 	.partition = {{"node_id", KEY_UUID}},
 	.rows = {&probe_row},
+	.short_lived = true,
 };
 
 static const struct table *const all_tables[] = {&account_table, &account_log_table, &once_table,
