@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "delivery/same_delivery.h"
+#include "delivery/smtp_envelope.h"
 
 METRIC_COUNTER(delivered, "deliveries_total", "Messages put into a mailbox by delivery");
 METRIC_COUNTER(delivered_before, "deliveries_repeated_total",
@@ -47,9 +48,14 @@ static struct error *deliver_to_target(struct op *op, const struct delivery_serv
 {
 	const struct delivery_target *target = &recipient->targets[index];
 	struct arena_mark mark = arena_mark(&op->arena);
+	const struct smtp_envelope envelope = {.sender = mail->sender,
+		.sender_parameters = mail->sender_parameters,
+		.recipient = recipient->address,
+		.recipient_parameters = recipient->parameters};
 	const struct append_request request = {.account = target->account,
 		.path = SLICE("INBOX"),
 		.content = with_trace(op, mail, target),
+		.smtp_envelope = smtp_envelope_encode(&op->arena, &envelope),
 		.once_key = once_key};
 	struct append_result result;
 	struct error *err = mailbox_append(op, service->store, &request, &result);

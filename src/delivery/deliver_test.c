@@ -6,6 +6,7 @@
 #include "blob/blob.h"
 #include "consistency/ledger.h"
 #include "delivery/deliver.h"
+#include "delivery/smtp_envelope.h"
 #include "engine/fault.h"
 #include "engine/memory.h"
 
@@ -107,6 +108,60 @@ static void a_retry_gives_one_copy_until_the_answer_was_seen(void **state)
 	then_inbox_holds(w, "alice@example.org", 2);
 }
 
+/* The newest mail of the INBOX. */
+static void read_envelope(struct world *w, const char *address, struct smtp_envelope *ret_envelope)
+{
+	struct user_info user;
+	struct mailbox_status inbox;
+	struct message *messages;
+	size_t count;
+	assert_null(user_get(&w->op, w->service.accounts, slice_from_cstr(address), &user));
+	assert_null(mailbox_find(&w->op, w->service.store, user.account, SLICE("INBOX"), &inbox));
+	struct uid_set uids;
+	uid_set_init(&uids, &w->op.arena);
+	uid_set_add(&uids, inbox.uidnext - 1);
+	assert_null(mailbox_messages(
+		&w->op, w->service.store, user.account, inbox.id, &uids, &messages, &count));
+	assert_int_equal(count, 1);
+	struct slice bytes;
+	assert_null(message_smtp_envelope_get(&w->op, w->service.store, &messages[0], &bytes));
+	assert_null(smtp_envelope_decode(&w->op, bytes, ret_envelope));
+}
+
+static void the_envelope_is_kept_with_its_dsn_parameters(void **state)
+{
+	struct world *w = *state;
+	struct delivery_mail mail = {.sender = SLICE("sender@example.net"),
+		.sender_parameters = SLICE("RET=HDRS ENVID=QQ314159"),
+		.content = slice_from_cstr(plain)};
+	struct delivery_recipient recipient = {.address = SLICE("both@example.org"),
+		.parameters = SLICE("NOTIFY=SUCCESS ORCPT=rfc822;both@example.com")};
+	delivery_prepare(&mail);
+	assert_null(delivery_resolve(&w->op, &w->service, recipient.address, &recipient.targets,
+		&recipient.target_count));
+	assert_null(deliver_message(&w->op, &w->service, &mail, &recipient, &keys, &key_count));
+
+	struct smtp_envelope envelope;
+	read_envelope(w, "bob@example.org", &envelope);
+	assert_true(slice_equal(envelope.sender, mail.sender));
+	assert_true(slice_equal(envelope.sender_parameters, mail.sender_parameters));
+	assert_true(slice_equal(envelope.recipient, recipient.address));
+	assert_true(slice_equal(envelope.recipient_parameters, recipient.parameters));
+}
+
+static void a_torn_envelope_is_damage(void **state)
+{
+	struct world *w = *state;
+	struct smtp_envelope envelope = {.sender = SLICE("a@example.net")};
+	struct slice bytes = smtp_envelope_encode(&w->op.arena, &envelope);
+	bytes.len--;
+	struct error *err = smtp_envelope_decode(&w->op, bytes, &envelope);
+	assert_non_null(err);
+	assert_int_equal(err->kind, ERR_CORRUPT);
+	assert_null(smtp_envelope_decode(&w->op, SLICE_NONE, &envelope));
+	assert_int_equal(envelope.sender.len, 0);
+}
+
 static void a_mail_with_an_id_keeps_its_key(void **state)
 {
 	struct world *w = *state;
@@ -164,6 +219,8 @@ int main(void)
 		IN_WORLD(a_mail_reaches_everybody_behind_an_alias),
 		IN_WORLD(a_retry_gives_one_copy_until_the_answer_was_seen),
 		IN_WORLD(a_mail_with_an_id_keeps_its_key),
+		IN_WORLD(the_envelope_is_kept_with_its_dsn_parameters),
+		IN_WORLD(a_torn_envelope_is_damage),
 		IN_WORLD(what_failed_for_one_is_tried_again_for_that_one_only),
 		IN_WORLD(any_fault_and_a_retry_give_one_copy),
 	};

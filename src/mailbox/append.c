@@ -213,7 +213,8 @@ static struct error *put_content(struct op *op, struct append *append, struct mu
 		.body = append->summary->body,
 		.bodystructure = append->summary->bodystructure,
 		.sent_at = (uint64_t)append->summary->sent_at,
-		.sha256 = sha256};
+		.sha256 = sha256,
+		.smtp_envelope = request->smtp_envelope};
 	mutations_put(staged, &blob_ref_table, key_id(arena, append->message.blob_id.uuid),
 		key_id_row(arena, 0, append->message.id.uuid),
 		row_encode_in(arena, &blob_ref_row, &ref), now_us);

@@ -115,6 +115,10 @@ MUST_CHECK struct error *mailbox_messages(struct op *op, struct mail_store *stor
 MUST_CHECK struct error *message_summary_get(struct op *op, struct mail_store *store,
 	const struct message *message, struct message_summary *ret_summary);
 
+/* What append_request.smtp_envelope was; empty when there was none, or its row is lost. */
+MUST_CHECK struct error *message_smtp_envelope_get(struct op *op, struct mail_store *store,
+	const struct message *message, struct slice *ret_envelope);
+
 /* `length` octets from `offset`, clamped to the message. The whole message: 0, SIZE_MAX. */
 MUST_CHECK struct error *message_content(struct op *op, struct mail_store *store,
 	const struct message *message, uint64_t offset, uint64_t length, struct slice *ret_bytes);
@@ -147,6 +151,7 @@ struct append_request {
 	size_t keyword_count;
 	uint64_t internal_date_us; /* 0: now */
 	struct slice once_key;     /* ONCE_KEY_SIZE bytes, or empty: whoever repeats means two */
+	struct slice smtp_envelope; /* kept beside the message: delivery/smtp_envelope.h */
 	const struct blob_id
 		*blob; /* content already stored (another recipient's); NULL: store it */
 };

@@ -322,21 +322,37 @@ struct error *mailbox_messages(struct op *op, struct mail_store *store, struct a
 			    : NULL;
 }
 
+static struct error *read_summary(struct op *op, struct mail_store *store,
+	const struct message *message, bool *ret_found, struct message_summary_columns *ret_columns)
+{
+	struct engine_row row;
+	TRY(engine_get(store->engine, op, &message_table, key_id(&op->arena, message->id.uuid),
+		key_kind_row(&op->arena, MESSAGE_SUMMARY), READ_NORMAL, ret_found, &row));
+	return *ret_found ? row_decode(op, &message_summary_row, row.value, ret_columns) : NULL;
+}
+
+struct error *message_smtp_envelope_get(struct op *op, struct mail_store *store,
+	const struct message *message, struct slice *ret_envelope)
+{
+	bool found;
+	struct message_summary_columns columns;
+	TRY(read_summary(op, store, message, &found, &columns));
+	*ret_envelope = found ? columns.smtp_envelope : SLICE_NONE;
+	return NULL;
+}
+
 struct error *message_summary_get(struct op *op, struct mail_store *store,
 	const struct message *message, struct message_summary *ret_summary)
 {
 	bool found;
-	struct engine_row row;
 	struct message_summary_columns columns;
-	TRY(engine_get(store->engine, op, &message_table, key_id(&op->arena, message->id.uuid),
-		key_kind_row(&op->arena, MESSAGE_SUMMARY), READ_NORMAL, &found, &row));
+	TRY(read_summary(op, store, message, &found, &columns));
 	if (!found) {
 		/* Rebuilt from what is certain: the content. */
 		struct slice content;
 		TRY(message_content(op, store, message, 0, UINT64_MAX, &content));
 		return mime_summarise(op, content, ret_summary);
 	}
-	TRY(row_decode(op, &message_summary_row, row.value, &columns));
 	*ret_summary = (struct message_summary){.header_length = columns.header_length,
 		.envelope = columns.envelope,
 		.body = columns.body,

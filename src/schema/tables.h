@@ -128,6 +128,7 @@ struct message_summary_columns {
 	struct slice bodystructure;
 	uint64_t sent_at; /* seconds since 1970, of the Date field; 0: none */
 	struct slice sha256;
+	struct slice smtp_envelope; /* delivery/smtp_envelope.h; empty: it came by APPEND */
 };
 
 struct message_place {

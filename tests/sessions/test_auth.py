@@ -3,12 +3,14 @@
 import base64
 import json
 import smtplib
+import subprocess
 import time
 
 import pytest
 
 from support.raw import Raw
 from support.scram import Scram, ScramError
+from support.server import needs
 
 
 def exchange(client, mechanism, scram, prompt, begin="AUTH"):
@@ -64,6 +66,26 @@ def test_scram_without_a_chance_of_binding_must_not_claim_one(shared_server):
 def test_scram_plus_is_not_for_the_open(shared_server):
     with submission(shared_server) as client:
         assert client.say("AUTH SCRAM-SHA-256-PLUS")[:3] == "504"
+
+
+def gsasl(server, protocol, kind, mechanism, password):
+    """GNU SASL's own client, which binds to the TLS line where the mechanism does; it signs in and quits."""
+    command = [needs("gsasl"), f"--{protocol}", f"--connect=127.0.0.1:{server.port(kind)}", f"--mechanism={mechanism}"]
+    command += ["--authentication-id=alice@example.org", "--authorization-id=", f"--password={password}", "--verbose"]
+    # Able to bind, it would say that the server is not, and be refused for it: somebody may stand in between.
+    command += [] if mechanism.endswith("-PLUS") else ["--no-cb"]
+    command += ["--starttls", f"--x509-ca-file={server.folder / 'certificate.pem'}"]
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize("protocol, kind", [("imap", "imap"), ("smtp", "submission")])
+@pytest.mark.parametrize("mechanism", ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-256"])
+def test_gnu_sasl_signs_in(shared_server, protocol, kind, mechanism):
+    done = gsasl(shared_server, protocol, kind, mechanism, "holdfast")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{mechanism}\n" in done.stdout and "server trusted" in done.stderr + done.stdout
+    done = gsasl(shared_server, protocol, kind, mechanism, "wrong")
+    assert done.returncode != 0 and "server trusted" not in done.stderr + done.stdout
 
 
 def test_scram_plus_with_another_lines_binding_is_refused(shared_server):
