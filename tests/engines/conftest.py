@@ -1,0 +1,70 @@
+"""Fixtures for tests on real engines. Each size of Cassandra's cluster is started once in a run: the tests
+are put into that order. A test gets its cluster whole, whatever the one before did to it."""
+
+import pytest
+
+from support.engines import S3, Cassandra
+
+SIZES = {"cassandra": (1, 1), "cassandra_3": (3, 1), "cassandra_2x3": (3, 2)}
+
+
+def pytest_collection_modifyitems(items):
+    """Tests without a cluster first, then by its size; in each size as they stand in their files."""
+    sizes = list(SIZES)
+
+    def order(item):
+        return max((sizes.index(name) for name in item.fixturenames if name in SIZES), default=-1)
+
+    items.sort(key=order)
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    """The one cluster that there is, of no size yet."""
+    cluster = Cassandra()
+    yield cluster
+    cluster.down()
+
+
+@pytest.fixture(scope="session")
+def gateway():
+    gateway = S3()
+    gateway.up()
+    yield gateway
+    gateway.down()
+
+
+@pytest.fixture
+def cassandra(cluster):
+    """One node, one data centre."""
+    cluster.up(*SIZES["cassandra"])
+    return cluster
+
+
+@pytest.fixture
+def cassandra_3(cluster):
+    """Three nodes in one data centre."""
+    cluster.up(*SIZES["cassandra_3"])
+    return cluster
+
+
+@pytest.fixture
+def cassandra_2x3(cluster):
+    """Two data centres of three nodes each: dc1 is nodes 1 to 3, dc2 is 4 to 6."""
+    cluster.up(*SIZES["cassandra_2x3"])
+    return cluster
+
+
+@pytest.fixture
+def keyspace(request):
+    """The name of a new keyspace in the cluster that the test asked for."""
+    cluster = next(request.getfixturevalue(name) for name in SIZES if name in request.fixturenames)
+    with cluster.keyspace() as name:
+        yield name
+
+
+@pytest.fixture
+def s3(gateway):
+    gateway.make_whole()
+    yield gateway
+    gateway.make_whole()
