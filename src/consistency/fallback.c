@@ -46,14 +46,19 @@ static struct fallback_warning warn(struct fallback *state, uint64_t now_ns)
 	return warning;
 }
 
+bool fallback_may_try_again(const struct fallback *state, struct fallback_attempt attempt)
+{
+	return state->fallback != LEVEL_NONE && state->pin == FALLBACK_FREE &&
+	       attempt.level == state->primary;
+}
+
 enum level fallback_failed(struct fallback *state, struct fallback_attempt attempt,
 	const struct failure *failure, uint64_t now_ns, bool *ret_changed,
 	struct fallback_warning *ret_warning)
 {
 	*ret_changed = false;
 	*ret_warning = (struct fallback_warning){0};
-	if (state->fallback == LEVEL_NONE || state->pin != FALLBACK_FREE ||
-		attempt.level != state->primary || !failure_means_fallback(failure))
+	if (!fallback_may_try_again(state, attempt) || !failure_means_fallback(failure))
 		return LEVEL_NONE;
 	/* What was on its way when the level changed says nothing about the level now in force. */
 	if (attempt.turn == state->turn) {

@@ -53,6 +53,9 @@ enum level fallback_level(const struct fallback *state);
 
 struct fallback_attempt fallback_begin(const struct fallback *state);
 
+/* Could the same query be tried once more, should this attempt fail? */
+bool fallback_may_try_again(const struct fallback *state, struct fallback_attempt attempt);
+
 /* The attempt failed. Returns the level to try the same query at once more, LEVEL_NONE when there
  * is none. However many attempts of one turn fail, the level changes once. *ret_changed: it did. */
 enum level fallback_failed(struct fallback *state, struct fallback_attempt attempt,
