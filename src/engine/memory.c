@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/sync.h"
 #include "base/world.h"
+#include "engine/stored_key.h"
 
 /* Rows in one array sorted by (table, partition, key): what is stored here is small, and a scan is
  * one moment because the lock is held. */
@@ -39,22 +40,6 @@ struct memory_engine {
 static struct memory_engine *self(struct engine *engine)
 {
 	return (struct memory_engine *)engine;
-}
-
-static struct slice full_key(
-	struct arena *arena, const struct table *table, struct slice partition, struct slice key)
-{
-	struct buf full = buf_in(arena);
-	buf_u8(&full, table->id);
-	buf_u16(&full, (uint16_t)partition.len);
-	buf_append(&full, partition);
-	buf_append(&full, key);
-	return buf_as_slice(&full);
-}
-
-static size_t partition_prefix_length(struct slice partition)
-{
-	return 3 + partition.len;
 }
 
 static struct slice heap_dup(struct slice bytes)
@@ -130,7 +115,7 @@ static bool stored_wins(const struct stored *row, const struct mutation *mutatio
 static void apply_mutation(
 	struct memory_engine *memory, struct arena *arena, const struct mutation *mutation)
 {
-	struct slice key = full_key(arena, mutation->table, mutation->partition, mutation->key);
+	struct slice key = stored_key(arena, mutation->table, mutation->partition, mutation->key);
 	struct stored *row = find_row(memory, key);
 	bool is_plain = mutation->table->kind == TABLE_PLAIN;
 	if (row && is_plain && stored_wins(row, mutation))
@@ -154,7 +139,7 @@ static void apply_mutation(
 static void note_undo(
 	struct memory_engine *memory, struct arena *arena, const struct mutation *mutation)
 {
-	struct slice key = full_key(arena, mutation->table, mutation->partition, mutation->key);
+	struct slice key = stored_key(arena, mutation->table, mutation->partition, mutation->key);
 	struct stored *row = find_row(memory, key);
 	struct undo *undo = HEAP_NEW(struct undo);
 	*undo = (struct undo){.full_key = heap_dup(key), .next = memory->undo};
@@ -215,26 +200,13 @@ static struct error *memory_get(struct engine *engine, struct op *op, const stru
 	(void)level;
 	struct memory_engine *memory = self(engine);
 	AUTO_LOCK(&memory->lock);
-	struct stored *row = find_row(memory, full_key(&op->arena, table, partition, key));
+	struct stored *row = find_row(memory, stored_key(&op->arena, table, partition, key));
 	*ret_found = row && is_live(row);
 	if (*ret_found)
 		*ret_row = (struct engine_row){.key = key,
 			.value = arena_dup(&op->arena, row->value),
 			.version = row->version};
 	return NULL;
-}
-
-/* The first key that is above every key of the partition. */
-static struct slice after_partition(
-	struct arena *arena, const struct table *table, struct slice partition)
-{
-	struct slice key = full_key(arena, table, partition, SLICE_NONE);
-	char *bytes = (char *)(uintptr_t)key.ptr;
-	size_t last = key.len;
-	while (last && (unsigned char)bytes[last - 1] == 0xff)
-		last--;
-	bytes[last - 1]++; /* the table's id is never 0xff */
-	return slice_of(bytes, last);
 }
 
 static struct error *memory_scan(struct engine *engine, struct op *op, const struct table *table,
@@ -244,10 +216,10 @@ static struct error *memory_scan(struct engine *engine, struct op *op, const str
 	(void)level;
 	struct memory_engine *memory = self(engine);
 	AUTO_LOCK(&memory->lock);
-	size_t prefix = partition_prefix_length(partition);
-	size_t low = lower_bound(memory, full_key(&op->arena, table, partition, from));
-	size_t high = lower_bound(memory, to.ptr ? full_key(&op->arena, table, partition, to)
-						 : after_partition(&op->arena, table, partition));
+	size_t prefix = stored_key_prefix_length(partition);
+	size_t low = lower_bound(memory, stored_key(&op->arena, table, partition, from));
+	size_t high = lower_bound(memory, to.ptr ? stored_key(&op->arena, table, partition, to)
+						 : stored_key_after(&op->arena, table, partition));
 	struct engine_row *rows =
 		ARENA_ARRAY(&op->arena, struct engine_row, high > low ? high - low : 1);
 	size_t count = 0;
@@ -285,7 +257,7 @@ static struct error *memory_cas(
 	struct memory_engine *memory = self(engine);
 	AUTO_LOCK(&memory->lock);
 	struct stored *row =
-		find_row(memory, full_key(&op->arena, cas->table, cas->partition, SLICE_NONE));
+		find_row(memory, stored_key(&op->arena, cas->table, cas->partition, SLICE_NONE));
 	bool holds = cas->expected.ptr ? row && row_columns_equal(cas->table->static_row,
 							cas->table->condition_columns, row->value,
 							cas->expected)
@@ -319,10 +291,11 @@ static struct error *memory_partitions(struct engine *engine, struct op *op,
 	struct slice last = after.len ? after : SLICE_NONE;
 	bool past = !after.len;
 	for (size_t i = 0; i < memory->count && count < limit; i++) {
-		struct reader reader = reader_of(memory->rows[i].full_key);
-		if (reader_u8(&reader) != table->id || !is_live(&memory->rows[i]))
+		uint8_t table_id;
+		struct slice partition;
+		stored_key_read(memory->rows[i].full_key, &table_id, &partition);
+		if (table_id != table->id || !is_live(&memory->rows[i]))
 			continue;
-		struct slice partition = reader_bytes(&reader, reader_u16(&reader));
 		if (last.ptr && slice_equal(partition, last)) {
 			past = true;
 			continue;

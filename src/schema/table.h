@@ -40,6 +40,9 @@ struct table {
 	const struct row_type *rows[TABLE_MAX_ROW_KINDS];
 	size_t condition_columns; /* a CAS compares the first so many columns of the static row */
 	uint32_t ttl_s;           /* rows vanish so long after they were written; 0: never */
+	/* A quorum read that finds replicas apart does not copy what it read to them: of a part
+	 * of a partition that would be a state that no commit has left. */
+	bool no_read_repair;
 	bool large_values;        /* rows of many KiB: kept out of the way of small ones */
 	/* Rows are gone soon after they were written, and one that came back would do no harm: what
 	 * marks them as gone need not be kept long. */

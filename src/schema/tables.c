@@ -157,6 +157,7 @@ const struct table account_table = {
 		[ACCOUNT_INTENT] = &account_intent_row,
 		[ACCOUNT_SUBSCRIPTION] = &account_subscription_row},
 	.condition_columns = 2,
+	.no_read_repair = true,
 };
 
 const struct table account_log_table = {
