@@ -82,11 +82,13 @@ struct cql_failure {
 };
 
 enum cql_type {
+	CQL_TYPE_CUSTOM = 0x00,
 	CQL_TYPE_ASCII = 0x01,
 	CQL_TYPE_BIGINT = 0x02,
 	CQL_TYPE_BLOB = 0x03,
 	CQL_TYPE_BOOLEAN = 0x04,
 	CQL_TYPE_COUNTER = 0x05,
+	CQL_TYPE_DECIMAL = 0x06,
 	CQL_TYPE_DOUBLE = 0x07,
 	CQL_TYPE_FLOAT = 0x08,
 	CQL_TYPE_INT = 0x09,
@@ -100,6 +102,7 @@ enum cql_type {
 	CQL_TYPE_TIME = 0x12,
 	CQL_TYPE_SMALLINT = 0x13,
 	CQL_TYPE_TINYINT = 0x14,
+	CQL_TYPE_DURATION = 0x15,
 	CQL_TYPE_LIST = 0x20,
 	CQL_TYPE_MAP = 0x21,
 	CQL_TYPE_SET = 0x22,
@@ -122,6 +125,7 @@ struct cql_value cql_from_bigint(struct arena *arena, int64_t number);
 struct cql_value cql_from_int(struct arena *arena, int32_t number);
 struct cql_value cql_from_smallint(struct arena *arena, int16_t number);
 struct cql_value cql_from_tinyint(struct arena *arena, int8_t number);
+struct cql_value cql_from_boolean(bool flag);
 struct cql_value cql_from_uuid(const struct uuid *uuid); /* borrows */
 
 /* What a value holds; false when it is null or its length is not that of the type. */
