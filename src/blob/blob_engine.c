@@ -119,23 +119,32 @@ static struct error *engine_blob_read(struct blob_store *store, struct op *op, s
 	return NULL;
 }
 
+/* Every chunk that is there. A put whose outcome was uncertain may have left chunks without the
+ * info row, and rows that no read sees yet: what is certain to have been sent is deleted unseen. */
+static struct error *delete_chunks(
+	struct op *op, struct engine *engine, struct slice partition, uint64_t now_us)
+{
+	struct arena *arena = &op->arena;
+	struct engine_rows chunks;
+	struct mutations rows;
+	TRY(engine_scan(engine, op, &blob_table, partition, key_blob_chunk(arena, 0), SLICE_NONE,
+		SIZE_MAX, false, READ_NORMAL, &chunks));
+	mutations_init(&rows, arena);
+	mutations_delete(&rows, &blob_table, partition, key_blob_chunk(arena, 0), now_us);
+	for (size_t i = 0; i < chunks.count; i++)
+		if (!slice_equal(chunks.rows[i].key, rows.items[0].key))
+			mutations_delete(&rows, &blob_table, partition, chunks.rows[i].key, now_us);
+	return engine_write(engine, op, rows.items, rows.count, DURABLE);
+}
+
 static struct error *engine_blob_remove(struct blob_store *store, struct op *op, struct blob_id id)
 {
 	struct arena *arena = &op->arena;
-	struct blob_info info;
-	struct error *err = read_info(op, engine_of(store), id, &info);
-	if (err && err->kind == ERR_NOT_FOUND)
-		return NULL;
-	TRY(err);
 	struct slice partition = key_id(arena, id.uuid);
 	uint64_t now_us = clock_realtime_us();
 	struct mutations rows;
-	mutations_init(&rows, arena);
+	TRY(delete_chunks(op, engine_of(store), partition, now_us));
 	/* The info row goes last: as long as it is there, removing can be done again. */
-	for (uint32_t chunk = 0; chunk < info.chunks; chunk++)
-		mutations_delete(
-			&rows, &blob_table, partition, key_blob_chunk(arena, chunk), now_us);
-	TRY(engine_write(engine_of(store), op, rows.items, rows.count, DURABLE));
 	mutations_init(&rows, arena);
 	mutations_delete(&rows, &blob_table, partition, key_kind_row(arena, BLOB_INFO), now_us);
 	return engine_write(engine_of(store), op, rows.items, rows.count, DURABLE);

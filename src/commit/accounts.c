@@ -4,6 +4,8 @@
 
 #include "base/metric.h"
 
+#define LOAD_AGAIN_MOST 4
+
 METRIC_GAUGE(cached_accounts, "cached_accounts", "Accounts whose head is kept in memory");
 
 static struct account_shard *shard_of(struct commit *commit, struct account_id id)
@@ -105,6 +107,12 @@ struct error *account_reload(
 	head_init(&fresh);
 	struct slice partition = key_account(&op->arena, account->id, 0);
 	struct error *err = head_load(op, commit->engine, partition, level, &fresh);
+	/* Replicas are read one after another while others commit: what does not fit together is
+	 * read again before it is called damaged. */
+	for (int again = 0; err && err->kind == ERR_CORRUPT && commit->engine->is_shared &&
+			    again < LOAD_AGAIN_MOST;
+		again++)
+		err = head_load(op, commit->engine, partition, READ_SERIAL, &fresh);
 	mutex_lock(&account->lock);
 	struct head old = account->head;
 	account->head = fresh;

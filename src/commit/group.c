@@ -21,7 +21,6 @@ METRIC_HISTOGRAM(commit_time, "commit_seconds", "From a change's arrival to its 
 #define LEDGER_MOST 10000
 #define RETRY_FIRST_NS (2 * NS_PER_MS)
 #define RETRY_MOST_NS (200 * NS_PER_MS)
-#define CONTENT_AGE_MOST_NS (3600 * NS_PER_S)
 
 struct commit_settings commit_settings = {
 	.group_changes = 128,
@@ -31,6 +30,7 @@ struct commit_settings commit_settings = {
 	.resolve_budget_ms = 5000,
 	.cached_accounts = 5000,
 	.waiting_changes = 1024,
+	.content_age_ms = 3600 * 1000,
 };
 
 /* One group on its way. */
@@ -68,8 +68,17 @@ static struct error *load_head(struct sending *s)
 
 static bool content_is_too_old(const struct commit_change *change)
 {
-	return change->content_put_ns &&
-	       clock_boottime_ns() - change->content_put_ns > CONTENT_AGE_MOST_NS;
+	return change->content_put_ns && clock_boottime_ns() - change->content_put_ns >
+						 commit_settings.content_age_ms * NS_PER_MS;
+}
+
+/* Asked right before a group is sent, since planning may have waited for long. */
+static bool group_is_too_old(const struct sending *s)
+{
+	for (const struct commit_change *change = s->group; change; change = change->next)
+		if (!change->is_settled && content_is_too_old(change))
+			return true;
+	return false;
 }
 
 /* Where other nodes write too, "there is nothing to do" and "that cannot be done" are said of a
@@ -97,8 +106,8 @@ static bool plan_group(struct sending *s)
 		if (change->is_settled)
 			continue;
 		if (content_is_too_old(change)) {
-			change->err = op_fail(change->op, ERR_TIMEOUT,
-				"the content was put more than an hour ago");
+			change->err = op_fail(
+				change->op, ERR_TIMEOUT, "the content was put too long ago");
 			change->is_settled = true;
 		} else if (plan_one(&s->plan, change)) {
 			any = true;
@@ -284,6 +293,8 @@ static enum verdict resolve_group(struct sending *s)
 			return verdict;
 		if (is_planted(BUG_GUESSED_OUTCOME))
 			return VERDICT_NOT_APPLIED;
+		if (!err && group_is_too_old(s))
+			break;
 		if (!err) {
 			struct slice current;
 			err = engine_cas(s->commit->engine, s->op, &s->cas, &current);
@@ -353,6 +364,9 @@ static struct error *attempt_group(struct sending *s)
 	if (s->head_is_behind)
 		return settle_conflict(s);
 	TRY(build_cas(s));
+	/* Planned anew, without what is too old. */
+	if (group_is_too_old(s))
+		return NULL;
 	metric_add(&groups_sent, 1);
 	struct slice current = SLICE_NONE;
 	struct error *err = engine_cas(s->commit->engine, s->op, &s->cas, &current);

@@ -9,6 +9,9 @@
 METRIC_COUNTER(appended, "messages_appended_total", "Messages that came to a mailbox");
 METRIC_COUNTER(duplicates, "duplicates_absorbed_total", "Deliveries found to be done already");
 
+METRIC_COUNTER(left_behind, "content_left_behind_total",
+	"Contents that no commit took and that could not be left to reclaim");
+
 struct append {
 	struct mail_store *store;
 	const struct append_request *request;
@@ -17,7 +20,7 @@ struct append {
 	struct message message;
 	struct once once; /* as read before the commit */
 	bool has_once;
-	bool is_put;           /* the content is stored already, whatever becomes of the commit */
+	bool is_put;           /* something is stored already, whatever becomes of the commit */
 	uint64_t once_applied; /* what was applied when the row was read: it tells of the log up to
 				  there */
 };
@@ -223,8 +226,11 @@ static struct error *put_content(struct op *op, struct append *append, struct mu
 		row_encode_in(arena, &message_summary_row, &columns), now_us);
 	if (request->blob)
 		return NULL;
-	return blob_put(
+	size_t before = staged->count;
+	struct error *err = blob_put(
 		store->blobs, op, append->message.blob_id, request->content, sha256, staged);
+	append->is_put = err ? !error_nothing_written(err) : staged->count == before;
+	return err;
 }
 
 static struct slice undo_detail(struct op *op, const struct append *append)
@@ -260,11 +266,39 @@ struct error *undo_append(struct op *op, struct engine *engine, struct slice det
 	return engine_write(engine, op, rows.items, rows.count, DURABLE);
 }
 
+/* Puts the content, and what refers to it, unless all of it goes with the commit. */
+static struct error *store_content(struct op *op, struct append *append, struct mutations *staged)
+{
+	struct engine *engine = append->store->engine;
+	struct error *err = put_content(op, append, staged);
+	if (!err && !engine_is_atomic(engine)) {
+		err = engine_write(engine, op, staged->items, staged->count, DURABLE);
+		append->is_put |= !err || !error_nothing_written(err);
+	}
+	/* Whatever became of it, no commit was sent that could make it anybody's mail. */
+	if (err && err->kind == ERR_UNCERTAIN)
+		err->kind = ERR_UNAVAILABLE;
+	return err;
+}
+
+static void leave_to_reclaim(struct op *op, struct mail_store *store, struct slice detail)
+{
+	/* Only tidying: what is missed here is found by the audit. */
+	struct error *err = undo_append(op, store->engine, detail);
+	if (!err)
+		return;
+	metric_add(&left_behind, 1);
+	log_warn(op, "content-left-behind", FIELD_ERROR(op, err));
+}
+
+uint64_t content_left_behind_count(void)
+{
+	return (uint64_t)metric_value(&left_behind);
+}
+
 static struct error *commit_append(struct op *op, struct append *append)
 {
 	const struct append_request *request = append->request;
-	struct engine *engine = append->store->engine;
-	bool is_atomic = engine_is_atomic(engine);
 	struct mutations staged;
 	mutations_init(&staged, &op->arena);
 	struct commit_change change = {.plan = plan_append,
@@ -272,19 +306,14 @@ static struct error *commit_append(struct op *op, struct append *append)
 		.once_key = request->once_key,
 		.ledger_detail = undo_detail(op, append),
 		.content_put_ns = clock_boottime_ns()};
-	TRY(put_content(op, append, &staged));
-	if (is_atomic)
+	if (engine_is_atomic(append->store->engine))
 		change.content = &staged;
-	else
-		TRY(engine_write(engine, op, staged.items, staged.count, DURABLE));
-	struct error *err = commit_run(op, append->store->commit, request->account, &change);
+	struct error *err = store_content(op, append, &staged);
+	if (!err)
+		err = commit_run(op, append->store->commit, request->account, &change);
 	bool is_unused = err ? error_nothing_written(err) : append->result->was_done_before;
-	if (is_unused && (append->is_put || !is_atomic)) {
-		/* Only tidying: what is missed here is found by the audit. */
-		struct error *untidy = undo_append(op, engine, change.ledger_detail);
-		if (untidy)
-			log_warn(op, "content-left-behind", FIELD_ERROR(op, untidy));
-	}
+	if (is_unused && append->is_put)
+		leave_to_reclaim(op, append->store, change.ledger_detail);
 	return err;
 }
 

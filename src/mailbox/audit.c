@@ -10,7 +10,7 @@
 
 struct auditing {
 	struct mail_store *store;
-	struct hash_map candidates; /* message_id -> non-NULL */
+	struct hash_map candidates; /* message_id, and blob_id -> non-NULL */
 	struct audit_report *report;
 };
 
@@ -19,8 +19,12 @@ static struct error *note_candidates(struct op *op, struct auditing *a, struct s
 	struct engine_rows rows;
 	TRY(engine_scan(a->store->engine, op, &blob_candidate_table, partition, SLICE_NONE,
 		SLICE_NONE, SIZE_MAX, false, READ_NORMAL, &rows));
-	for (size_t i = 0; i < rows.count; i++)
+	for (size_t i = 0; i < rows.count; i++) {
+		struct blob_candidate candidate;
+		TRY(row_decode(op, &blob_candidate_row, rows.rows[i].value, &candidate));
 		hash_map_put(&a->candidates, slice_from(rows.rows[i].key, 1), a->store);
+		hash_map_put(&a->candidates, uuid_as_slice(&candidate.blob_id), a->store);
+	}
 	return NULL;
 }
 
@@ -54,7 +58,7 @@ static struct error *audit_blob(struct op *op, struct auditing *a, struct blob_i
 {
 	struct engine_rows refs;
 	bool is_live = false;
-	bool is_waiting = false;
+	bool is_waiting = hash_map_find(&a->candidates, ID_SLICE(blob)) != NULL;
 	TRY(engine_scan(a->store->engine, op, &blob_ref_table, key_id(&op->arena, blob.uuid),
 		SLICE_NONE, SLICE_NONE, SIZE_MAX, false, READ_NORMAL, &refs));
 	for (size_t i = 0; i < refs.count && !is_live; i++) {

@@ -10,6 +10,7 @@
 METRIC_COUNTER(work_failures, "background_failures_total", "Steps of background work that failed");
 
 #define SWEEP_EVERY_NS (30 * NS_PER_S)
+#define SWEEP_AGAIN_NS (2 * NS_PER_S) /* after one that failed */
 #define RESOLVE_FIRST_NS (100 * NS_PER_MS)
 #define RESOLVE_MOST_NS (10 * NS_PER_S)
 
@@ -170,6 +171,18 @@ static struct error *find_intents(struct op *op, struct mail_store *store)
 	}
 }
 
+/* False when it could not be done to the end. */
+static bool sweep(struct op *op, struct mail_store *store)
+{
+	struct error *err = commit_sweep(op, store->commit);
+	report(op, "sweep", err);
+	if (err)
+		return false;
+	err = find_intents(op, store);
+	report(op, "find-intents", err);
+	return !err;
+}
+
 void mail_store_work(struct op *op, struct mail_store *store)
 {
 	uint64_t now = clock_monotonic_ns();
@@ -184,9 +197,7 @@ void mail_store_work(struct op *op, struct mail_store *store)
 		store->next_resolve_ns = clock_monotonic_ns() + store->resolve_pause_ns;
 	}
 	if (now >= store->next_sweep_ns) {
-		report(op, "sweep", commit_sweep(op, store->commit));
-		report(op, "find-intents", find_intents(op, store));
-		store->next_sweep_ns = clock_monotonic_ns() + SWEEP_EVERY_NS;
+		store->next_sweep_ns = now + (sweep(op, store) ? SWEEP_EVERY_NS : SWEEP_AGAIN_NS);
 	}
 	work_on_intents(op, store);
 }

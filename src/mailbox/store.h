@@ -57,6 +57,9 @@ struct audit_report {
 MUST_CHECK struct error *mail_store_audit(
 	struct op *op, struct mail_store *store, struct audit_report *ret_report);
 
+/* How many contents this process could not leave to reclaim: for the audit to find. */
+uint64_t content_left_behind_count(void);
+
 /* Removes content that nothing refers to since `grace_us` ago or longer. Returns how many. */
 MUST_CHECK struct error *mail_store_reclaim(
 	struct op *op, struct mail_store *store, uint64_t grace_us, size_t *ret_removed);

@@ -227,6 +227,58 @@ static void a_refused_append_is_certain(void **state)
 	assert_int_equal(blobs_stored(w), 0);
 }
 
+/* No commit was sent: whatever became of the content, the mail is certainly not there. */
+static void content_whose_put_is_uncertain_is_left_to_reclaim(void **state)
+{
+	struct world *w = *state;
+	static const enum fault faults[] = {
+		FAULT_UNCERTAIN_APPLIED, FAULT_UNCERTAIN_NOT_APPLIED, FAULT_REFUSED};
+	given_a_head_in_memory(w);
+	/* The first write is the content, the second what refers to it. */
+	for (unsigned n = 1; n <= 2; n++)
+		for (size_t i = 0; i < ARRAY_SIZE(faults); i++) {
+			struct audit_report report;
+			fault_on_call(w->engine, FAULT_WRITES, n, faults[i]);
+			when_appended(w, NULL);
+			assert_int_equal(w->err->kind, ERR_UNAVAILABLE);
+			assert_null(mail_store_audit(&w->op, w->store, &report));
+			assert_int_equal(report.orphaned, 0);
+			when_everything_is_reclaimed(w);
+			assert_int_equal(blobs_stored(w), 0);
+		}
+	then_the_mailbox_holds(w, 0);
+	assert_int_equal(ledger_length(w->ledger), 0);
+	assert_int_equal(content_left_behind_count(), 0);
+}
+
+static void content_that_cannot_be_left_to_reclaim_is_counted(void **state)
+{
+	struct world *w = *state;
+	struct audit_report report;
+	given_a_head_in_memory(w);
+	/* The content, what refers to it, and then the note that it is nobody's. */
+	fault_set_rates(w->engine, &(struct fault_rates){.refused_cas = 1000});
+	fault_on_call(w->engine, FAULT_WRITES, 3, FAULT_REFUSED);
+	when_appended(w, NULL);
+	assert_int_equal(w->err->kind, ERR_UNAVAILABLE);
+	assert_int_equal(content_left_behind_count(), 1);
+	assert_null(mail_store_audit(&w->op, w->store, &report));
+	assert_int_equal(report.orphaned, 1);
+}
+
+static void a_commit_is_not_sent_long_after_its_content_was_put(void **state)
+{
+	struct world *w = *state;
+	uint64_t saved_ms = commit_settings.content_age_ms;
+	commit_settings.content_age_ms = 0;
+	when_appended(w, NULL);
+	commit_settings.content_age_ms = saved_ms;
+	assert_int_equal(w->err->kind, ERR_TIMEOUT);
+	then_the_mailbox_holds(w, 0);
+	when_everything_is_reclaimed(w);
+	assert_int_equal(blobs_stored(w), 0);
+}
+
 static void reads_are_right_while_no_projection_can_be_written(void **state)
 {
 	struct world *w = *state;
@@ -262,6 +314,9 @@ int main(void)
 		SCENARIO(the_retry_of_an_uncertain_delivery_is_no_duplicate),
 		SCENARIO(the_retry_of_a_lost_delivery_delivers),
 		SCENARIO(a_refused_append_is_certain),
+		SCENARIO(content_whose_put_is_uncertain_is_left_to_reclaim),
+		SCENARIO(content_that_cannot_be_left_to_reclaim_is_counted),
+		SCENARIO(a_commit_is_not_sent_long_after_its_content_was_put),
 		SCENARIO(reads_are_right_while_no_projection_can_be_written),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
