@@ -12,11 +12,18 @@
 #define MESSAGES_MAX 160
 #define BOXES 3
 
+/* What the rows are kept by. */
+enum sim_kind { SIM_ATOMIC, SIM_EMBEDDED, SIM_CLUSTER };
+
+struct model;
+struct replicated;
+
 struct sim_node {
 	struct mail_store *store;
 	struct ledger *ledger;
-	struct engine *engine; /* this node's way to the rows: faults of its own */
-	bool is_down;          /* crashed: whatever it still says, nobody hears */
+	struct engine *engine;             /* this node's way to the rows: faults of its own */
+	struct replicated *store_of_model; /* SIM_CLUSTER: what the engine is made of */
+	bool is_down;                      /* crashed: whatever it still says, nobody hears */
 	int crashes;
 	int busy; /* clients and workers inside it */
 };
@@ -31,14 +38,17 @@ struct sim_message {
 	unsigned kw_maybe; /* bit 0: may be without the owner's keyword; bit 1: may have it */
 	bool is_settled;   /* its last change had a certain outcome */
 	uint32_t uid;      /* where it was last seen to come, 0: not known */
-	bool may_be_twice; /* never */
 };
 
 struct sim_world {
 	uint64_t seed;
-	bool is_atomic;
+	enum sim_kind kind;
 	int node_count;
-	struct engine *rows; /* the memory engine below all faults */
+	struct engine *rows; /* below all faults of calls; a cluster has only nodes' ways to it */
+	struct model *model; /* SIM_CLUSTER */
+	unsigned centres;
+	unsigned replicas; /* in each */
+	bool has_weather;
 	struct blob_store *blobs[NODES];
 	struct sim_node nodes[NODES];
 	struct account_id account;
@@ -46,6 +56,7 @@ struct sim_world {
 	struct sim_message messages[MESSAGES_MAX];
 	int message_count;
 	int clients_left;
+	unsigned cut_off; /* operations that a crash may have cut off between content and commit */
 	int steps;
 	char failure[512]; /* the first thing found wrong */
 };
@@ -68,3 +79,4 @@ struct client {
 
 /* After the faults are over: everything must be true at once, and again after a fresh start. */
 void check_world(struct sim_world *w, struct mail_store *store, const char *when);
+void check_content(struct sim_world *w, struct mail_store *store);

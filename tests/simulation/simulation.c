@@ -14,10 +14,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/world.h"
-#include "engine/fault.h"
-#include "engine/memory.h"
 #include "simulation/clients.h"
 #include "simulation/fibers.h"
+#include "simulation/worlds.h"
 
 static struct sim_world world;
 
@@ -36,32 +35,10 @@ static void start_node(struct sim_world *w, int number)
 	node->is_down = false;
 }
 
-static void engine_step(void *context)
-{
-	(void)context;
-	fiber_yield();
-}
-
-static void set_faults(struct sim_world *w, bool on)
-{
-	unsigned strength = on ? sim_below(4) * 15 : 0;
-	for (int i = 0; i < w->node_count; i++) {
-		struct fault_rates rates = {.refused_reads = strength / 2,
-			.refused_writes = strength,
-			.uncertain_writes = strength,
-			.refused_cas = strength,
-			.uncertain_cas = strength * 2};
-		fault_set_rates(w->nodes[i].engine, &rates);
-	}
-}
-
 static void set_up(struct sim_world *w)
 {
 	AUTO_OP(op, "set-up");
-	w->is_atomic = sim_below(3) == 0;
-	w->node_count = w->is_atomic ? 1 : 1 + (int)sim_below(NODES);
-	w->rows = memory_engine_new(w->is_atomic);
-	w->rows->is_shared = w->node_count > 1;
+	world_open(w);
 	w->account.uuid = uuid_v7();
 	w->boxes[0] = SLICE("INBOX");
 	w->boxes[1] = SLICE("Archive");
@@ -71,15 +48,13 @@ static void set_up(struct sim_world *w)
 	commit_settings.group_changes = 1 + sim_below(6);
 	commit_settings.resolve_budget_ms = 20 + sim_below(200);
 	for (int i = 0; i < w->node_count; i++) {
-		w->nodes[i].engine = fault_engine_new(w->rows, sim_random());
-		fault_on_step(w->nodes[i].engine, engine_step, w);
 		w->blobs[i] = blob_engine_new(w->nodes[i].engine);
 		must(ledger_open(&op, NULL, &w->nodes[i].ledger));
 		fibers_set_skew(i, (int64_t)sim_below(2000000) - 1000000);
 		start_node(w, i);
 	}
 	must(mail_store_make_account(&op, w->nodes[0].store, w->account, SLICE("a@example.org")));
-	set_faults(w, true);
+	world_set_faults(w, true);
 }
 
 struct worker {
@@ -97,6 +72,7 @@ static void work_run(void *argument)
 			AUTO_OP(op, "work");
 			node->busy++;
 			mail_store_work(&op, node->store);
+			world_work(w, worker->node);
 			node->busy--;
 		}
 		clock_sleep_ns(30 * NS_PER_MS);
@@ -113,10 +89,9 @@ static void crash_node(struct sim_world *w, int number)
 	AUTO_OP(op, "crash");
 	node->is_down = true;
 	node->crashes++;
-	fault_set_down(node->engine, true);
+	w->cut_off += (unsigned)node->busy;
+	world_set_node_down(w, number, true);
 	ledger_list(&op, node->ledger, &entries, &count);
-	if (w->is_atomic)
-		memory_engine_crash(w->rows);
 	/* What was still running finds the engine gone and ends. */
 	while (node->busy)
 		clock_sleep_ns(5 * NS_PER_MS);
@@ -125,7 +100,7 @@ static void crash_node(struct sim_world *w, int number)
 	must(ledger_open(&op, NULL, &node->ledger));
 	for (size_t i = 0; i < count; i++)
 		must(ledger_record(&op, node->ledger, &entries[i]));
-	fault_set_down(node->engine, false);
+	world_set_node_down(w, number, false);
 	start_node(w, number);
 }
 
@@ -142,9 +117,7 @@ static void crash_run(void *argument)
 
 static void heal(struct sim_world *w)
 {
-	set_faults(w, false);
-	for (int i = 0; i < w->node_count; i++)
-		fault_apply_late(w->nodes[i].engine);
+	world_set_faults(w, false);
 	for (int round = 0; round < 40; round++) {
 		size_t open = 0;
 		for (int i = 0; i < w->node_count; i++) {
@@ -153,7 +126,7 @@ static void heal(struct sim_world *w)
 			open += ledger_length(w->nodes[i].ledger);
 		}
 		clock_sleep_ns(2 * NS_PER_S);
-		if (round > 3 && !open)
+		if (round > 18 && !open) /* past the next sweep */
 			return;
 	}
 	sim_fail(w, "the ledger is not empty after healing");
@@ -166,10 +139,7 @@ static void tear_down(struct sim_world *w)
 		ledger_close(w->nodes[i].ledger);
 		blob_store_close(w->blobs[i]);
 	}
-	/* Each node's engine wraps the same rows: only the first may close them. */
-	for (int i = 1; i < w->node_count; i++)
-		fault_drop_late(w->nodes[i].engine);
-	engine_close(w->nodes[0].engine);
+	world_close(w);
 }
 
 static void run_scenario(struct sim_world *w, uint64_t seed, int bug)
@@ -195,11 +165,15 @@ static void run_scenario(struct sim_world *w, uint64_t seed, int bug)
 		if (with_crashes)
 			fiber_start(i, crash_run, &workers[i]);
 	}
+	if (w->kind == SIM_CLUSTER)
+		fiber_start(0, world_weather, w);
 	fibers_run();
 	if (!w->failure[0])
 		heal(w);
 	if (!w->failure[0])
 		check_world(w, w->nodes[0].store, "after healing");
+	if (!w->failure[0])
+		check_content(w, w->nodes[0].store);
 	if (!w->failure[0]) {
 		mail_store_free(w->nodes[0].store);
 		start_node(w, 0);
