@@ -13,6 +13,7 @@
 #include "base/random.h"
 #include "base/sync.h"
 #include "wire/cql/cql.h"
+#include "wire/cql/cql_murmur3.h"
 
 #define KEYSPACE "cqltest"
 
@@ -421,6 +422,38 @@ static void tracing(struct cql_cluster *cluster)
 	op_done(&op);
 }
 
+/* Our tokens are the server's, for keys of every length and any bytes. */
+static void tokens(struct cql_cluster *cluster)
+{
+	struct op op;
+	begin_op(&op);
+	run_text(&op, cluster, "CREATE TABLE IF NOT EXISTS tokens (k blob PRIMARY KEY)");
+	run_text(&op, cluster,
+		"CREATE TABLE IF NOT EXISTS tokens2 (a int, b text, PRIMARY KEY ((a, b)))");
+	for (size_t length = 1; length <= 70; length++) {
+		char bytes[70];
+		random_bytes(bytes, length);
+		if (length % 3 == 0)
+			memset(bytes, 0xff, length);
+		struct cql_value key = cql_from_bytes(slice_of(bytes, length));
+		run_values(&op, cluster, "INSERT INTO tokens (k) VALUES (?)", &key, 1);
+		struct cql_result row = run_values(
+			&op, cluster, "SELECT token(k) FROM tokens WHERE k = ?", &key, 1);
+		int64_t token;
+		EXPECT(row.row_count == 1 && cql_to_bigint(cql_at(&row, 0, 0), &token));
+		EXPECT(token == cql_murmur3_token(cql_routing_key(&op.arena, &key, 1)));
+	}
+	const struct cql_value pair[] = {
+		cql_from_int(&op.arena, -5), cql_from_bytes(SLICE("second"))};
+	run_values(&op, cluster, "INSERT INTO tokens2 (a, b) VALUES (?, ?)", pair, 2);
+	struct cql_result row = run_values(
+		&op, cluster, "SELECT token(a, b) FROM tokens2 WHERE a = ? AND b = ?", pair, 2);
+	int64_t token;
+	EXPECT(row.row_count == 1 && cql_to_bigint(cql_at(&row, 0, 0), &token));
+	EXPECT(token == cql_murmur3_token(cql_routing_key(&op.arena, pair, 2)));
+	op_done(&op);
+}
+
 /* ---- load ---- */
 
 struct load {
@@ -529,6 +562,7 @@ static const struct {
 	{"schema_change", schema_change},
 	{"faults", faults},
 	{"tracing", tracing},
+	{"tokens", tokens},
 	{"load", load},
 };
 

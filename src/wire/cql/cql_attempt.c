@@ -390,13 +390,29 @@ static bool is_idempotent(const struct cql_request *request)
 	return true;
 }
 
+/* Two proposals for one partition hinder each other less from one place. */
+static bool is_conditional(const struct cql_request *request)
+{
+	return request->serial_level == CQL_SERIAL || request->serial_level == CQL_LOCAL_SERIAL ||
+	       request->level == CQL_SERIAL || request->level == CQL_LOCAL_SERIAL;
+}
+
 static void make_plan(struct cql_execution *execution)
 {
 	struct cql_cluster *cluster = execution->cluster;
+	const struct cql_request *request = execution->request;
+	const char *keyspace = request->statements[0].statement
+				       ? cql_statement_keyspace(request->statements[0].statement)
+				       : NULL;
+	struct cql_ring_query query = {
+		.keyspace = slice_from_cstr(keyspace ? keyspace : cluster->options.keyspace),
+		.routing_key = request->routing_key,
+		.remote = cluster->options.remote_datacenters,
+		.in_ring_order = is_conditional(request),
+		.turn = __atomic_fetch_add(&cluster->next_start, 1, __ATOMIC_RELAXED),
+	};
 	struct cql_ring *ring = cql_cluster_ring(cluster);
-	uint64_t start = __atomic_fetch_add(&cluster->next_start, 1, __ATOMIC_RELAXED);
-	execution->planned =
-		cql_ring_plan(ring, cluster->options.remote_datacenters, start, execution->plan);
+	execution->planned = cql_ring_plan(ring, &query, execution->plan);
 	cql_ring_unref(ring);
 }
 

@@ -102,7 +102,7 @@ static struct cql_cluster *cluster_new(const struct cql_options *options)
 	mutex_init(&cluster->lock);
 	condition_init(&cluster->changed);
 	hash_map_init(&cluster->statements);
-	cluster->ring = cql_ring_new(NULL, 0);
+	cluster->ring = cql_ring_new(NULL, 0, NULL, 0);
 	cluster->version = options->protocol_version;
 	cluster->link = (struct cql_link){
 		.reactor = reactor_new(900),

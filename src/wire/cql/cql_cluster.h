@@ -135,7 +135,7 @@ struct cql_statement {
 	/* Under lock. */
 	struct cql_prepared **by_node; /* counted; NULL: not prepared there */
 	size_t node_count;
-	char *keyspace; /* of the first that was prepared; NULL: not known */
+	char *keyspace; /* of the first that was prepared, set once; read without the lock */
 };
 
 void cql_statement_free(struct cql_statement *statement);
@@ -158,9 +158,8 @@ MUST_CHECK struct error *cql_prepare(struct op *op, struct cql_statement *statem
 	struct cql_node *node, struct cql_connection *connection, uint64_t deadline_ns,
 	struct cql_prepared **ret_prepared, struct cql_failure *failure);
 
-/* The keyspace that the statement is in; false: not known yet. */
-bool cql_statement_keyspace(
-	struct cql_statement *statement, struct arena *arena, struct slice *ret_keyspace);
+/* The keyspace that the statement is in; NULL: not known yet. */
+const char *cql_statement_keyspace(const struct cql_statement *statement);
 
 /* ---- cql_control.c ---- */
 

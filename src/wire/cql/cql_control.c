@@ -197,8 +197,9 @@ static void set_wanted(struct cql_cluster *cluster)
 }
 
 /* Makes the members the cluster's nodes and the ring. */
-static void take_members(
-	struct op *op, struct cql_cluster *cluster, const struct cql_member *members, size_t count)
+static void take_members(struct op *op, struct cql_cluster *cluster,
+	const struct cql_member *members, size_t count, const struct cql_ring_keyspace *keyspaces,
+	size_t keyspace_count)
 {
 	struct cql_ring_node *ring = ARENA_ARRAY(&op->arena, struct cql_ring_node, count);
 	size_t ring_count = 0;
@@ -221,7 +222,7 @@ static void take_members(
 	}
 	set_wanted(cluster);
 	cql_ring_unref(cluster->ring);
-	cluster->ring = cql_ring_new(ring, ring_count);
+	cluster->ring = cql_ring_new(ring, ring_count, keyspaces, keyspace_count);
 }
 
 /* The connection, counted; NULL: none is ready. */
@@ -247,7 +248,10 @@ static struct error *learn_over(
 	size_t count;
 	TRY(cql_learn_members(op, connection, cluster->options.port,
 		cql_connection_address(connection), deadline, &members, &count));
-	take_members(op, cluster, members, count);
+	struct cql_ring_keyspace *keyspaces = NULL;
+	size_t keyspace_count;
+	TRY(cql_learn_keyspaces(op, connection, deadline, &keyspaces, &keyspace_count));
+	take_members(op, cluster, members, count, keyspaces, keyspace_count);
 	return NULL;
 }
 

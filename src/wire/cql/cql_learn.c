@@ -137,3 +137,45 @@ struct error *cql_learn_members(struct op *op, struct cql_connection *connection
 	*ret_count = count;
 	return NULL;
 }
+
+/* A map<text, text> with the strategy's class in it. */
+static void read_replication(
+	struct op *op, struct cql_value map, struct cql_ring_keyspace *keyspace)
+{
+	struct reader in = reader_of(cql_to_bytes(map));
+	uint32_t count = reader_u32(&in);
+	if (in.failed || count > in.rest.len / 8)
+		return;
+	struct cql_ring_option *options = ARENA_ARRAY(&op->arena, struct cql_ring_option, count);
+	for (uint32_t i = 0; i < count; i++) {
+		options[i].name = cql_get_bytes(&in);
+		options[i].value = cql_get_bytes(&in);
+		if (slice_equal(options[i].name, SLICE("class")))
+			keyspace->strategy = options[i].value;
+	}
+	keyspace->options = options;
+	keyspace->option_count = count;
+}
+
+struct error *cql_learn_keyspaces(struct op *op, struct cql_connection *connection,
+	uint64_t deadline_ns, struct cql_ring_keyspace **ret_keyspaces, size_t *ret_count)
+{
+	struct cql_result rows;
+	*ret_count = 0;
+	struct error *err = cql_learn_rows(op, connection,
+		"SELECT keyspace_name, replication FROM system_schema.keyspaces", deadline_ns,
+		&rows);
+	if (err && err->kind == ERR_INVALID)
+		return NULL;
+	if (err)
+		return err;
+	struct cql_ring_keyspace *keyspaces =
+		ARENA_ARRAY(&op->arena, struct cql_ring_keyspace, rows.row_count);
+	for (size_t row = 0; row < rows.row_count; row++) {
+		keyspaces[row].name = cql_to_bytes(field(&rows, row, "keyspace_name"));
+		read_replication(op, field(&rows, row, "replication"), &keyspaces[row]);
+	}
+	*ret_keyspaces = keyspaces;
+	*ret_count = rows.row_count;
+	return NULL;
+}

@@ -22,3 +22,8 @@ MUST_CHECK struct error *cql_learn_members(struct op *op, struct cql_connection 
 /* Rows of a question of our own. */
 MUST_CHECK struct error *cql_learn_rows(struct op *op, struct cql_connection *connection,
 	const char *text, uint64_t deadline_ns, struct cql_result *ret_result);
+
+/* The replication of all keyspaces. Of none where that cannot be read: requests then go anywhere.
+ */
+MUST_CHECK struct error *cql_learn_keyspaces(struct op *op, struct cql_connection *connection,
+	uint64_t deadline_ns, struct cql_ring_keyspace **ret_keyspaces, size_t *ret_count);

@@ -139,7 +139,8 @@ static struct error *take_prepared(struct op *op, struct cql_statement *statemen
 	prepared->references++;
 	set_prepared(statement, node, prepared);
 	if (!statement->keyspace && prepared->keyspace.len)
-		statement->keyspace = heap_cstr(prepared->keyspace);
+		__atomic_store_n(
+			&statement->keyspace, heap_cstr(prepared->keyspace), __ATOMIC_RELEASE);
 	*ret_prepared = prepared;
 	return NULL;
 }
@@ -177,12 +178,7 @@ struct error *cql_prepare(struct op *op, struct cql_statement *statement, struct
 	return take_prepared(op, statement, node, &decoded, ret_prepared);
 }
 
-bool cql_statement_keyspace(
-	struct cql_statement *statement, struct arena *arena, struct slice *ret_keyspace)
+const char *cql_statement_keyspace(const struct cql_statement *statement)
 {
-	AUTO_LOCK(&statement->lock);
-	if (!statement->keyspace)
-		return false;
-	*ret_keyspace = arena_dup(arena, slice_from_cstr(statement->keyspace));
-	return true;
+	return __atomic_load_n(&statement->keyspace, __ATOMIC_ACQUIRE);
 }
