@@ -113,6 +113,11 @@ static const struct ctl_column uncertain_columns[] = {{"OPERATION", "operation",
 	{"ACCOUNT", "account", CTL_TEXT}, {"MODSEQ", "modseq", CTL_NUMBER},
 	{"SINCE", "recorded_us", CTL_DATE}, {0}};
 
+static const struct ctl_column node_columns[] = {{"NODE", "id", CTL_TEXT},
+	{"NAME", "name", CTL_TEXT}, {"DATA CENTER", "data_center", CTL_TEXT},
+	{"VERSION", "version", CTL_TEXT}, {"SINCE", "started_us", CTL_DATE},
+	{"SILENT FOR (S)", "silent_s", CTL_NUMBER}, {0}};
+
 /* clang-format off */
 static const struct ctl_command commands[] = {
 	{"status", NULL, "", 0, 0, "GET", "v1/status", NULL, NULL, NULL, NULL},
@@ -120,6 +125,9 @@ static const struct ctl_command commands[] = {
 	{"ready", NULL, "", 0, 0, "GET", "ready", NULL, NULL, NULL, NULL},
 	{"metrics", NULL, "", 0, 0, "GET", "metrics", NULL, NULL, NULL, NULL},
 	{"uncertain", "list", "", 0, 0, "GET", "v1/uncertain", NULL, NULL, "uncertain", uncertain_columns},
+	{"uncertain", "show", "OPERATION", 1, 1, "GET", "v1/uncertain/?", NULL, NULL, NULL, NULL},
+	{"uncertain", "resolve", "OPERATION", 1, 1, "POST", "v1/uncertain/?/resolve", NULL, NULL, NULL, NULL},
+	{"nodes", NULL, "", 0, 0, "GET", "v1/nodes", NULL, NULL, "nodes", node_columns},
 	{"audit", NULL, "", 0, 0, "GET", "v1/audit", NULL, NULL, NULL, NULL},
 	{"domain", "list", "", 0, 0, "GET", "v1/domains", NULL, NULL, "domains", domain_columns},
 	{"domain", "add", "DOMAIN", 1, 1, "PUT", "v1/domains/?", NULL, NULL, NULL, NULL},

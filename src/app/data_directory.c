@@ -24,37 +24,54 @@ static struct error *lock_directory(struct op *op, struct data_directory *direct
 	return op_fail(op, ERR_EXISTS, "another holdfastd runs on %s", directory->path);
 }
 
-/* Written whole under another name first: a number that is half there would bar the data. */
-static struct error *write_format(struct op *op, const struct data_directory *directory)
+/* Written whole under another name first: what is half there would bar the data. */
+static struct error *write_line(
+	struct op *op, const struct data_directory *directory, const char *name, const char *line)
 {
-	const char *path = data_directory_file(&op->arena, directory, "FORMAT");
-	const char *new_path = data_directory_file(&op->arena, directory, "FORMAT.new");
+	const char *path = data_directory_file(&op->arena, directory, name);
+	const char *new_path = arena_printf(&op->arena, "%s.new", path);
 	FILE *file = fopen(new_path, "we");
 	if (!file)
 		return op_fail(
 			op, ERR_UNAVAILABLE, "cannot write %s: %s", new_path, strerror(errno));
-	bool written = fprintf(file, "%d\n", DATA_FORMAT) > 0 && fflush(file) == 0 &&
-		       fsync(fileno(file)) == 0;
+	bool written =
+		fprintf(file, "%s\n", line) > 0 && fflush(file) == 0 && fsync(fileno(file)) == 0;
 	written = fclose(file) == 0 && written;
 	if (!written || rename(new_path, path) < 0)
 		return op_fail(op, ERR_UNAVAILABLE, "cannot write %s: %s", path, strerror(errno));
 	return NULL;
 }
 
-static struct error *check_format(struct op *op, const struct data_directory *directory)
+/* *ret_found false: there is no such file. */
+static struct error *read_line(struct op *op, const struct data_directory *directory,
+	const char *name, bool *ret_found, struct slice *ret_line)
 {
-	const char *path = data_directory_file(&op->arena, directory, "FORMAT");
+	const char *path = data_directory_file(&op->arena, directory, name);
 	FILE *file = fopen(path, "re");
+	*ret_found = file != NULL;
 	if (!file && errno == ENOENT)
-		return write_format(op, directory);
+		return NULL;
 	if (!file)
 		return op_fail(op, ERR_UNAVAILABLE, "cannot read %s: %s", path, strerror(errno));
-	char text[32] = "";
+	char text[64] = "";
 	size_t len = fread(text, 1, sizeof(text) - 1, file);
 	fclose(file);
+	*ret_line = arena_dup(&op->arena, slice_trim(slice_of(text, len)));
+	return NULL;
+}
+
+static struct error *check_format(struct op *op, const struct data_directory *directory)
+{
+	bool found;
+	struct slice line;
+	TRY(read_line(op, directory, "FORMAT", &found, &line));
+	if (!found)
+		return write_line(
+			op, directory, "FORMAT", arena_printf(&op->arena, "%d", DATA_FORMAT));
 	uint32_t format;
-	if (!slice_parse_u32(slice_trim(slice_of(text, len)), &format) || format == 0)
-		return op_fail(op, ERR_INVALID, "%s holds no format number", path);
+	if (!slice_parse_u32(line, &format) || format == 0)
+		return op_fail(
+			op, ERR_INVALID, "%s/FORMAT holds no format number", directory->path);
 	if (format > DATA_FORMAT)
 		return op_fail(op, ERR_INVALID,
 			"%s was written by a newer Holdfast: its format is %u, this one reads up "
@@ -86,4 +103,18 @@ void data_directory_close(struct data_directory *directory)
 	if (directory->lock >= 0)
 		close(directory->lock);
 	directory->lock = -1;
+}
+
+struct error *data_directory_node_id(
+	struct op *op, const struct data_directory *directory, struct uuid *ret_id)
+{
+	bool found;
+	struct slice line;
+	TRY(read_line(op, directory, "NODE", &found, &line));
+	if (found && uuid_parse(line, ret_id))
+		return NULL;
+	if (found)
+		return op_fail(op, ERR_INVALID, "%s/NODE holds no node's id", directory->path);
+	*ret_id = uuid_v7();
+	return write_line(op, directory, "NODE", uuid_text(&op->arena, *ret_id));
 }

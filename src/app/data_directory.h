@@ -4,6 +4,7 @@
  * is in it is laid out. */
 
 #include "base/op.h"
+#include "base/uuid.h"
 
 #define DATA_FORMAT 1
 
@@ -21,3 +22,7 @@ void data_directory_close(struct data_directory *directory);
 /* "path/name", in the arena. */
 const char *data_directory_file(
 	struct arena *arena, const struct data_directory *directory, const char *name);
+
+/* The id that this directory has had since it was first used by a node. */
+MUST_CHECK struct error *data_directory_node_id(
+	struct op *op, const struct data_directory *directory, struct uuid *ret_id);

@@ -8,9 +8,11 @@
 #include "app/app_settings.h"
 #include "app/data_directory.h"
 #include "app/listeners.h"
+#include "app/neighbours.h"
 #include "app/privileges.h"
 #include "app/storage.h"
 #include "account/password.h"
+#include "base/clock.h"
 #include "format/mime.h"
 #include "front/admin/admin.h"
 #include "net/net.h"
@@ -26,6 +28,7 @@ struct server {
 	struct admin_context admin_context;
 	struct admin *admin;
 	struct storage storage;
+	struct neighbours *neighbours;
 	atomic_bool is_serving;
 };
 
@@ -150,8 +153,20 @@ static struct error *open_storage(struct op *op, struct server *server)
 	return NULL;
 }
 
+static struct error *meet_neighbours(struct op *op, struct server *server)
+{
+	struct node_info node = {.name = slice_from_cstr(net_server_name()),
+		.datacenter = slice_from_cstr(storage_datacenter(&server->storage)),
+		.version = SLICE(HOLDFAST_VERSION),
+		.started_us = clock_realtime_us()};
+	TRY(data_directory_node_id(op, &server->data, &node.id));
+	server->neighbours = neighbours_start(server->storage.mails, &node);
+	return NULL;
+}
+
 static struct error *begin_serving(struct op *op, struct server *server)
 {
+	TRY(meet_neighbours(op, server));
 	storage_start(&server->storage);
 	lanes_start();
 	net_start(server->net);
@@ -200,6 +215,7 @@ void server_stop(struct server *server)
 	if (was_serving)
 		stop_serving(server);
 	net_free(server->net);
+	neighbours_stop(server->neighbours);
 	storage_close(&server->storage);
 	data_directory_close(&server->data);
 	free(server);

@@ -58,6 +58,11 @@ struct error *storage_open(struct op *op, const struct data_directory *data,
 	return NULL;
 }
 
+const char *storage_datacenter(const struct storage *storage)
+{
+	return storage->datacenter ? storage->datacenter : "";
+}
+
 static void reclaim(struct storage *storage)
 {
 	AUTO_OP(op, "reclaim");

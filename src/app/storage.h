@@ -13,6 +13,7 @@
 
 struct storage {
 	struct engine *engine;
+	const char *datacenter; /* NULL: the engine knows none */
 	struct ledger *ledger;
 	struct blob_store *blobs;
 	struct mail_store *mails;
@@ -30,6 +31,9 @@ extern const size_t storage_setting_count;
 /* What was opened before a failure is for storage_close. */
 MUST_CHECK struct error *storage_open(struct op *op, const struct data_directory *data,
 	struct rocksdb_owner owner, struct storage *storage);
+
+/* The data centre that this node is in; empty where the engine knows none. */
+const char *storage_datacenter(const struct storage *storage);
 
 /* Starts the background work. */
 void storage_start(struct storage *storage);

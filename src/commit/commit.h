@@ -65,6 +65,11 @@ MUST_CHECK struct error *commit_log_since(struct op *op, struct commit *commit,
 	struct account_id account, uint64_t modseq, struct log_row **ret_rows, size_t *ret_count,
 	bool *ret_complete);
 
+/* The account's MODSEQ as it is stored, whatever is cached: how a node without other news learns of
+ * another's commits. 0: no such account. One read of one row. */
+MUST_CHECK struct error *commit_stored_modseq(struct op *op, struct commit *commit,
+	struct account_id account, uint64_t *ret_modseq);
+
 /* ---- Changing ---- */
 
 struct commit_plan;

@@ -4,16 +4,32 @@
 
 #define ATTEMPTS 24
 
+static struct error *read_state(struct op *op, struct commit *commit, struct account_id account,
+	bool *ret_found, struct account_static *ret_state)
+{
+	struct engine_row row;
+	*ret_state = (struct account_static){0};
+	TRY(engine_get(commit->engine, op, &account_table, key_account(&op->arena, account, 0),
+		SLICE_NONE, READ_NORMAL, ret_found, &row));
+	return *ret_found ? row_decode(op, &account_static_row, row.value, ret_state) : NULL;
+}
+
+struct error *commit_stored_modseq(
+	struct op *op, struct commit *commit, struct account_id account, uint64_t *ret_modseq)
+{
+	bool found;
+	struct account_static state;
+	TRY(read_state(op, commit, account, &found, &state));
+	*ret_modseq = state.modseq;
+	return NULL;
+}
+
 static struct error *poll_head(
 	struct op *op, struct commit *commit, struct commit_account *account, bool *ret_is_fresh)
 {
 	bool found;
-	struct engine_row row;
-	TRY(engine_get(commit->engine, op, &account_table, key_account(&op->arena, account->id, 0),
-		SLICE_NONE, READ_NORMAL, &found, &row));
-	struct account_static state = {0};
-	if (found)
-		TRY(row_decode(op, &account_static_row, row.value, &state));
+	struct account_static state;
+	TRY(read_state(op, commit, account->id, &found, &state));
 	mutex_lock(&account->lock);
 	*ret_is_fresh = account->head.is_loaded && account->head.exists == found &&
 			account->head.state.modseq >= state.modseq;

@@ -149,8 +149,8 @@ struct append_request {
 	uint16_t flags;
 	const struct slice *keywords;
 	size_t keyword_count;
-	uint64_t internal_date_us; /* 0: now */
-	struct slice once_key;     /* ONCE_KEY_SIZE bytes, or empty: whoever repeats means two */
+	uint64_t internal_date_us;  /* 0: now */
+	struct slice once_key;      /* ONCE_KEY_SIZE bytes, or empty: whoever repeats means two */
 	struct slice smtp_envelope; /* kept beside the message: delivery/smtp_envelope.h */
 	const struct blob_id
 		*blob; /* content already stored (another recipient's); NULL: store it */

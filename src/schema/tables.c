@@ -140,6 +140,13 @@ ROW(directory_row, directory,
 
 ROW(probe_row, probe,
 	COLUMN(probe, at_us, COLUMN_U64));
+
+ROW(node_row, node,
+	COLUMN(node, name, COLUMN_TEXT),
+	COLUMN(node, datacenter, COLUMN_TEXT),
+	COLUMN(node, version, COLUMN_TEXT),
+	COLUMN(node, started_us, COLUMN_U64),
+	COLUMN(node, seen_us, COLUMN_U64));
 /* clang-format on */
 
 const struct table account_table = {
@@ -299,10 +306,21 @@ const struct table probe_table = {
 	.short_lived = true,
 };
 
+const struct table node_table = {
+	.name = "node",
+	.id = 17,
+	.kind = TABLE_PLAIN,
+	.partition = {{"shard", KEY_U8}, {"number", KEY_U32}},
+	.row_key = {{{"node_id", KEY_UUID}}},
+	.rows = {&node_row},
+	.ttl_s = 86400,
+	.short_lived = true,
+};
+
 static const struct table *const all_tables[] = {&account_table, &account_log_table, &once_table,
 	&mailbox_message_table, &mailbox_map_table, &message_table, &blob_table, &blob_ref_table,
 	&blob_candidate_table, &blob_state_table, &dirty_table, &user_table, &domain_table,
-	&alias_table, &directory_table, &probe_table};
+	&alias_table, &directory_table, &probe_table, &node_table};
 
 const struct table *const *table_all(size_t *ret_count)
 {

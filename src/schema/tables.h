@@ -250,6 +250,18 @@ struct probe {
 extern const struct table probe_table;
 extern const struct row_type probe_row;
 
+/* The nodes that serve from these tables. Partition: 0, 0. */
+struct node {
+	struct slice name;
+	struct slice datacenter;
+	struct slice version;
+	uint64_t started_us;
+	uint64_t seen_us;
+};
+
+extern const struct table node_table;
+extern const struct row_type node_row;
+
 /* ---- keys: each in the arena ---- */
 
 struct slice key_account(struct arena *arena, struct account_id account, uint32_t epoch);

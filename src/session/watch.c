@@ -99,6 +99,29 @@ void session_unwatch_all(struct session *session)
 		session_unwatch(session, session->watches->key->bytes);
 }
 
+void watch_keys(struct arena *arena, struct slice **ret_keys, size_t *ret_count)
+{
+	size_t capacity = 64;
+	size_t count = 0;
+	struct slice *keys = ARENA_ARRAY(arena, struct slice, capacity);
+	for (size_t i = 0; i < SHARDS; i++) {
+		AUTO_LOCK(&shards[i].lock);
+		struct hash_cursor cursor = {0};
+		struct slice key;
+		while (hash_map_next(&shards[i].keys, &cursor, &key, NULL)) {
+			if (count == capacity) {
+				struct slice *more = ARENA_ARRAY(arena, struct slice, capacity * 2);
+				memcpy(more, keys, count * sizeof(*keys));
+				keys = more;
+				capacity *= 2;
+			}
+			keys[count++] = arena_dup(arena, key);
+		}
+	}
+	*ret_keys = keys;
+	*ret_count = count;
+}
+
 void watch_wake(struct slice key)
 {
 	struct shard *shard = shard_of(key);

@@ -10,5 +10,8 @@
 void session_watch(struct session *session, struct slice key);
 void session_unwatch(struct session *session, struct slice key);
 
+/* The keys that are watched now, in the arena. Any thread. */
+void watch_keys(struct arena *arena, struct slice **ret_keys, size_t *ret_count);
+
 /* Any thread; cheap when nobody watches. */
 void watch_wake(struct slice key);

@@ -1,0 +1,171 @@
+#include "app/neighbours.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/hash_map.h"
+#include "base/log.h"
+#include "base/metric.h"
+#include "session/watch.h"
+
+METRIC_COUNTER(polls, "watched_account_polls_total", "Reads of watched accounts' MODSEQ");
+METRIC_COUNTER(news, "watched_account_news_total", "Polls that found another node's commit");
+METRIC_COUNTER(failures, "watched_account_failures_total", "Polls that failed");
+
+#define POLL_EVERY_NS (500 * NS_PER_MS)
+#define ANNOUNCE_EVERY_NS (5 * NS_PER_S)
+/* One poll waits so long; what it missed is asked again in the next round. */
+#define POLL_TIMEOUT_NS NS_PER_S
+
+struct neighbours {
+	struct mail_store *store;
+	struct op node_op; /* its arena holds the node's texts */
+	struct node_info node;
+	struct hash_map seen; /* account -> struct seen */
+	uint64_t announce_ns;
+	struct mutex lock;
+	struct condition stopping;
+	bool is_stopping;
+	pthread_t thread;
+};
+
+struct seen {
+	uint64_t modseq;
+	bool is_watched; /* in this round */
+};
+
+/* True when the account has moved since the last look, or is looked at for the first time. */
+static bool has_moved(struct neighbours *neighbours, struct slice key, uint64_t modseq)
+{
+	struct seen *seen = hash_map_find(&neighbours->seen, key);
+	if (!seen) {
+		seen = HEAP_NEW(struct seen);
+		hash_map_put(&neighbours->seen, key, seen);
+	}
+	bool moved = seen->modseq != modseq;
+	*seen = (struct seen){.modseq = modseq, .is_watched = true};
+	return moved;
+}
+
+static void poll_account(struct neighbours *neighbours, struct slice key)
+{
+	AUTO_OP(op, "poll");
+	struct account_id account;
+	uint64_t modseq;
+	if (!uuid_from_slice(key, &account.uuid))
+		return;
+	op.deadline_ns = clock_monotonic_ns() + POLL_TIMEOUT_NS;
+	struct error *err =
+		commit_stored_modseq(&op, mail_store_commit(neighbours->store), account, &modseq);
+	metric_add(&polls, 1);
+	if (err) {
+		metric_add(&failures, 1);
+		log_debug(&op, "poll-failed", FIELD_ERROR(&op, err));
+	} else if (has_moved(neighbours, key, modseq)) {
+		metric_add(&news, 1);
+		watch_wake(key);
+	}
+}
+
+/* Of accounts that nobody watches any more nothing is kept. */
+static void forget_unwatched(struct neighbours *neighbours, struct arena *arena)
+{
+	struct slice *gone = ARENA_ARRAY(arena, struct slice, neighbours->seen.count + 1);
+	size_t count = 0;
+	struct hash_cursor cursor = {0};
+	struct slice key;
+	void *value;
+	while (hash_map_next(&neighbours->seen, &cursor, &key, &value)) {
+		struct seen *seen = value;
+		if (!seen->is_watched)
+			gone[count++] = arena_dup(arena, key);
+		seen->is_watched = false;
+	}
+	for (size_t i = 0; i < count; i++)
+		free(hash_map_remove(&neighbours->seen, gone[i]));
+}
+
+static bool is_told_to_stop(struct neighbours *neighbours)
+{
+	AUTO_LOCK(&neighbours->lock);
+	return neighbours->is_stopping;
+}
+
+static void poll_all(struct neighbours *neighbours)
+{
+	AUTO_OP(op, "poll");
+	struct slice *keys;
+	size_t count;
+	watch_keys(&op.arena, &keys, &count);
+	for (size_t i = 0; i < count && !is_told_to_stop(neighbours); i++)
+		poll_account(neighbours, keys[i]);
+	forget_unwatched(neighbours, &op.arena);
+}
+
+static void announce(struct neighbours *neighbours)
+{
+	AUTO_OP(op, "announce");
+	uint64_t now_ns = clock_monotonic_ns();
+	if (now_ns < neighbours->announce_ns)
+		return;
+	neighbours->announce_ns = now_ns + ANNOUNCE_EVERY_NS;
+	op.deadline_ns = now_ns + POLL_TIMEOUT_NS;
+	struct error *err =
+		node_announce(&op, mail_store_engine(neighbours->store), &neighbours->node);
+	if (err)
+		log_debug(&op, "announce-failed", FIELD_ERROR(&op, err));
+}
+
+static void *run(void *argument)
+{
+	struct neighbours *neighbours = argument;
+	while (!is_told_to_stop(neighbours)) {
+		announce(neighbours);
+		if (mail_store_engine(neighbours->store)->is_shared)
+			poll_all(neighbours);
+		AUTO_LOCK(&neighbours->lock);
+		uint64_t until_ns = clock_monotonic_ns() + POLL_EVERY_NS;
+		while (!neighbours->is_stopping &&
+			condition_wait_until(&neighbours->stopping, &neighbours->lock, until_ns))
+			;
+	}
+	return NULL;
+}
+
+struct neighbours *neighbours_start(struct mail_store *store, const struct node_info *node)
+{
+	struct neighbours *neighbours = HEAP_NEW(struct neighbours);
+	neighbours->store = store;
+	op_init(&neighbours->node_op, "node");
+	struct arena *arena = &neighbours->node_op.arena;
+	neighbours->node = (struct node_info){.id = node->id,
+		.name = arena_dup(arena, node->name),
+		.datacenter = arena_dup(arena, node->datacenter),
+		.version = arena_dup(arena, node->version),
+		.started_us = node->started_us};
+	hash_map_init(&neighbours->seen);
+	mutex_init(&neighbours->lock);
+	condition_init(&neighbours->stopping);
+	thread_start(&neighbours->thread, "neighbours", run, neighbours);
+	return neighbours;
+}
+
+void neighbours_stop(struct neighbours *neighbours)
+{
+	if (!neighbours)
+		return;
+	mutex_lock(&neighbours->lock);
+	neighbours->is_stopping = true;
+	condition_signal(&neighbours->stopping);
+	mutex_unlock(&neighbours->lock);
+	thread_join(neighbours->thread);
+	struct hash_cursor cursor = {0};
+	void *value;
+	while (hash_map_next(&neighbours->seen, &cursor, NULL, &value))
+		free(value);
+	hash_map_done(&neighbours->seen);
+	mutex_done(&neighbours->lock);
+	condition_done(&neighbours->stopping);
+	op_done(&neighbours->node_op);
+	free(neighbours);
+}
