@@ -10,12 +10,14 @@
 #include <unistd.h>
 
 #include "app/ctl_client.h"
+#include "app/ctl_schema.h"
 #include "app/ctl_table.h"
 #include "base/buf.h"
 
 struct ctl {
 	struct op op;
 	const char *socket_path;
+	const char *config_path; /* of the server; NULL: the usual one */
 	bool wants_json;
 	char **arguments; /* behind the command's words */
 	int argument_count;
@@ -70,6 +72,11 @@ static json_t *path_body(struct ctl *ctl)
 	return json_pack("{s:s}", "path", ctl->arguments[1]);
 }
 
+static json_t *level_body(struct ctl *ctl)
+{
+	return json_pack("{s:s}", "level", ctl->arguments[1]);
+}
+
 /* From standard input, never from the command line, which others can see. */
 static json_t *password_body(struct ctl *ctl)
 {
@@ -113,6 +120,11 @@ static const struct ctl_column uncertain_columns[] = {{"OPERATION", "operation",
 	{"ACCOUNT", "account", CTL_TEXT}, {"MODSEQ", "modseq", CTL_NUMBER},
 	{"SINCE", "recorded_us", CTL_DATE}, {0}};
 
+static const struct ctl_column level_columns[] = {{"KIND", "kind", CTL_TEXT},
+	{"PRIMARY", "primary", CTL_TEXT}, {"FALLBACK", "fallback", CTL_TEXT},
+	{"IN FORCE", "in_force", CTL_TEXT}, {"FOR (MS)", "in_force_ms", CTL_NUMBER},
+	{"NEXT PROBE (MS)", "next_probe_ms", CTL_NUMBER}, {"PINNED", "pinned", CTL_TEXT},
+	{"FAILURES", "failures", CTL_NUMBER}, {0}};
 static const struct ctl_column node_columns[] = {{"NODE", "id", CTL_TEXT},
 	{"NAME", "name", CTL_TEXT}, {"DATA CENTER", "data_center", CTL_TEXT},
 	{"VERSION", "version", CTL_TEXT}, {"SINCE", "started_us", CTL_DATE},
@@ -127,6 +139,9 @@ static const struct ctl_command commands[] = {
 	{"uncertain", "list", "", 0, 0, "GET", "v1/uncertain", NULL, NULL, "uncertain", uncertain_columns},
 	{"uncertain", "show", "OPERATION", 1, 1, "GET", "v1/uncertain/?", NULL, NULL, NULL, NULL},
 	{"uncertain", "resolve", "OPERATION", 1, 1, "POST", "v1/uncertain/?/resolve", NULL, NULL, NULL, NULL},
+	{"consistency", "status", "", 0, 0, "GET", "v1/consistency", NULL, NULL, "levels", level_columns},
+	{"consistency", "pin", "read|write|delete primary|fallback", 2, 2, "PUT", "v1/consistency/?", NULL, level_body, NULL, NULL},
+	{"consistency", "release", "read|write|delete", 1, 1, "DELETE", "v1/consistency/?", NULL, NULL, NULL, NULL},
 	{"nodes", NULL, "", 0, 0, "GET", "v1/nodes", NULL, NULL, "nodes", node_columns},
 	{"audit", NULL, "", 0, 0, "GET", "v1/audit", NULL, NULL, NULL, NULL},
 	{"domain", "list", "", 0, 0, "GET", "v1/domains", NULL, NULL, "domains", domain_columns},
@@ -154,6 +169,7 @@ static const struct ctl_command commands[] = {
 static NORETURN void print_usage(FILE *out, int code)
 {
 	fputs("holdfastctl [--data DIR | --socket PATH] [--json] COMMAND\n", out);
+	fputs("holdfastctl [--config FILE] schema create|check|upgrade\n", out);
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
 		fprintf(out, "  %s%s%s %s\n", commands[i].noun, commands[i].verb ? " " : "",
 			commands[i].verb ? commands[i].verb : "", commands[i].usage);
@@ -228,6 +244,7 @@ static void read_options(struct ctl *ctl, int argc, char **argv)
 		{"data", required_argument, NULL, 'd'},
 		{"socket", required_argument, NULL, 's'},
 		{"json", no_argument, NULL, 'j'},
+		{"config", required_argument, NULL, 'c'},
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
@@ -239,6 +256,9 @@ static void read_options(struct ctl *ctl, int argc, char **argv)
 			break;
 		case 's':
 			ctl->socket_path = optarg;
+			break;
+		case 'c':
+			ctl->config_path = optarg;
 			break;
 		case 'j':
 			ctl->wants_json = true;
@@ -260,6 +280,11 @@ int main(int argc, char **argv)
 	read_options(&ctl, argc, argv);
 	if (optind == argc)
 		print_usage(stderr, EX_USAGE);
+	if (strcmp(argv[optind], "schema") == 0 && argc - optind == 2) {
+		int code = ctl_schema(&ctl.op, ctl.config_path, argv[optind + 1]);
+		op_done(&ctl.op);
+		return code;
+	}
 	const struct ctl_command *command = find_command(argv + optind, argc - optind);
 	int words = command->verb ? 2 : 1;
 	ctl.arguments = argv + optind + words;

@@ -1,6 +1,7 @@
 #include "app/server.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -13,6 +14,8 @@
 #include "app/storage.h"
 #include "account/password.h"
 #include "base/clock.h"
+#include "consistency/levels.h"
+#include "engine/cassandra/cassandra.h"
 #include "format/mime.h"
 #include "front/admin/admin.h"
 #include "net/net.h"
@@ -46,6 +49,8 @@ static const struct setting_group groups[] = {
 	{admin_settings, &admin_setting_count},
 	{storage_settings, &storage_setting_count},
 	{rocksdb_settings, &rocksdb_setting_count},
+	{levels_settings, &levels_setting_count},
+	{cassandra_settings, &cassandra_setting_count},
 };
 
 struct config *server_config_new(void)
@@ -102,6 +107,10 @@ struct error *server_check(struct op *op, const struct config *config)
 	TRY(check_tls(op, config));
 	TRY(check_file(op, config, "admin.token_file"));
 	TRY(listeners_check(op, config));
+	const char *setting;
+	err = storage_check(op, &setting);
+	if (err)
+		return config_fault(op, config, setting, err->message);
 	if (admin_listens_on_tcp(op, &fault) && fault)
 		return config_fault(op, config, "admin.listen", fault);
 	return NULL;
@@ -111,6 +120,14 @@ static void engine_failed(void *context, const char *reason)
 {
 	struct server *server = context;
 	server->fail(reason);
+}
+
+/* Before the server serves, nobody else takes signals from the queue. */
+static bool is_told_to_stop(void)
+{
+	sigset_t waiting;
+	return sigpending(&waiting) == 0 &&
+	       (sigismember(&waiting, SIGTERM) || sigismember(&waiting, SIGINT));
 }
 
 static bool is_ready(void *context)
@@ -135,7 +152,7 @@ static struct error *bind_and_drop(struct op *op, struct server *server)
 static struct error *open_storage(struct op *op, struct server *server)
 {
 	const struct rocksdb_owner owner = {.engine_failed = engine_failed, .context = server};
-	TRY(storage_open(op, &server->data, owner, &server->storage));
+	TRY(storage_open(op, &server->data, owner, is_told_to_stop, &server->storage));
 	struct mail_store *mails = server->storage.mails;
 	struct accounts *accounts = server->storage.accounts;
 	server->fronts.imap = (struct imap_context){.store = mails, .accounts = accounts};
@@ -147,6 +164,7 @@ static struct error *open_storage(struct op *op, struct server *server)
 		.ledger = server->storage.ledger,
 		.version = HOLDFAST_VERSION,
 		.engine = server->storage.engine->ops->name,
+		.has_levels = server->storage.cluster != NULL,
 		.is_ready = is_ready,
 		.ready_context = server};
 	mail_store_listen(mails, imap_account_changed, NULL);

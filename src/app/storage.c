@@ -3,11 +3,23 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"
+#include "consistency/levels.h"
+#include "engine/cassandra/cassandra.h"
 
 METRIC_COUNTER(reclaimed, "reclaimed_blobs_total", "Contents removed after their grace period");
 METRIC_COUNTER(reclaim_failures, "reclaim_failures_total", "Rounds of reclaiming that failed");
 
 #define WORK_INTERVAL_NS (100 * NS_PER_MS)
+
+/* How long the store of rows has to show itself, each time it is asked at the start. */
+#define OPEN_TIMEOUT_NS (30 * NS_PER_S)
+/* While all levels are well nothing tells the prober of the first failure: it looks so often. */
+#define PROBE_LOOK_NS (25 * NS_PER_MS)
+
+enum engine_kind { ENGINE_ROCKSDB, ENGINE_CASSANDRA };
+
+static const char *const engine_kinds[] = {
+	[ENGINE_ROCKSDB] = "rocksdb", [ENGINE_CASSANDRA] = "cassandra", NULL};
 
 enum content_store { CONTENT_ROCKSDB, CONTENT_FILE };
 
@@ -15,6 +27,7 @@ static const char *const content_stores[] = {
 	[CONTENT_ROCKSDB] = "rocksdb", [CONTENT_FILE] = "file", NULL};
 
 static struct {
+	int engine_kind;   /* enum engine_kind */
 	int content_store; /* enum content_store */
 	uint64_t grace_ms;
 	uint64_t reclaim_interval_ms;
@@ -22,6 +35,8 @@ static struct {
 
 /* clang-format off */
 const struct setting storage_settings[] = {
+	{"engine.kind", SETTING_CHOICE, &config.engine_kind, "rocksdb", 0, 0, engine_kinds, false,
+		"What stores rows: RocksDB within this process, or a Cassandra cluster that several nodes share."},
 	{"content.store", SETTING_CHOICE, &config.content_store, "rocksdb", 0, 0, content_stores, false,
 		"Where the bytes of messages are: in the embedded engine's blob files, or each in a file of its own."},
 	{"content.grace", SETTING_DURATION, &config.grace_ms, "1 d", 7200000, 31536000000, NULL, true,
@@ -40,13 +55,90 @@ const struct setting storage_settings[] = {
 const size_t storage_setting_count = ARRAY_SIZE(storage_settings);
 /* clang-format on */
 
+/* A server's tables must be the ones that this program knows, before it touches them. */
+static struct error *check_schema(
+	struct op *op, struct cql_cluster *cluster, const struct cassandra_options *options)
+{
+	struct slice *differences;
+	size_t count;
+	TRY(cassandra_schema_check(op, cluster, options, &differences, &count));
+	if (!count)
+		return NULL;
+	return op_fail(op, ERR_INVALID,
+		"Cassandra: " SLICE_FMT "%s; `holdfastctl schema create` makes it so",
+		SLICE_ARG(differences[0]), count > 1 ? ", and more" : "");
+}
+
+static struct error *open_cassandra(
+	struct op *op, const struct data_directory *data, struct storage *storage)
+{
+	struct cassandra_options options;
+	struct levels_config levels;
+	const char *setting;
+	struct cql_cluster *cluster;
+	storage->datacenter = levels_data_centre();
+	op->deadline_ns = clock_monotonic_ns() + OPEN_TIMEOUT_NS;
+	TRY(cassandra_read_settings(op, storage->datacenter, &options));
+	TRY(levels_config_read(op, &levels, &setting));
+	TRY(data_directory_node_id(op, data, &levels.node_id));
+	TRY(cql_cluster_open(op, &options.cql, &cluster));
+	struct error *err = check_schema(op, cluster, &options);
+	if (err) {
+		cql_cluster_close(cluster);
+		return err;
+	}
+	storage->cluster = cluster;
+	storage->engine = levels_engine_new(cassandra_store_new(cluster, &options), &levels);
+	return NULL;
+}
+
+/* Engines come up in any order: a cluster that does not answer yet is waited for. */
+static struct error *wait_for_cassandra(struct op *op, const struct data_directory *data,
+	struct storage *storage, bool (*is_told_to_stop)(void))
+{
+	bool was_logged = false;
+	for (;;) {
+		struct arena_mark mark = arena_mark(&op->arena);
+		struct error *err = open_cassandra(op, data, storage);
+		op->deadline_ns = 0;
+		if (!err)
+			return NULL;
+		bool may_come = err->kind == ERR_UNAVAILABLE || err->kind == ERR_TIMEOUT;
+		if (!may_come || is_told_to_stop())
+			return err;
+		if (!was_logged)
+			log_warn(op, "waiting-for-cassandra", FIELD_ERROR(op, err));
+		was_logged = true;
+		arena_release(&op->arena, mark);
+		clock_sleep_ns(NS_PER_S);
+	}
+}
+
+struct error *storage_check(struct op *op, const char **ret_setting)
+{
+	struct cassandra_options options;
+	struct levels_config levels;
+	if (config.engine_kind != ENGINE_CASSANDRA)
+		return NULL;
+	*ret_setting = "consistency.data_centre";
+	if (!levels_data_centre())
+		return op_fail(op, ERR_INVALID,
+			"the local data centre must be named: it is never guessed");
+	TRY(levels_config_read(op, &levels, ret_setting));
+	*ret_setting = "cassandra.contact_points";
+	return cassandra_read_settings(op, levels_data_centre(), &options);
+}
+
 struct error *storage_open(struct op *op, const struct data_directory *data,
-	struct rocksdb_owner owner, struct storage *storage)
+	struct rocksdb_owner owner, bool (*is_told_to_stop)(void), struct storage *storage)
 {
 	mutex_init(&storage->lock);
 	condition_init(&storage->stopping);
-	TRY(rocksdb_engine_open(op, data_directory_file(&op->arena, data, "rows"), &rocksdb_limits,
-		owner, &storage->engine));
+	if (config.engine_kind == ENGINE_CASSANDRA)
+		TRY(wait_for_cassandra(op, data, storage, is_told_to_stop));
+	else
+		TRY(rocksdb_engine_open(op, data_directory_file(&op->arena, data, "rows"),
+			&rocksdb_limits, owner, &storage->engine));
 	TRY(ledger_open(op, data_directory_file(&op->arena, data, "ledger"), &storage->ledger));
 	if (config.content_store == CONTENT_FILE)
 		TRY(blob_file_open(
@@ -77,10 +169,9 @@ static void reclaim(struct storage *storage)
 }
 
 /* False when it is time to stop. */
-static bool wait_for_next(struct storage *storage)
+static bool wait_for_next(struct storage *storage, uint64_t until_ns)
 {
 	AUTO_LOCK(&storage->lock);
-	uint64_t until_ns = clock_monotonic_ns() + WORK_INTERVAL_NS;
 	while (!storage->is_stopping &&
 		condition_wait_until(&storage->stopping, &storage->lock, until_ns))
 		;
@@ -91,7 +182,7 @@ static void *work(void *argument)
 {
 	struct storage *storage = argument;
 	uint64_t reclaimed_ns = clock_monotonic_ns();
-	while (wait_for_next(storage)) {
+	while (wait_for_next(storage, clock_monotonic_ns() + WORK_INTERVAL_NS)) {
 		AUTO_OP(op, "background");
 		mail_store_work(&op, storage->mails);
 		uint64_t now_ns = clock_monotonic_ns();
@@ -103,19 +194,34 @@ static void *work(void *argument)
 	return NULL;
 }
 
+static void *probe(void *argument)
+{
+	struct storage *storage = argument;
+	uint64_t due_ns = 0;
+	while (wait_for_next(storage, MIN_OF(due_ns, clock_monotonic_ns() + PROBE_LOOK_NS))) {
+		AUTO_OP(op, "probe");
+		due_ns = levels_probe(&op, storage->engine);
+	}
+	return NULL;
+}
+
 void storage_start(struct storage *storage)
 {
 	storage->is_working = true;
 	thread_start(&storage->worker, "background", work, storage);
+	if (storage->cluster)
+		thread_start(&storage->prober, "prober", probe, storage);
 }
 
 static void stop_working(struct storage *storage)
 {
 	mutex_lock(&storage->lock);
 	storage->is_stopping = true;
-	condition_signal(&storage->stopping);
+	condition_broadcast(&storage->stopping);
 	mutex_unlock(&storage->lock);
 	thread_join(storage->worker);
+	if (storage->cluster)
+		thread_join(storage->prober);
 }
 
 void storage_close(struct storage *storage)

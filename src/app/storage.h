@@ -11,6 +11,8 @@
 #include "engine/rocksdb.h"
 #include "mailbox/store.h"
 
+struct cql_cluster;
+
 struct storage {
 	struct engine *engine;
 	const char *datacenter; /* NULL: the engine knows none */
@@ -23,14 +25,20 @@ struct storage {
 	bool is_stopping;
 	bool is_working;
 	pthread_t worker;
+	struct cql_cluster *cluster; /* the engine's; NULL: it is no cluster */
+	pthread_t prober;
 };
 
 extern const struct setting storage_settings[];
 extern const size_t storage_setting_count;
 
-/* What was opened before a failure is for storage_close. */
+/* Are the settings of the chosen engine right? ERR_INVALID: *ret_setting is the one at fault. */
+MUST_CHECK struct error *storage_check(struct op *op, const char **ret_setting);
+
+/* What was opened before a failure is for storage_close. A cluster that does not answer is waited
+ * for, until `is_told_to_stop` says so. */
 MUST_CHECK struct error *storage_open(struct op *op, const struct data_directory *data,
-	struct rocksdb_owner owner, struct storage *storage);
+	struct rocksdb_owner owner, bool (*is_told_to_stop)(void), struct storage *storage);
 
 /* The data centre that this node is in; empty where the engine knows none. */
 const char *storage_datacenter(const struct storage *storage);

@@ -35,6 +35,9 @@ struct replicated *cassandra_store_new(
 MUST_CHECK struct error *cassandra_schema_check(struct op *op, struct cql_cluster *cluster,
 	const struct cassandra_options *options, struct slice **ret_differences, size_t *ret_count);
 
+MUST_CHECK struct error *cassandra_keyspace_exists(struct op *op, struct cql_cluster *cluster,
+	const struct cassandra_options *options, bool *ret_exists);
+
 /* Makes what is missing and sets what differs; drops nothing. Safe to repeat, and from two nodes at
  * once. ERR_INVALID where a difference cannot be mended so (another key, a newer format). */
 MUST_CHECK struct error *cassandra_schema_create(

@@ -357,6 +357,13 @@ struct error *cassandra_schema_check(struct op *op, struct cql_cluster *cluster,
 	return NULL;
 }
 
+struct error *cassandra_keyspace_exists(struct op *op, struct cql_cluster *cluster,
+	const struct cassandra_options *options, bool *ret_exists)
+{
+	struct findings findings = {0};
+	return check_keyspace(op, cluster, options, ret_exists, &findings);
+}
+
 /* ---- create ---- */
 
 static struct error *create_keyspace(

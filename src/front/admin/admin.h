@@ -16,6 +16,7 @@ struct admin_context {
 	struct ledger *ledger;
 	const char *version;
 	const char *engine;
+	bool has_levels; /* the store's engine is one of consistency/levels.h */
 	bool (*is_ready)(void *context);
 	void *ready_context;
 };

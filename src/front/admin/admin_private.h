@@ -40,6 +40,8 @@ struct admin_route {
 
 extern const struct admin_route admin_account_routes[];
 extern const size_t admin_account_route_count;
+extern const struct admin_route admin_consistency_routes[];
+extern const size_t admin_consistency_route_count;
 extern const struct admin_route admin_status_routes[];
 extern const size_t admin_status_route_count;
 

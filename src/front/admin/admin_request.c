@@ -101,11 +101,19 @@ const struct admin_route *admin_route_find(
 	const struct admin_request *request, bool *ret_path_known)
 {
 	*ret_path_known = false;
-	const struct admin_route *route =
-		find_in(request, admin_account_routes, admin_account_route_count, ret_path_known);
-	return route ? route
-		     : find_in(request, admin_status_routes, admin_status_route_count,
-			       ret_path_known);
+	const struct {
+		const struct admin_route *routes;
+		size_t count;
+	} tables[] = {{admin_account_routes, admin_account_route_count},
+		{admin_consistency_routes, admin_consistency_route_count},
+		{admin_status_routes, admin_status_route_count}};
+	for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
+		const struct admin_route *route =
+			find_in(request, tables[i].routes, tables[i].count, ret_path_known);
+		if (route)
+			return route;
+	}
+	return NULL;
 }
 
 json_t *admin_json_text(struct slice text)
