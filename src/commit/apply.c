@@ -132,10 +132,18 @@ size_t commit_apply_owed(struct op *op, struct commit *commit)
 	return left;
 }
 
+struct sweep_note {
+	struct commit *commit;
+	bool is_clean;
+	bool is_elsewhere; /* its home applies its log */
+};
+
 static struct error *note_state(struct op *op, const struct head *head, void *context)
 {
 	(void)op;
-	bool *is_clean = context;
+	struct sweep_note *note = context;
+	bool *is_clean = &note->is_clean;
+	note->is_elsewhere = !is_at_home(note->commit, &head->state);
 	*is_clean = head->state.applied == head->state.modseq;
 	if (!*is_clean) {
 		/* Only rows without content above it: as good as applied. */
@@ -162,14 +170,16 @@ static struct error *sweep_slice(struct op *op, struct commit *commit, struct sl
 		if (!uuid_from_slice(slice_from(rows.rows[i].key, 1), &account.uuid))
 			return op_fail(op, ERR_CORRUPT, "a row of dirty has a key of %zu bytes",
 				rows.rows[i].key.len);
-		bool is_clean = false;
-		struct error *err = commit_read(op, commit, account, note_state, &is_clean);
+		struct sweep_note note = {.commit = commit};
+		struct error *err = commit_read(op, commit, account, note_state, &note);
 		if (err && err->kind != ERR_NOT_FOUND)
 			return err;
 		metric_add(&swept, 1);
-		if (!err && !is_clean)
+		if (note.is_elsewhere)
+			continue;
+		if (!err && !note.is_clean)
 			owe_projections(commit, account);
-		if (may_clear && (err || is_clean))
+		if (may_clear && (err || note.is_clean))
 			mutations_delete(
 				&cleared, &dirty_table, partition, rows.rows[i].key, now_us);
 	}

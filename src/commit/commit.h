@@ -67,8 +67,8 @@ MUST_CHECK struct error *commit_log_since(struct op *op, struct commit *commit,
 
 /* The account's MODSEQ as it is stored, whatever is cached: how a node without other news learns of
  * another's commits. 0: no such account. One read of one row. */
-MUST_CHECK struct error *commit_stored_modseq(struct op *op, struct commit *commit,
-	struct account_id account, uint64_t *ret_modseq);
+MUST_CHECK struct error *commit_stored_modseq(
+	struct op *op, struct commit *commit, struct account_id account, uint64_t *ret_modseq);
 
 /* ---- Changing ---- */
 

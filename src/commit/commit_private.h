@@ -64,6 +64,10 @@ MUST_CHECK struct error *log_read_trimmed(struct op *op, struct commit *commit,
 
 /* ---- plan.c ---- */
 
+/* Are the account's changes decided in this node's data centre? Elsewhere it is only read: two
+ * data centres that decided by themselves would give one UID twice. */
+bool is_at_home(const struct commit *commit, const struct account_static *state);
+
 struct plan_mailbox {
 	struct mailbox_id id;
 	struct account_mailbox row;
@@ -101,6 +105,14 @@ bool plan_one(struct commit_plan *plan, struct commit_change *change);
 
 /* The rows of the account that the plan changes, each named once. */
 void plan_mutations(struct commit_plan *plan, struct slice partition, struct mutations *out);
+
+/* ---- spread.c ---- */
+
+/* Writes log rows, found by their operation ids in the head, to account_log at the write level,
+ * where data centres other than the one that decided the commit are to have them before it is
+ * acknowledged. May be repeated. */
+MUST_CHECK struct error *spread_log(struct op *op, struct commit *commit, struct account_id account,
+	const struct head *head, const struct uuid *operations, size_t count);
 
 /* ---- trim.c ---- */
 

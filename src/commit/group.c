@@ -229,6 +229,27 @@ static void group_is_true(struct sending *s)
 		owe_projections(s->commit, s->account->id);
 }
 
+/* What the other data centres do not have yet stays uncertain to whoever made it, although it is
+ * true here: the resolver brings it to them. */
+static struct error *spread_group(struct sending *s)
+{
+	if (!s->commit->engine->has_remote_datacenters)
+		return NULL;
+	size_t count = 0;
+	for (struct commit_change *change = s->group; change; change = change->next)
+		count += !change->is_settled;
+	struct uuid *operations = ARENA_ARRAY(&s->op->arena, struct uuid, count + 1);
+	count = 0;
+	for (struct commit_change *change = s->group; change; change = change->next)
+		if (!change->is_settled)
+			operations[count++] = change->operation.uuid;
+	struct error *err =
+		spread_log(s->op, s->commit, s->account->id, &s->account->head, operations, count);
+	if (err)
+		err->kind = ERR_UNCERTAIN;
+	return err;
+}
+
 static void install(struct sending *s)
 {
 	mutex_lock(&s->account->lock);
@@ -262,6 +283,23 @@ static void record_uncertain(struct sending *s, struct commit_change *change)
 	struct error *err = ledger_record(s->op, s->commit->ledger, &entry);
 	if (err)
 		log_error(s->op, "ledger-write-failed", FIELD_ERROR(s->op, err));
+}
+
+static void leave_uncertain(struct sending *s, const struct error *err)
+{
+	for (struct commit_change *change = s->group; change; change = change->next)
+		if (!change->is_settled)
+			record_uncertain(s, change);
+	fail_group(s->group, err);
+}
+
+static void acknowledge_group(struct sending *s)
+{
+	struct error *err = spread_group(s);
+	if (err)
+		leave_uncertain(s, err);
+	else
+		group_is_true(s);
 }
 
 static struct uuid first_open_operation(const struct sending *s)
@@ -312,19 +350,30 @@ static bool settle_uncertain(struct sending *s, const struct error *cause)
 {
 	switch (resolve_group(s)) {
 	case VERDICT_APPLIED:
-		group_is_true(s);
+		acknowledge_group(s);
 		return false;
 	case VERDICT_NOT_APPLIED:
 		return true;
 	case VERDICT_UNKNOWN:
 		break;
 	}
-	for (struct commit_change *change = s->group; change; change = change->next)
-		if (!change->is_settled)
-			record_uncertain(s, change);
+	leave_uncertain(s, op_wrap(s->op, cause, "commit"));
 	forget_head(s);
-	fail_group(s->group, op_wrap(s->op, cause, "commit"));
 	return false;
+}
+
+/* An earlier attempt of this change turns out to be applied. */
+static struct error *spread_change(struct sending *s, struct commit_change *change)
+{
+	if (!s->commit->engine->has_remote_datacenters)
+		return NULL;
+	struct error *err = spread_log(
+		s->op, s->commit, s->account->id, &s->account->head, &change->operation.uuid, 1);
+	if (!err)
+		return NULL;
+	err->kind = ERR_UNCERTAIN;
+	record_uncertain(s, change);
+	return op_error_copy(change->op, err);
 }
 
 /* The account has changed meanwhile: look for our own operations among what is new, then plan anew.
@@ -339,7 +388,7 @@ static struct error *settle_conflict(struct sending *s)
 			head_find_operation(&s->account->head, change->operation.uuid);
 		if (change->is_settled || !row)
 			continue;
-		change->err = NULL;
+		change->err = spread_change(s, change);
 		change->modseq = row->modseq;
 		change->is_settled = true;
 		owe_projections(s->commit, s->account->id);
@@ -372,7 +421,7 @@ static struct error *attempt_group(struct sending *s)
 	struct error *err = engine_cas(s->commit->engine, s->op, &s->cas, &current);
 	if (!err) {
 		install(s);
-		group_is_true(s);
+		acknowledge_group(s);
 		return NULL;
 	}
 	if (err->kind == ERR_CONFLICT)

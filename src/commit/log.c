@@ -62,10 +62,14 @@ struct error *log_read_trimmed(struct op *op, struct commit *commit, struct acco
 		struct log_row *rows =
 			ARENA_ARRAY(&op->arena, struct log_row, found.count + *ret_count + 1);
 		TRY(decode_segment(op, &found, rows));
+		size_t older = found.count;
+		/* A row that was spread before the next segment was begun stands in both. */
+		while (*ret_count && older && rows[older - 1].modseq >= (*ret_rows)[0].modseq)
+			older--;
 		if (*ret_count)
-			memcpy(rows + found.count, *ret_rows, *ret_count * sizeof(struct log_row));
+			memcpy(rows + older, *ret_rows, *ret_count * sizeof(struct log_row));
 		*ret_rows = rows;
-		*ret_count += found.count;
+		*ret_count += older;
 		bool reaches_back = found.count && rows[0].row.previous <= from;
 		/* A segment that holds nothing newer ends the walk, except the one being filled. */
 		if (!segment || reaches_back || (!found.count && segment != state->segment))

@@ -30,6 +30,12 @@ static void undo_layer(struct commit_plan *plan)
 	plan->extras.count = plan->extras_layer;
 }
 
+bool is_at_home(const struct commit *commit, const struct account_static *state)
+{
+	return !state->home.len || !commit->engine->datacenter.len ||
+	       slice_equal(state->home, commit->engine->datacenter);
+}
+
 static bool account_is_as_wanted(struct commit_plan *plan, struct commit_change *change)
 {
 	bool exists = plan->head->exists || plan->log_count;
@@ -37,6 +43,12 @@ static bool account_is_as_wanted(struct commit_plan *plan, struct commit_change 
 		change->err = op_fail(change->op, ERR_EXISTS, "the account exists");
 	else if (!exists && !change->makes_account)
 		change->err = op_fail(change->op, ERR_NOT_FOUND, "no such account");
+	else if (exists && !is_at_home(plan->commit, &plan->state))
+		change->err = op_fail(change->op, ERR_UNAVAILABLE,
+			"the account is at home in data centre " SLICE_FMT,
+			SLICE_ARG(plan->state.home));
+	else if (!exists)
+		plan->state.home = plan->commit->engine->datacenter;
 	return !change->err;
 }
 

@@ -82,12 +82,28 @@ static struct error *decide(struct op *op, struct commit *commit, struct commit_
 	return op_fail(op, ERR_UNCERTAIN, "the outcome cannot be found out now");
 }
 
+static struct error *spread_resolved(struct op *op, struct commit *commit,
+	struct commit_account *account, const struct ledger_entry *entry)
+{
+	mutex_lock(&account->lock);
+	account_lead(account);
+	mutex_unlock(&account->lock);
+	struct error *err =
+		spread_log(op, commit, account->id, &account->head, &entry->operation.uuid, 1);
+	mutex_lock(&account->lock);
+	account_follow(account);
+	mutex_unlock(&account->lock);
+	return err;
+}
+
 struct error *commit_resolve(
 	struct op *op, struct commit *commit, const struct ledger_entry *entry, bool *ret_applied)
 {
 	struct commit_account *account = account_get(commit, entry->account);
 	enum verdict verdict = VERDICT_UNKNOWN;
 	struct error *err = decide(op, commit, account, entry, &verdict);
+	if (!err && verdict == VERDICT_APPLIED && commit->engine->has_remote_datacenters)
+		err = spread_resolved(op, commit, account, entry);
 	account_put(commit, account);
 	TRY(err);
 	*ret_applied = verdict == VERDICT_APPLIED;

@@ -91,6 +91,11 @@ struct engine {
 	bool is_atomic;
 	/* May other processes write the same rows? Then cached heads are polled. */
 	bool is_shared;
+	/* The data centre that its CASes are decided in; empty: the engine knows none. */
+	struct slice datacenter;
+	/* A CAS is decided, and durable, in one of several data centres: what it did is to be
+	 * written to the others before it is acknowledged. */
+	bool has_remote_datacenters;
 };
 
 /* Closes and frees. */

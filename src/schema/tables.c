@@ -19,7 +19,8 @@ ROW(account_static_row, account_static,
 	COLUMN(account_static, segment, COLUMN_U32),
 	COLUMN(account_static, segment_entries, COLUMN_U32),
 	COLUMN(account_static, address, COLUMN_TEXT),
-	COLUMN(account_static, oldest_change, COLUMN_U64));
+	COLUMN(account_static, oldest_change, COLUMN_U64),
+	COLUMN(account_static, home, COLUMN_TEXT));
 
 ROW(account_mailbox_row, account_mailbox,
 	COLUMN(account_mailbox, path, COLUMN_TEXT),

@@ -21,6 +21,7 @@ struct account_static {
 	uint32_t segment_entries; /* so many it holds */
 	struct slice address;     /* whose account it is */
 	uint64_t oldest_change;   /* changes up to here are no longer listed one by one */
+	struct slice home;        /* the data centre that decides its changes; empty: any */
 };
 
 enum account_row_kind {
