@@ -89,6 +89,8 @@ static struct error *open_cassandra(
 	}
 	storage->cluster = cluster;
 	storage->engine = levels_engine_new(cassandra_store_new(cluster, &options), &levels);
+	storage->engine->datacenter = slice_from_cstr(storage->datacenter);
+	storage->engine->has_remote_datacenters = strchr(options.replication, ',') != NULL;
 	return NULL;
 }
 

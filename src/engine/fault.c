@@ -293,8 +293,8 @@ static const struct engine_ops fault_ops = {
 struct engine *fault_engine_new(struct engine *inner, uint64_t seed)
 {
 	struct fault_engine *fault = HEAP_NEW(struct fault_engine);
-	fault->engine = (struct engine){
-		.ops = &fault_ops, .is_atomic = inner->is_atomic, .is_shared = inner->is_shared};
+	fault->engine = *inner;
+	fault->engine.ops = &fault_ops;
 	fault->inner = inner;
 	fault->random = seed;
 	mutex_init(&fault->lock);
