@@ -28,8 +28,8 @@ struct blob_store {
 /* Content above this is written, and durable, before the commit; below it may go with it. */
 #define BLOB_STAGED_MAX MIB(1)
 
-/* Stores content. With `staged` (atomic engines only) small content is added to it and becomes
- * durable with the commit that carries it; else it is durable when NULL is returned.
+/* Stores content. With `staged` small content may be added to it and becomes durable with the
+ * write that carries it; else it is durable when NULL is returned.
  * ERR_UNAVAILABLE: nothing was written. ERR_UNCERTAIN: something may be there: reclaim finds it. */
 MUST_CHECK static inline struct error *blob_put(struct blob_store *store, struct op *op,
 	struct blob_id id, struct slice content, struct slice sha256, struct mutations *staged)

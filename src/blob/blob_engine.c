@@ -35,7 +35,7 @@ static void add_rows(struct op *op, struct blob_id id, struct slice content, str
 static struct error *engine_blob_put(struct blob_store *store, struct op *op, struct blob_id id,
 	struct slice content, struct slice sha256, struct mutations *staged)
 {
-	if (staged && content.len <= BLOB_STAGED_MAX && engine_is_atomic(engine_of(store))) {
+	if (staged && content.len <= BLOB_STAGED_MAX) {
 		add_rows(op, id, content, sha256, staged);
 		return NULL;
 	}

@@ -153,7 +153,7 @@ void commit_free(struct commit *commit)
 		hash_map_done(&shard->accounts);
 		mutex_done(&shard->lock);
 	}
-	hash_map_done(&commit->owed);
+	owed_free(commit);
 	mutex_done(&commit->owed_lock);
 	free(commit);
 }
@@ -190,10 +190,4 @@ void commit_forget_heads(struct commit *commit)
 			mutex_unlock(&account->lock);
 		}
 	}
-}
-
-void owe_projections(struct commit *commit, struct account_id account)
-{
-	AUTO_LOCK(&commit->owed_lock);
-	hash_map_put(&commit->owed, ID_SLICE(account), commit);
 }

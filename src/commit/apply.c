@@ -1,8 +1,11 @@
 #include "commit/commit_private.h"
 
+#include <stdlib.h>
+
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"
+#include "base/random.h"
 #include "base/world.h"
 
 METRIC_COUNTER(rows_applied, "projection_rows_total", "Projection rows written after a commit");
@@ -11,8 +14,12 @@ METRIC_COUNTER(apply_failures, "projection_write_failures_total",
 METRIC_GAUGE(accounts_owed, "projection_accounts_owed", "Accounts whose log is not applied yet");
 METRIC_COUNTER(swept, "swept_accounts_total", "Accounts that the sweeper looked at");
 
-/* A quiet account gets a commit of its own so that `applied` moves. */
+/* A quiet account gets a commit of its own so that `applied` moves: later where a commit costs
+ * several round trips, since reading its log's tail along costs none. */
 #define QUIET_NS (1 * NS_PER_S)
+#define QUIET_SHARED_NS (30 * NS_PER_S)
+#define RETRY_FIRST_NS (100 * NS_PER_MS)
+#define RETRY_DOUBLINGS 7
 #define SWEEP_PAGE 256
 /* An operation lasts an hour at the most (the age of its content), and a slice five minutes. */
 #define SLICE_KEEP_US (2 * 3600 * US_PER_S)
@@ -58,9 +65,14 @@ static struct error *move_applied(struct op *op, struct commit_plan *plan, void 
 	return NULL;
 }
 
-/* True in *ret_clean when nothing is owed any more. */
-static struct error *apply_account(
-	struct op *op, struct commit *commit, struct commit_account *account, bool *ret_clean)
+static uint64_t quiet_ns(const struct commit *commit)
+{
+	return commit->engine->is_shared ? QUIET_SHARED_NS : QUIET_NS;
+}
+
+/* True in *ret_clean when nothing is owed any more; else *ret_again_ns is when to come back. */
+static struct error *apply_account(struct op *op, struct commit *commit,
+	struct commit_account *account, bool *ret_clean, uint64_t *ret_again_ns)
 {
 	struct log_row *rows;
 	size_t count;
@@ -73,7 +85,8 @@ static struct error *apply_account(
 	if (count)
 		account->applied_pending = MAX_OF(account->applied_pending, rows[count - 1].modseq);
 	bool is_behind = account->head.state.applied < account->applied_pending;
-	bool is_quiet = clock_monotonic_ns() - account->last_commit_ns > QUIET_NS;
+	*ret_again_ns = account->last_commit_ns + quiet_ns(commit);
+	bool is_quiet = clock_monotonic_ns() > *ret_again_ns;
 	mutex_unlock(&account->lock);
 	/* Rows without content, such as the quiet account's own commit, owe nothing. */
 	bool meant_something = false;
@@ -86,43 +99,111 @@ static struct error *apply_account(
 	return commit_run(op, commit, account->id, &change);
 }
 
-static size_t list_owed(struct op *op, struct commit *commit, struct account_id **ret_accounts)
+/* An account whose log is not applied yet. */
+struct owed {
+	uint64_t due_ns;
+	unsigned failures; /* since the last success */
+	bool is_taken;     /* somebody works on it */
+	bool is_renewed;   /* meanwhile it has come to owe more */
+};
+
+void owe_projections(struct commit *commit, struct account_id account)
 {
 	AUTO_LOCK(&commit->owed_lock);
+	struct owed *owed = hash_map_find(&commit->owed, ID_SLICE(account));
+	if (!owed) {
+		owed = HEAP_NEW(struct owed);
+		hash_map_put(&commit->owed, ID_SLICE(account), owed);
+	}
+	owed->due_ns = 0;
+	owed->is_renewed = true;
+}
+
+void owed_free(struct commit *commit)
+{
+	struct hash_cursor cursor = {0};
+	void *value;
+	while (hash_map_next(&commit->owed, &cursor, NULL, &value))
+		free(value);
+	hash_map_done(&commit->owed);
+}
+
+static size_t list_due(struct op *op, struct commit *commit, struct account_id **ret_accounts)
+{
+	AUTO_LOCK(&commit->owed_lock);
+	uint64_t now_ns = clock_monotonic_ns();
 	size_t count = 0;
 	*ret_accounts = ARENA_ARRAY(
 		&op->arena, struct account_id, commit->owed.count ? commit->owed.count : 1);
 	struct hash_cursor cursor = {0};
 	struct slice key;
-	while (hash_map_next(&commit->owed, &cursor, &key, NULL))
-		if (uuid_from_slice(key, &(*ret_accounts)[count].uuid))
+	void *value;
+	while (hash_map_next(&commit->owed, &cursor, &key, &value)) {
+		const struct owed *owed = value;
+		if (!owed->is_taken && owed->due_ns <= now_ns &&
+			uuid_from_slice(key, &(*ret_accounts)[count].uuid))
 			count++;
+	}
 	return count;
+}
+
+/* False when another thread has it, or it is done. */
+static bool take_owed(struct commit *commit, struct account_id account)
+{
+	AUTO_LOCK(&commit->owed_lock);
+	struct owed *owed = hash_map_find(&commit->owed, ID_SLICE(account));
+	if (!owed || owed->is_taken)
+		return false;
+	owed->is_taken = true;
+	owed->is_renewed = false;
+	return true;
+}
+
+static uint64_t retry_pause_ns(unsigned failures)
+{
+	uint64_t most = RETRY_FIRST_NS << MIN_OF(failures - 1, RETRY_DOUBLINGS);
+	return most / 2 + random_below(most / 2 + 1);
+}
+
+static void give_back(struct commit *commit, struct account_id account, bool is_clean,
+	bool has_failed, uint64_t again_ns)
+{
+	AUTO_LOCK(&commit->owed_lock);
+	struct owed *owed = hash_map_find(&commit->owed, ID_SLICE(account));
+	owed->is_taken = false;
+	owed->failures = has_failed ? owed->failures + 1 : 0;
+	if (has_failed)
+		owed->due_ns = clock_monotonic_ns() + retry_pause_ns(owed->failures);
+	else if (!owed->is_renewed)
+		owed->due_ns = again_ns;
+	if (is_clean && !owed->is_renewed)
+		free(hash_map_remove(&commit->owed, ID_SLICE(account)));
+}
+
+static void work_on(struct op *op, struct commit *commit, struct account_id id)
+{
+	struct commit_account *account = account_get(commit, id);
+	bool clean = false;
+	uint64_t again_ns = 0;
+	struct error *err = apply_account(op, commit, account, &clean, &again_ns);
+	account_put(commit, account);
+	bool is_gone = err && err->kind == ERR_NOT_FOUND;
+	if (err && !is_gone) {
+		metric_add(&apply_failures, 1);
+		log_debug(op, "projection-owed", FIELD_ID("account", op, id.uuid),
+			FIELD_ERROR(op, err));
+	}
+	give_back(commit, id, clean || is_gone, err && !is_gone, again_ns);
 }
 
 size_t commit_apply_owed(struct op *op, struct commit *commit)
 {
 	struct account_id *accounts;
-	size_t count = list_owed(op, commit, &accounts);
+	size_t count = list_due(op, commit, &accounts);
 	for (size_t i = 0; i < count; i++) {
 		struct arena_mark mark = arena_mark(&op->arena);
-		/* Taken off the list first: a commit meanwhile puts it back. */
-		mutex_lock(&commit->owed_lock);
-		hash_map_remove(&commit->owed, ID_SLICE(accounts[i]));
-		mutex_unlock(&commit->owed_lock);
-		struct commit_account *account = account_get(commit, accounts[i]);
-		bool clean = false;
-		struct error *err = apply_account(op, commit, account, &clean);
-		account_put(commit, account);
-		if (err && err->kind == ERR_NOT_FOUND)
-			clean = true;
-		else if (err) {
-			metric_add(&apply_failures, 1);
-			log_debug(op, "projection-owed", FIELD_ID("account", op, accounts[i].uuid),
-				FIELD_ERROR(op, err));
-		}
-		if (!clean)
-			owe_projections(commit, accounts[i]);
+		if (take_owed(commit, accounts[i]))
+			work_on(op, commit, accounts[i]);
 		arena_release(&op->arena, mark);
 	}
 	mutex_lock(&commit->owed_lock);

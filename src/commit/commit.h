@@ -162,15 +162,18 @@ const struct log_row *plan_find_once(const struct commit_plan *plan, struct slic
 
 /* ---- Work of its own, to be called now and then by a background thread ---- */
 
-/* Writes the projections that are still owed; returns how many accounts still owe some. */
+/* Writes the projections that are still owed and due; returns how many accounts still owe some.
+ * Several threads may do it at once. */
 size_t commit_apply_owed(struct op *op, struct commit *commit);
 
 /* Finds accounts that a crash left with unapplied log rows, by the `dirty` slices that have ended.
  */
 MUST_CHECK struct error *commit_sweep(struct op *op, struct commit *commit);
 
-/* Works off the ledger; returns the first error, having tried every entry. */
-MUST_CHECK struct error *commit_resolve_owed(struct op *op, struct commit *commit);
+/* Works off one of `parts` parts of the ledger, so that several threads may share it; returns the
+ * first error. An engine that does not answer is not asked about every entry. */
+MUST_CHECK struct error *commit_resolve_owed(
+	struct op *op, struct commit *commit, unsigned part, unsigned parts);
 
 /* Finds out the truth about one uncertain operation: ERR_UNCERTAIN when it cannot be had now. */
 MUST_CHECK struct error *commit_resolve(

@@ -41,7 +41,7 @@ struct commit {
 	void *listener_context;
 	struct account_shard shards[ACCOUNT_SHARDS];
 	struct mutex owed_lock;
-	struct hash_map owed; /* account_id -> non-NULL: log rows not applied yet */
+	struct hash_map owed; /* account_id -> struct owed: log rows not applied yet */
 };
 
 struct commit_account *account_get(struct commit *commit, struct account_id id);
@@ -55,7 +55,9 @@ void account_follow(struct commit_account *account);
 MUST_CHECK struct error *account_reload(struct op *op, struct commit *commit,
 	struct commit_account *account, enum read_level level);
 
+/* apply.c: the account's log is not applied; it is looked at again at once. */
 void owe_projections(struct commit *commit, struct account_id account);
+void owed_free(struct commit *commit);
 
 /* Log rows in (from, to] that have been trimmed from the account, ascending. */
 MUST_CHECK struct error *log_read_trimmed(struct op *op, struct commit *commit,

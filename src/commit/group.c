@@ -27,7 +27,7 @@ struct commit_settings commit_settings = {
 	.group_bytes = 4 << 20,
 	.tail_entries = 384,
 	.tail_bytes = 192 << 10,
-	.resolve_budget_ms = 5000,
+	.resolve_budget_ms = 800,
 	.cached_accounts = 5000,
 	.waiting_changes = 1024,
 	.content_age_ms = 3600 * 1000,
@@ -319,9 +319,8 @@ static void pause_before(int attempt)
 /* Finds out what became of the CAS just sent. Undecided as long as the account stands where it
  * stood: then the same CAS is sent again, on the same condition, so that at most one of them can
  * win. */
-static enum verdict resolve_group(struct sending *s)
+static enum verdict resolve_until(struct sending *s, uint64_t until)
 {
-	uint64_t until = clock_monotonic_ns() + commit_settings.resolve_budget_ms * NS_PER_MS;
 	metric_add(&uncertain_groups, 1);
 	for (int attempt = 0; clock_monotonic_ns() < until; attempt++) {
 		enum verdict verdict = VERDICT_UNKNOWN;
@@ -343,6 +342,16 @@ static enum verdict resolve_group(struct sending *s)
 		pause_before(attempt);
 	}
 	return VERDICT_UNKNOWN;
+}
+
+/* Within the budget: what hangs is cut off there too. */
+static enum verdict resolve_group(struct sending *s)
+{
+	uint64_t until = clock_monotonic_ns() + commit_settings.resolve_budget_ms * NS_PER_MS;
+	s->op->deadline_ns = until;
+	enum verdict verdict = resolve_until(s, until);
+	s->op->deadline_ns = 0;
+	return verdict;
 }
 
 /* True when the group must be planned and sent again. */

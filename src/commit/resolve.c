@@ -2,12 +2,15 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/random.h"
 
 /* Was an uncertain commit applied? Its operation id stands in the log or it does not; and where the
  * account has moved past the MODSEQ that it expected, it never will, because a MODSEQ does not come
  * back. While the account still stands there, nothing is decided. */
 
 #define RESOLVE_ATTEMPTS 8
+/* So many entries in a row without an answer: the engine is away. */
+#define FAILURES_MOST 4
 
 struct error *resolve_read(struct op *op, struct commit *commit, struct commit_account *account,
 	uint64_t expected, struct uuid operation, enum verdict *ret_verdict)
@@ -117,17 +120,34 @@ struct error *commit_resolve(
 	return NULL;
 }
 
-struct error *commit_resolve_owed(struct op *op, struct commit *commit)
+static bool is_of_part(const struct ledger_entry *entry, unsigned part, unsigned parts)
+{
+	/* By account: two threads in one would wait for each other. */
+	return entry->account.uuid.bytes[15] % parts == part;
+}
+
+struct error *commit_resolve_owed(
+	struct op *op, struct commit *commit, unsigned part, unsigned parts)
 {
 	struct ledger_entry *entries;
 	size_t count;
+	size_t failures = 0;
 	struct error *first = NULL;
 	ledger_list(op, commit->ledger, &entries, &count);
-	for (size_t i = 0; i < count; i++) {
+	/* Not always from the same one: what cannot be resolved must not bar the rest. */
+	size_t first_at = count ? random_below(count) : 0;
+	for (size_t i = 0; i < count && failures < FAILURES_MOST; i++) {
+		const struct ledger_entry *entry = &entries[(first_at + i) % count];
+		if (!is_of_part(entry, part, parts))
+			continue;
 		bool applied;
-		struct error *err = commit_resolve(op, commit, &entries[i], &applied);
+		struct arena_mark mark = arena_mark(&op->arena);
+		struct error *err = commit_resolve(op, commit, entry, &applied);
+		failures = err ? failures + 1 : 0;
 		if (err && !first)
 			first = err;
+		if (!err)
+			arena_release(&op->arena, mark);
 	}
 	return first;
 }

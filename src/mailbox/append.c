@@ -283,12 +283,13 @@ static struct error *store_content(struct op *op, struct append *append, struct 
 
 static void leave_to_reclaim(struct op *op, struct mail_store *store, struct slice detail)
 {
-	/* Only tidying: what is missed here is found by the audit. */
 	struct error *err = undo_append(op, store->engine, detail);
 	if (!err)
 		return;
+	/* Tried again in the background; what a crash then forgets is found by the audit. */
 	metric_add(&left_behind, 1);
-	log_warn(op, "content-left-behind", FIELD_ERROR(op, err));
+	log_debug(op, "content-left-behind", FIELD_ERROR(op, err));
+	owe_undo(store, detail);
 }
 
 uint64_t content_left_behind_count(void)

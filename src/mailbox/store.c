@@ -9,10 +9,11 @@
 
 METRIC_COUNTER(work_failures, "background_failures_total", "Steps of background work that failed");
 
+#define OWED_UNDOS_MOST 100000
 #define SWEEP_EVERY_NS (30 * NS_PER_S)
 #define SWEEP_AGAIN_NS (2 * NS_PER_S) /* after one that failed */
 #define RESOLVE_FIRST_NS (100 * NS_PER_MS)
-#define RESOLVE_MOST_NS (10 * NS_PER_S)
+#define RESOLVE_MOST_NS (5 * NS_PER_S)
 
 struct mail_store *mail_store_new(
 	struct engine *engine, struct ledger *ledger, struct blob_store *blobs)
@@ -24,6 +25,7 @@ struct mail_store *mail_store_new(
 	store->blobs = blobs;
 	store->commit = commit_new(engine, ledger, &rules);
 	store->instance = uuid_random();
+	store->own_helper = (struct mail_helper){.store = store, .parts = 1};
 	mutex_init(&store->lock);
 	hash_map_init(&store->copying);
 	hash_map_init(&store->owed_intents);
@@ -39,6 +41,9 @@ void mail_store_free(struct mail_store *store)
 	commit_free(store->commit);
 	hash_map_done(&store->copying);
 	hash_map_done(&store->owed_intents);
+	while (store->owed_undo_count)
+		free((void *)(uintptr_t)store->owed_undos[--store->owed_undo_count].ptr);
+	free(store->owed_undos);
 	mutex_done(&store->lock);
 	free(store);
 }
@@ -103,18 +108,6 @@ bool may_repair_now(struct mail_store *store)
 	return true;
 }
 
-static bool take_owed_intents(struct mail_store *store, struct account_id *ret_account)
-{
-	AUTO_LOCK(&store->lock);
-	struct hash_cursor cursor = {0};
-	struct slice key;
-	if (!hash_map_next(&store->owed_intents, &cursor, &key, NULL) ||
-		!uuid_from_slice(key, &ret_account->uuid))
-		return false;
-	hash_map_remove(&store->owed_intents, ID_SLICE(*ret_account));
-	return true;
-}
-
 static void report(struct op *op, const char *step, struct error *err)
 {
 	if (!err)
@@ -129,6 +122,55 @@ static void report(struct op *op, const char *step, struct error *err)
 	else
 		log_warn(op, "background-step-failed", FIELD_TEXT("step", step),
 			FIELD_ERROR(op, err));
+}
+
+void owe_undo(struct mail_store *store, struct slice detail)
+{
+	AUTO_LOCK(&store->lock);
+	if (store->owed_undo_count >= OWED_UNDOS_MOST)
+		return; /* left to the audit */
+	if (store->owed_undo_count == store->owed_undo_capacity) {
+		store->owed_undo_capacity = store->owed_undo_capacity * 2 + 16;
+		store->owed_undos = heap_realloc(
+			store->owed_undos, store->owed_undo_capacity * sizeof(struct slice));
+	}
+	store->owed_undos[store->owed_undo_count++] = slice_of(heap_cstr(detail), detail.len);
+}
+
+static bool take_owed_undo(struct mail_store *store, struct slice *ret_detail)
+{
+	AUTO_LOCK(&store->lock);
+	if (!store->owed_undo_count)
+		return false;
+	*ret_detail = store->owed_undos[--store->owed_undo_count];
+	return true;
+}
+
+static void work_on_undos(struct op *op, struct mail_store *store)
+{
+	struct slice detail;
+	struct error *err = NULL;
+	while (!err && take_owed_undo(store, &detail)) {
+		struct arena_mark mark = arena_mark(&op->arena);
+		err = undo_append(op, store->engine, detail);
+		if (err)
+			owe_undo(store, detail);
+		report(op, "undo", err);
+		arena_release(&op->arena, mark);
+		free((void *)(uintptr_t)detail.ptr);
+	}
+}
+
+static bool take_owed_intents(struct mail_store *store, struct account_id *ret_account)
+{
+	AUTO_LOCK(&store->lock);
+	struct hash_cursor cursor = {0};
+	struct slice key;
+	if (!hash_map_next(&store->owed_intents, &cursor, &key, NULL) ||
+		!uuid_from_slice(key, &ret_account->uuid))
+		return false;
+	hash_map_remove(&store->owed_intents, ID_SLICE(*ret_account));
+	return true;
 }
 
 static void work_on_intents(struct op *op, struct mail_store *store)
@@ -183,21 +225,42 @@ static bool sweep(struct op *op, struct mail_store *store)
 	return !err;
 }
 
+void mail_helper_work(struct op *op, struct mail_helper *helper)
+{
+	struct commit *commit = helper->store->commit;
+	commit_apply_owed(op, commit);
+	if (!ledger_length(commit_ledger(commit)) || clock_monotonic_ns() < helper->next_resolve_ns)
+		return;
+	struct error *err = commit_resolve_owed(op, commit, helper->part, helper->parts);
+	report(op, "resolve", err);
+	helper->resolve_pause_ns =
+		err ? MIN_OF(MAX_OF(helper->resolve_pause_ns * 2, RESOLVE_FIRST_NS),
+			      RESOLVE_MOST_NS)
+		    : 0;
+	helper->next_resolve_ns = clock_monotonic_ns() + helper->resolve_pause_ns;
+}
+
+struct mail_helper *mail_helper_new(struct mail_store *store, unsigned part, unsigned parts)
+{
+	struct mail_helper *helper = HEAP_NEW(struct mail_helper);
+	*helper = (struct mail_helper){.store = store, .part = part, .parts = parts};
+	store->has_helpers = true;
+	return helper;
+}
+
+void mail_helper_free(struct mail_helper *helper)
+{
+	free(helper);
+}
+
 void mail_store_work(struct op *op, struct mail_store *store)
 {
 	uint64_t now = clock_monotonic_ns();
-	commit_apply_owed(op, store->commit);
-	if (ledger_length(commit_ledger(store->commit)) && now >= store->next_resolve_ns) {
-		struct error *err = commit_resolve_owed(op, store->commit);
-		report(op, "resolve", err);
-		store->resolve_pause_ns =
-			err ? MIN_OF(MAX_OF(store->resolve_pause_ns * 2, RESOLVE_FIRST_NS),
-				      RESOLVE_MOST_NS)
-			    : 0;
-		store->next_resolve_ns = clock_monotonic_ns() + store->resolve_pause_ns;
-	}
+	if (!store->has_helpers)
+		mail_helper_work(op, &store->own_helper);
 	if (now >= store->next_sweep_ns) {
 		store->next_sweep_ns = now + (sweep(op, store) ? SWEEP_EVERY_NS : SWEEP_AGAIN_NS);
 	}
 	work_on_intents(op, store);
+	work_on_undos(op, store);
 }

@@ -30,9 +30,16 @@ MUST_CHECK struct error *mail_store_make_account(
 MUST_CHECK struct error *mail_store_empty_account(
 	struct op *op, struct mail_store *store, struct account_id account);
 
-/* Background work, to be called now and then (every 100 ms): writes owed projections, drives open
- * intents, works off the ledger; each in its own time. */
+/* Background work, to be called now and then (every 100 ms): looks for what was left undone, drives
+ * open intents, and without helpers does their work too. */
 void mail_store_work(struct op *op, struct mail_store *store);
+
+/* What can be shared by as many threads as there are parts: writing owed projections, working off
+ * the ledger; each in its own time. All are made before any works. */
+struct mail_helper;
+struct mail_helper *mail_helper_new(struct mail_store *store, unsigned part, unsigned parts);
+void mail_helper_work(struct op *op, struct mail_helper *helper);
+void mail_helper_free(struct mail_helper *helper);
 
 /* Compares everything that is derived with its truth, account by account, and puts right what
  * differs. Online. Drift found where none can be is a bug: it is counted and logged. */

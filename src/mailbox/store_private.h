@@ -17,7 +17,16 @@ struct snapshot_shard {
 	size_t bytes;
 };
 
+struct mail_helper {
+	struct mail_store *store;
+	unsigned part, parts;
+	uint64_t next_resolve_ns;
+	uint64_t resolve_pause_ns;
+};
+
 struct mail_store {
+	struct mail_helper own_helper; /* does their work where there are no others */
+	bool has_helpers;
 	struct engine *engine;
 	struct commit *commit;
 	struct blob_store *blobs;
@@ -25,13 +34,16 @@ struct mail_store {
 	void *quota_context;
 	struct snapshot_shard shards[SNAPSHOT_SHARDS];
 	struct uuid instance;         /* of this process: whose intents are its own */
-	struct mutex lock;            /* of the three below */
+	struct mutex lock;            /* of what follows */
 	struct hash_map copying;      /* account_id -> how many large COPYs are under way */
 	struct hash_map owed_intents; /* account_id -> non-NULL: intents to be driven */
+	/* Content that no commit took, in undo_append's terms: its candidates are to be noted. A
+	 * crash forgets them, and the audit finds them. */
+	struct slice *owed_undos; /* on the heap */
+	size_t owed_undo_count;
+	size_t owed_undo_capacity;
 	uint64_t next_repair_ns;
 	uint64_t next_sweep_ns;
-	uint64_t next_resolve_ns;
-	uint64_t resolve_pause_ns;
 };
 
 void snapshot_cache_init(struct mail_store *store);
@@ -45,6 +57,9 @@ MUST_CHECK struct error *plan_snapshot(struct op *op, struct mail_store *store,
 MUST_CHECK struct error *read_messages(struct op *op, struct mail_store *store,
 	struct account_id account, struct commit_plan *plan, struct mailbox_id mailbox,
 	const struct uid_set *uids, struct message **ret_messages, size_t *ret_count);
+
+/* Content is to be left to reclaim by mail_store_work; `detail` is copied. */
+void owe_undo(struct mail_store *store, struct slice detail);
 
 /* Intents of the account are to be looked at by mail_store_work. */
 void owe_intents(struct mail_store *store, struct account_id account);

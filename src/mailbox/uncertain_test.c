@@ -83,7 +83,7 @@ static void when_the_engine_recovers(struct world *w)
 
 static void when_the_resolver_runs(struct world *w)
 {
-	assert_null(commit_resolve_owed(&w->op, w->store->commit));
+	assert_null(commit_resolve_owed(&w->op, w->store->commit, 0, 1));
 }
 
 static void then_the_mailbox_holds(struct world *w, uint32_t count)
@@ -105,7 +105,7 @@ static void when_everything_is_reclaimed(struct world *w)
 {
 	size_t removed;
 	for (int i = 0; i < 3; i++)
-		commit_apply_owed(&w->op, w->store->commit);
+		mail_store_work(&w->op, w->store);
 	assert_null(mail_store_reclaim(&w->op, w->store, 0, &removed));
 }
 
