@@ -133,7 +133,7 @@ static const struct ctl_column node_columns[] = {{"NODE", "id", CTL_TEXT},
 /* clang-format off */
 static const struct ctl_command commands[] = {
 	{"status", NULL, "", 0, 0, "GET", "v1/status", NULL, NULL, NULL, NULL},
-	{"health", NULL, "", 0, 0, "GET", "health", NULL, NULL, NULL, NULL},
+	{"health", NULL, "", 0, 0, "GET", "v1/health", NULL, NULL, NULL, NULL},
 	{"ready", NULL, "", 0, 0, "GET", "ready", NULL, NULL, NULL, NULL},
 	{"metrics", NULL, "", 0, 0, "GET", "metrics", NULL, NULL, NULL, NULL},
 	{"uncertain", "list", "", 0, 0, "GET", "v1/uncertain", NULL, NULL, "uncertain", uncertain_columns},

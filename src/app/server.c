@@ -163,10 +163,12 @@ static struct error *open_storage(struct op *op, struct server *server)
 		.store = mails,
 		.ledger = server->storage.ledger,
 		.version = HOLDFAST_VERSION,
-		.engine = server->storage.engine->ops->name,
+		.engine = storage_engine_name(),
 		.has_levels = server->storage.cluster != NULL,
 		.is_ready = is_ready,
-		.ready_context = server};
+		.ready_context = server,
+		.find_faults = storage_find_faults,
+		.faults_context = &server->storage};
 	mail_store_listen(mails, imap_account_changed, NULL);
 	return NULL;
 }

@@ -10,6 +10,7 @@ METRIC_COUNTER(reclaimed, "reclaimed_blobs_total", "Contents removed after their
 METRIC_COUNTER(reclaim_failures, "reclaim_failures_total", "Rounds of reclaiming that failed");
 
 #define WORK_INTERVAL_NS (100 * NS_PER_MS)
+#define HELP_INTERVAL_NS (20 * NS_PER_MS)
 
 /* How long the store of rows has to show itself, each time it is asked at the start. */
 #define OPEN_TIMEOUT_NS (30 * NS_PER_S)
@@ -47,7 +48,7 @@ const struct setting storage_settings[] = {
 		"Changes of one account that go into one commit at most."},
 	{"commit.waiting_changes", SETTING_NUMBER, &commit_settings.waiting_changes, "1024", 1, 100000, NULL, true,
 		"Changes of one account that may wait for their turn; further ones are told to come back."},
-	{"commit.resolve_budget", SETTING_DURATION, &commit_settings.resolve_budget_ms, "5 s", 0, 600000, NULL, true,
+	{"commit.resolve_budget", SETTING_DURATION, &commit_settings.resolve_budget_ms, "800 ms", 0, 600000, NULL, true,
 		"How long a client waits while the outcome of its change is found out."},
 	{"commit.cached_accounts", SETTING_NUMBER, &commit_settings.cached_accounts, "5000", 16, 10000000, NULL, true,
 		"Accounts whose state is kept in memory."},
@@ -88,6 +89,8 @@ static struct error *open_cassandra(
 		return err;
 	}
 	storage->cluster = cluster;
+	storage->cassandra = (struct cassandra_options){
+		.keyspace = options.keyspace, .replication = options.replication};
 	storage->engine = levels_engine_new(cassandra_store_new(cluster, &options), &levels);
 	storage->engine->datacenter = slice_from_cstr(storage->datacenter);
 	storage->engine->has_remote_datacenters = strchr(options.replication, ',') != NULL;
@@ -152,9 +155,51 @@ struct error *storage_open(struct op *op, const struct data_directory *data,
 	return NULL;
 }
 
+const char *storage_engine_name(void)
+{
+	return engine_kinds[config.engine_kind];
+}
+
 const char *storage_datacenter(const struct storage *storage)
 {
 	return storage->datacenter ? storage->datacenter : "";
+}
+
+#define FAULTS_MOST 64
+
+static void find_levels(struct op *op, struct storage *storage, struct slice *list, size_t *count)
+{
+	struct levels_status status[FALLBACK_KIND_COUNT];
+	levels_get_status(storage->engine, status);
+	for (size_t i = 0; i < FALLBACK_KIND_COUNT; i++)
+		if (status[i].in_force != status[i].primary)
+			list[(*count)++] = slice_from_cstr(arena_printf(&op->arena,
+				"%ss go out at %s instead of %s, for %llu s", status[i].kind,
+				level_name(status[i].in_force), level_name(status[i].primary),
+				(unsigned long long)(status[i].in_force_ms / 1000)));
+}
+
+struct error *storage_find_faults(
+	struct op *op, void *context, struct slice **ret_findings, size_t *ret_count)
+{
+	struct storage *storage = context;
+	struct slice *list = ARENA_ARRAY(&op->arena, struct slice, FAULTS_MOST);
+	size_t count = 0;
+	size_t uncertain = ledger_length(storage->ledger);
+	if (uncertain)
+		list[count++] = slice_from_cstr(arena_printf(
+			&op->arena, "the outcome of %zu changes is not known yet", uncertain));
+	if (storage->cluster) {
+		struct slice *findings;
+		size_t found;
+		find_levels(op, storage, list, &count);
+		TRY(cassandra_health(op, storage->cluster, &storage->cassandra, &findings, &found));
+		for (size_t i = 0; i < found && count < FAULTS_MOST; i++)
+			list[count++] = findings[i];
+	}
+	*ret_findings = list;
+	*ret_count = count;
+	return NULL;
 }
 
 static void reclaim(struct storage *storage)
@@ -207,12 +252,33 @@ static void *probe(void *argument)
 	return NULL;
 }
 
+static void *help(void *argument)
+{
+	struct storage_helper *helper = argument;
+	while (wait_for_next(helper->storage, clock_monotonic_ns() + HELP_INTERVAL_NS)) {
+		AUTO_OP(op, "helper");
+		mail_helper_work(&op, helper->helper);
+	}
+	return NULL;
+}
+
+/* Where each write is a round trip, one thread could not keep up with many accounts. */
+static void start_cluster_work(struct storage *storage)
+{
+	thread_start(&storage->prober, "prober", probe, storage);
+	for (unsigned i = 0; i < STORAGE_HELPERS; i++)
+		storage->helpers[i] = (struct storage_helper){.storage = storage,
+			.helper = mail_helper_new(storage->mails, i, STORAGE_HELPERS)};
+	for (unsigned i = 0; i < STORAGE_HELPERS; i++)
+		thread_start(&storage->helpers[i].thread, "helper", help, &storage->helpers[i]);
+}
+
 void storage_start(struct storage *storage)
 {
 	storage->is_working = true;
-	thread_start(&storage->worker, "background", work, storage);
 	if (storage->cluster)
-		thread_start(&storage->prober, "prober", probe, storage);
+		start_cluster_work(storage);
+	thread_start(&storage->worker, "background", work, storage);
 }
 
 static void stop_working(struct storage *storage)
@@ -222,8 +288,13 @@ static void stop_working(struct storage *storage)
 	condition_broadcast(&storage->stopping);
 	mutex_unlock(&storage->lock);
 	thread_join(storage->worker);
-	if (storage->cluster)
-		thread_join(storage->prober);
+	if (!storage->cluster)
+		return;
+	thread_join(storage->prober);
+	for (unsigned i = 0; i < STORAGE_HELPERS; i++) {
+		thread_join(storage->helpers[i].thread);
+		mail_helper_free(storage->helpers[i].helper);
+	}
 }
 
 void storage_close(struct storage *storage)

@@ -8,10 +8,17 @@
 #include "base/sync.h"
 #include "blob/blob.h"
 #include "consistency/ledger.h"
+#include "engine/cassandra/cassandra.h"
 #include "engine/rocksdb.h"
 #include "mailbox/store.h"
 
-struct cql_cluster;
+#define STORAGE_HELPERS 4
+
+struct storage_helper {
+	struct storage *storage;
+	struct mail_helper *helper;
+	pthread_t thread;
+};
 
 struct storage {
 	struct engine *engine;
@@ -26,7 +33,9 @@ struct storage {
 	bool is_working;
 	pthread_t worker;
 	struct cql_cluster *cluster; /* the engine's; NULL: it is no cluster */
+	struct cassandra_options cassandra;
 	pthread_t prober;
+	struct storage_helper helpers[STORAGE_HELPERS];
 };
 
 extern const struct setting storage_settings[];
@@ -40,8 +49,15 @@ MUST_CHECK struct error *storage_check(struct op *op, const char **ret_setting);
 MUST_CHECK struct error *storage_open(struct op *op, const struct data_directory *data,
 	struct rocksdb_owner owner, bool (*is_told_to_stop)(void), struct storage *storage);
 
+/* "rocksdb" or "cassandra": as the setting names it. */
+const char *storage_engine_name(void);
+
 /* The data centre that this node is in; empty where the engine knows none. */
 const char *storage_datacenter(const struct storage *storage);
+
+/* What an operator should mend, one sentence each, in the arena. */
+MUST_CHECK struct error *storage_find_faults(
+	struct op *op, void *storage, struct slice **ret_findings, size_t *ret_count);
 
 /* Starts the background work. */
 void storage_start(struct storage *storage);

@@ -34,7 +34,7 @@ const struct setting levels_settings[] = {
 		"The level of deletes after a failure at the one above; none: no fallback; empty: the preset's."},
 	{"consistency.serial_consistency", SETTING_TEXT, &config.serial, "local_serial", 0, 0, NULL, false,
 		"The level at which commits are decided: local_serial, or serial across data centres."},
-	{"consistency.attempt_timeout", SETTING_DURATION, &config.attempt_timeout_ms, "2 s", 10, 60000, NULL, false,
+	{"consistency.attempt_timeout", SETTING_DURATION, &config.attempt_timeout_ms, "700 ms", 10, 60000, NULL, false,
 		"How long a first attempt lasts before the fallback level is tried, and how long a probe lasts."},
 };
 const size_t levels_setting_count = ARRAY_SIZE(levels_settings);

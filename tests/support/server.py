@@ -33,6 +33,9 @@ OFFSETS = {
 }
 
 
+given_out = []
+
+
 def is_free(port):
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -47,7 +50,9 @@ def free_port_base():
     """Below the ports that the system hands out by itself, apart for each test process."""
     for step in range(200):
         base = 10000 + (os.getpid() * 7 + step * 1000) % 20000
-        if all(is_free(base + offset) for offset in OFFSETS.values()):
+        if base not in given_out and all(is_free(base + offset) for offset in OFFSETS.values()):
+            given_out.append(base)
+            del given_out[:-10]  # a long run of tests comes back to the first ones
             return base
     raise RuntimeError("no free ports")
 

@@ -64,7 +64,7 @@ const struct setting cassandra_settings[] = {
 		"Requests on their way to one host at most; further ones are refused at once."},
 	{"cassandra.connect_timeout", SETTING_DURATION, &config.connect_timeout_ms, "2 s", 50, 60000, NULL, false,
 		"How long a connection may take."},
-	{"cassandra.request_timeout", SETTING_DURATION, &config.request_timeout_ms, "1500 ms", 50, 600000, NULL, false,
+	{"cassandra.request_timeout", SETTING_DURATION, &config.request_timeout_ms, "1 s", 50, 600000, NULL, false,
 		"How long one attempt of a request may take, whatever time its operation has."},
 	{"cassandra.heartbeat", SETTING_DURATION, &config.heartbeat_ms, "10 s", 100, 600000, NULL, false,
 		"How often a quiet connection is asked whether it lives."},

@@ -19,6 +19,10 @@ struct admin_context {
 	bool has_levels; /* the store's engine is one of consistency/levels.h */
 	bool (*is_ready)(void *context);
 	void *ready_context;
+	/* What an operator should mend in the stores, one sentence each, in the arena. */
+	struct error *(*find_faults)(
+		struct op *op, void *context, struct slice **ret_findings, size_t *ret_count);
+	void *faults_context;
 };
 
 extern const struct setting admin_settings[];

@@ -11,6 +11,28 @@ static struct error *get_health(struct admin_request *request)
 	return NULL;
 }
 
+/* Is anything wrong that an operator should mend? */
+static struct error *get_faults(struct admin_request *request)
+{
+	const struct admin_context *context = request->context;
+	struct slice *findings;
+	size_t count;
+	json_t *list = json_array();
+	struct error *err =
+		context->find_faults(&request->op, context->faults_context, &findings, &count);
+	if (err) {
+		/* That the stores cannot be asked is an answer too. */
+		json_array_append_new(list, json_string(error_chain(&request->op.arena, err)));
+		count = 0;
+	}
+	for (size_t i = 0; i < count; i++)
+		json_array_append_new(list, admin_json_text(findings[i]));
+	bool is_well = json_array_size(list) == 0;
+	request->answer =
+		json_pack("{s:s, s:o}", "status", is_well ? "well" : "ailing", "findings", list);
+	return NULL;
+}
+
 /* Mail can be taken and read: whoever sends clients here asks this. */
 static struct error *get_ready(struct admin_request *request)
 {
@@ -52,6 +74,7 @@ const struct admin_route admin_status_routes[] = {
 	{"GET", "health", get_health, true},
 	{"GET", "ready", get_ready, true},
 	{"GET", "metrics", get_metrics, false},
+	{"GET", "v1/health", get_faults, false},
 	{"GET", "v1/status", get_status, false},
 	{"GET", "v1/audit", get_audit, false},
 };

@@ -235,8 +235,9 @@ struct cql_request {
 	/* The partition key as it travels in a token: one key column's bytes, or the composite
 	 * form (cql_routing_key). Empty: any host of the local data centre. */
 	struct slice routing_key;
-	bool idempotent; /* may be sent again elsewhere after a failure, and speculatively */
-	bool trace;      /* asks for a tracing id */
+	bool idempotent;  /* may be sent again elsewhere after a failure, and speculatively */
+	bool trace;       /* asks for a tracing id */
+	const char *host; /* as cql_cluster_hosts names it: nobody else is asked; NULL: anybody */
 };
 
 /* The composite form of a partition key of several columns; of one column: its bytes. */

@@ -397,6 +397,15 @@ static bool is_conditional(const struct cql_request *request)
 	       request->level == CQL_SERIAL || request->level == CQL_LOCAL_SERIAL;
 }
 
+static void keep_only(struct cql_execution *execution, const char *host)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < execution->planned; i++)
+		if (strcmp(execution->plan[i]->address, host) == 0)
+			execution->plan[kept++] = execution->plan[i];
+	execution->planned = kept;
+}
+
 static void make_plan(struct cql_execution *execution)
 {
 	struct cql_cluster *cluster = execution->cluster;
@@ -414,6 +423,8 @@ static void make_plan(struct cql_execution *execution)
 	struct cql_ring *ring = cql_cluster_ring(cluster);
 	execution->planned = cql_ring_plan(ring, &query, execution->plan);
 	cql_ring_unref(ring);
+	if (request->host)
+		keep_only(execution, request->host);
 }
 
 void cql_execution_begin(struct cql_execution *execution, bool hold)
