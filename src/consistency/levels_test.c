@@ -677,7 +677,7 @@ static void a_preset_gives_all_levels(void **state)
 	for (int kind = 0; kind < FALLBACK_KIND_COUNT; kind++)
 		then_pair_is(&config, kind, (struct levels_pair){LEVEL_LOCAL_QUORUM, LEVEL_NONE});
 	assert_int_equal(config.serial, LEVEL_LOCAL_SERIAL);
-	assert_int_equal(config.attempt_timeout_ms, 2000);
+	assert_int_equal(config.attempt_timeout_ms, 700);
 	assert_null(levels_data_centre());
 
 	struct levels_pair multi = {LEVEL_EACH_QUORUM, LEVEL_LOCAL_QUORUM};
