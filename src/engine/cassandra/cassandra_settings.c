@@ -4,6 +4,10 @@
 
 #include "base/buf.h"
 
+/* A host that is back is noticed within so long. */
+#define RECONNECT_MIN_MS 20
+#define RECONNECT_MAX_MS 2000
+
 static struct {
 	const char *contact_points;
 	const char *keyspace;
@@ -172,6 +176,8 @@ struct error *cassandra_read_settings(
 	cql.max_requests_per_host = (uint32_t)config.requests;
 	cql.connect_timeout_ms = (uint32_t)config.connect_timeout_ms;
 	cql.request_timeout_ms = (uint32_t)config.request_timeout_ms;
+	cql.reconnect_min_ms = RECONNECT_MIN_MS;
+	cql.reconnect_max_ms = RECONNECT_MAX_MS;
 	cql.heartbeat_ms = (uint32_t)config.heartbeat_ms;
 	cql.speculative_delay_ms = (uint32_t)config.speculative_delay_ms;
 	*ret_options = (struct cassandra_options){.cql = cql,
