@@ -14,6 +14,13 @@ enum planted_bug {
 	BUG_GUESSED_OUTCOME, /* an uncertain commit is taken for a failed one */
 	BUG_SKIPPED_FSYNC,   /* a crash of the engine loses commits that were acknowledged */
 	BUG_TRIMMED_EARLY,   /* log rows are trimmed without having been copied */
+	BUG_TRIMMED_APPLIED, /* those that are applied need no copy, do they */
+	BUG_TORN_HEAD,       /* a poll is repaired, and a head is read at the level of polls */
+	BUG_HASTY_VERDICT,   /* an account that stands where it stood: not applied, it is said */
+	BUG_RESENT_CAS,      /* a CAS that failed is sent again at the fallback level */
+	BUG_APPLIED_ALONE,   /* each change is applied by itself, not on top of those before it */
+	BUG_FORGOTTEN_PLACE, /* content is removed although another place shares it */
+	BUG_MIXED_BATCH,     /* a trim's deletes reach as far as the row that its CAS inserts */
 	BUG_COUNT,
 };
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/metric.h"
+#include "base/world.h"
 
 #define LOAD_AGAIN_MOST 4
 
@@ -106,6 +107,8 @@ struct error *account_reload(
 	struct head fresh;
 	head_init(&fresh);
 	struct slice partition = key_account(&op->arena, account->id, 0);
+	if (is_planted(BUG_TORN_HEAD))
+		level = READ_NORMAL;
 	struct error *err = head_load(op, commit->engine, partition, level, &fresh);
 	/* Replicas are read one after another while others commit: what does not fit together is
 	 * read again before it is called damaged. */

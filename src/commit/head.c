@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "base/world.h"
+
 void head_init(struct head *head)
 {
 	*head = (struct head){0};
@@ -205,7 +207,7 @@ static struct error *install_row(
 /* A poll that found a new MODSEQ without its rows, or a log with a hole, is no head. */
 static struct error *check_whole(struct op *op, const struct head *head)
 {
-	if (!head->exists)
+	if (!head->exists || is_planted(BUG_TORN_HEAD))
 		return NULL;
 	const struct account_static *state = &head->state;
 	uint64_t newest = head->tail_count ? head->tail[head->tail_count - 1].modseq : 0;

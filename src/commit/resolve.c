@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "base/world.h"
 
 /* Was an uncertain commit applied? Its operation id stands in the log or it does not; and where the
  * account has moved past the MODSEQ that it expected, it never will, because a MODSEQ does not come
@@ -18,8 +19,11 @@ struct error *resolve_read(struct op *op, struct commit *commit, struct commit_a
 	TRY(account_reload(op, commit, account, READ_SERIAL));
 	const struct head *head = &account->head;
 	*ret_verdict = VERDICT_UNKNOWN;
-	if ((head->exists ? head->state.modseq : 0) == expected)
+	if ((head->exists ? head->state.modseq : 0) == expected) {
+		if (is_planted(BUG_HASTY_VERDICT))
+			*ret_verdict = VERDICT_NOT_APPLIED;
 		return NULL;
+	}
 	if (head_find_operation(head, operation)) {
 		*ret_verdict = VERDICT_APPLIED;
 		return NULL;

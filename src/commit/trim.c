@@ -70,6 +70,8 @@ static struct error *move_rows(struct op *op, struct commit *commit, struct comm
 	struct mutations *out = engine_is_atomic(commit->engine) ? plain : &copies;
 	for (size_t i = 0; i < count; i++) {
 		const struct log_row *row = &head->tail[i];
+		if (is_planted(BUG_TRIMMED_APPLIED) && row->modseq <= plan->state.applied)
+			continue;
 		mutations_put(out, &account_log_table, target, key_u64_row(arena, row->modseq),
 			row_encode_in(arena, &account_log_row, &row->row), row->modseq);
 	}
@@ -79,6 +81,9 @@ static struct error *move_rows(struct op *op, struct commit *commit, struct comm
 	for (size_t i = 0; i < count; i++)
 		mutations_delete(account_rows, &account_table, partition,
 			key_account_log(arena, head->tail[i].modseq), 0);
+	if (is_planted(BUG_MIXED_BATCH))
+		mutations_delete(account_rows, &account_table, partition,
+			key_account_log(arena, plan->state.modseq), 0);
 	plan->state.trimmed = head->tail[count - 1].modseq;
 	plan->state.segment = segment;
 	plan->state.segment_entries = entries + (uint32_t)count;

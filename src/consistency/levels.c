@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "base/sync.h"
+#include "base/world.h"
 #include "schema/tables.h"
 
 #define PER_KIND(variable, macro, name, help)                         \
@@ -424,8 +425,12 @@ static struct error *levels_cas(
 		level_name(attempt.level));
 	/* It is not tried again: its commit level can fail after the decision. The next one uses
 	 * the fallback level. */
+	enum level again = LEVEL_NONE;
 	if (concerns_commit_level(&failure))
-		note_failure(levels, op, FALLBACK_WRITE, attempt, &failure, err);
+		again = note_failure(levels, op, FALLBACK_WRITE, attempt, &failure, err);
+	if (is_planted(BUG_RESENT_CAS) && again != LEVEL_NONE)
+		return levels->store->ops->cas(
+			levels->store, op, cas, serial, again, &failure, ret_current);
 	return err;
 }
 

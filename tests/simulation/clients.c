@@ -315,9 +315,20 @@ static void look_at_message(struct client *c)
 		sim_fail(w, "UID %u has other bytes than were delivered", m->uid);
 }
 
+/* Everybody subscribes to everything: what becomes of it in one group is the last that was said. */
+static void subscribe(struct client *c)
+{
+	struct sim_world *w = c->world;
+	AUTO_OP(op, "subscribe");
+	int crashes = w->nodes[c->node].crashes;
+	heard(c, crashes,
+		mailbox_subscribe(
+			&op, store_of(c), w->account, w->boxes[sim_below(BOXES)], sim_below(2)));
+}
+
 static void one_step(struct client *c, struct op *kept)
 {
-	switch (sim_below(12)) {
+	switch (sim_below(14)) {
 	case 0:
 	case 1:
 	case 2:
@@ -339,6 +350,10 @@ static void one_step(struct client *c, struct op *kept)
 		return;
 	case 9:
 		follow_deltas(c, kept);
+		return;
+	case 10:
+	case 11:
+		subscribe(c);
 		return;
 	default:
 		look_at_message(c);

@@ -56,7 +56,8 @@ struct sim_world {
 	struct sim_message messages[MESSAGES_MAX];
 	int message_count;
 	int clients_left;
-	unsigned cut_off; /* operations that a crash may have cut off between content and commit */
+	int subscriptions; /* bits: names that were shown last; -1: none were */
+	unsigned cut_off;  /* operations that a crash may have cut off between content and commit */
 	int steps;
 	char failure[512]; /* the first thing found wrong */
 };
@@ -79,4 +80,5 @@ struct client {
 
 /* After the faults are over: everything must be true at once, and again after a fresh start. */
 void check_world(struct sim_world *w, struct mail_store *store, const char *when);
+void check_reclaim(struct sim_world *w, struct mail_store *store);
 void check_content(struct sim_world *w, struct mail_store *store);

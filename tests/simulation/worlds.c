@@ -80,13 +80,14 @@ static void calm(struct sim_world *w)
 	for (unsigned centre = 0; centre < w->centres; centre++)
 		for (unsigned i = 0; i < w->replicas; i++)
 			model_set_health(w->model, centre, i, MODEL_UP);
-	model_deliver_late(w->model);
 }
 
 void world_set_faults(struct sim_world *w, bool on)
 {
+	static const unsigned strengths[] = {0, 15, 40, 120};
 	unsigned strength = on ? sim_below(4) * 15 : 0;
 	if (w->kind == SIM_CLUSTER) {
+		strength = strengths[strength / 15];
 		struct model_rates rates = {.lost = strength,
 			.late = strength,
 			.unheard = strength / 2,
@@ -105,9 +106,17 @@ void world_set_faults(struct sim_world *w, bool on)
 			.refused_cas = strength,
 			.uncertain_cas = strength * 2};
 		fault_set_rates(w->nodes[i].engine, &rates);
-		if (!on)
-			fault_apply_late(w->nodes[i].engine);
 	}
+}
+
+void world_settle(struct sim_world *w)
+{
+	if (w->kind == SIM_CLUSTER) {
+		model_deliver_late(w->model);
+		return;
+	}
+	for (int i = 0; i < w->node_count; i++)
+		fault_apply_late(w->nodes[i].engine);
 }
 
 void world_set_node_down(struct sim_world *w, int number, bool is_down)

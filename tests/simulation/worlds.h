@@ -9,8 +9,11 @@
 void world_open(struct sim_world *w);
 void world_close(struct sim_world *w);
 
-/* Draws how badly it goes from now on; off: not at all, and what was on its way arrives. */
+/* Draws how badly it goes from now on; off: not at all. */
 void world_set_faults(struct sim_world *w, bool on);
+
+/* What is still on its way arrives: paused coordinators go on, hints reach their replicas. */
+void world_settle(struct sim_world *w);
 
 /* A node is cut off: nothing that it still asks for is done. */
 void world_set_node_down(struct sim_world *w, int number, bool is_down);
