@@ -14,6 +14,7 @@
 #include "app/storage.h"
 #include "account/password.h"
 #include "base/clock.h"
+#include "blob/blob_s3.h"
 #include "consistency/levels.h"
 #include "engine/cassandra/cassandra.h"
 #include "format/mime.h"
@@ -51,6 +52,7 @@ static const struct setting_group groups[] = {
 	{rocksdb_settings, &rocksdb_setting_count},
 	{levels_settings, &levels_setting_count},
 	{cassandra_settings, &cassandra_setting_count},
+	{blob_s3_settings, &blob_s3_setting_count},
 };
 
 struct config *server_config_new(void)
@@ -106,6 +108,8 @@ struct error *server_check(struct op *op, const struct config *config)
 	TRY(check_name(op, config));
 	TRY(check_tls(op, config));
 	TRY(check_file(op, config, "admin.token_file"));
+	TRY(check_file(op, config, "s3.secret_file"));
+	TRY(check_file(op, config, "s3.ca_file"));
 	TRY(listeners_check(op, config));
 	const char *setting;
 	err = storage_check(op, &setting);

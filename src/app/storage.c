@@ -1,5 +1,6 @@
 #include "app/storage.h"
 
+#include "app/content.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"
@@ -7,6 +8,8 @@
 #include "engine/cassandra/cassandra.h"
 
 METRIC_COUNTER(reclaimed, "reclaimed_blobs_total", "Contents removed after their grace period");
+METRIC_COUNTER(unfinished_removed, "unfinished_content_removed_total",
+	"Contents of which only a part was ever stored, removed");
 METRIC_COUNTER(reclaim_failures, "reclaim_failures_total", "Rounds of reclaiming that failed");
 
 #define WORK_INTERVAL_NS (100 * NS_PER_MS)
@@ -22,10 +25,8 @@ enum engine_kind { ENGINE_ROCKSDB, ENGINE_CASSANDRA };
 static const char *const engine_kinds[] = {
 	[ENGINE_ROCKSDB] = "rocksdb", [ENGINE_CASSANDRA] = "cassandra", NULL};
 
-enum content_store { CONTENT_ROCKSDB, CONTENT_FILE };
-
 static const char *const content_stores[] = {
-	[CONTENT_ROCKSDB] = "rocksdb", [CONTENT_FILE] = "file", NULL};
+	[CONTENT_ENGINE] = "rocksdb", [CONTENT_FILE] = "file", [CONTENT_S3] = "s3", NULL};
 
 static struct {
 	int engine_kind;   /* enum engine_kind */
@@ -39,7 +40,7 @@ const struct setting storage_settings[] = {
 	{"engine.kind", SETTING_CHOICE, &config.engine_kind, "rocksdb", 0, 0, engine_kinds, false,
 		"What stores rows: RocksDB within this process, or a Cassandra cluster that several nodes share."},
 	{"content.store", SETTING_CHOICE, &config.content_store, "rocksdb", 0, 0, content_stores, false,
-		"Where the bytes of messages are: in the embedded engine's blob files, or each in a file of its own."},
+		"Where the bytes of messages are: in the embedded engine's blob files, each in a file of its own, or in an S3 store."},
 	{"content.grace", SETTING_DURATION, &config.grace_ms, "1 d", 7200000, 31536000000, NULL, true,
 		"Content that nothing refers to any more is kept for so long."},
 	{"content.reclaim_interval", SETTING_DURATION, &config.reclaim_interval_ms, "1 h", 100, 604800000, NULL, true,
@@ -123,6 +124,7 @@ struct error *storage_check(struct op *op, const char **ret_setting)
 {
 	struct cassandra_options options;
 	struct levels_config levels;
+	TRY(content_check(op, (enum content_store)config.content_store, ret_setting));
 	if (config.engine_kind != ENGINE_CASSANDRA)
 		return NULL;
 	*ret_setting = "consistency.data_centre";
@@ -145,11 +147,8 @@ struct error *storage_open(struct op *op, const struct data_directory *data,
 		TRY(rocksdb_engine_open(op, data_directory_file(&op->arena, data, "rows"),
 			&rocksdb_limits, owner, &storage->engine));
 	TRY(ledger_open(op, data_directory_file(&op->arena, data, "ledger"), &storage->ledger));
-	if (config.content_store == CONTENT_FILE)
-		TRY(blob_file_open(
-			op, data_directory_file(&op->arena, data, "content"), &storage->blobs));
-	else
-		storage->blobs = blob_engine_new(storage->engine);
+	TRY(content_open(op, (enum content_store)config.content_store, data, storage->engine,
+		&storage->blobs));
 	storage->mails = mail_store_new(storage->engine, storage->ledger, storage->blobs);
 	storage->accounts = accounts_new(storage->mails);
 	return NULL;
@@ -206,9 +205,14 @@ static void reclaim(struct storage *storage)
 {
 	AUTO_OP(op, "reclaim");
 	size_t removed = 0;
+	size_t unfinished = 0;
 	struct error *err =
 		mail_store_reclaim(&op, storage->mails, config.grace_ms * 1000, &removed);
+	if (!err)
+		err = blob_clean_up(storage->blobs, &op,
+			clock_realtime_us() - config.grace_ms * 1000, &unfinished);
 	metric_add(&reclaimed, (int64_t)removed);
+	metric_add(&unfinished_removed, (int64_t)unfinished);
 	if (err) {
 		metric_add(&reclaim_failures, 1);
 		log_warn(&op, "reclaim-failed", FIELD_ERROR(&op, err));

@@ -41,7 +41,7 @@ struct storage {
 extern const struct setting storage_settings[];
 extern const size_t storage_setting_count;
 
-/* Are the settings of the chosen engine right? ERR_INVALID: *ret_setting is the one at fault. */
+/* Are the settings of the chosen stores right? ERR_INVALID: *ret_setting is the one at fault. */
 MUST_CHECK struct error *storage_check(struct op *op, const char **ret_setting);
 
 /* What was opened before a failure is for storage_close. A cluster that does not answer is waited

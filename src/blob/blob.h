@@ -9,15 +9,35 @@
 
 struct blob_store;
 
+/* One of several reads. */
+struct blob_part {
+	struct blob_id id;
+	uint64_t offset;
+	uint64_t length; /* UINT64_MAX: to the end */
+
+	/* Answers, in the operation's arena. */
+	struct error *err;
+	struct slice bytes;
+};
+
 struct blob_ops {
 	const char *name;
 	struct error *(*put)(struct blob_store *store, struct op *op, struct blob_id id,
 		struct slice content, struct slice sha256, struct mutations *staged);
 	struct error *(*read)(struct blob_store *store, struct op *op, struct blob_id id,
 		uint64_t offset, uint64_t length, struct slice *ret_bytes);
+	/* NULL: one after another. */
+	void (*read_many)(
+		struct blob_store *store, struct op *op, struct blob_part *parts, size_t count);
 	struct error *(*remove)(struct blob_store *store, struct op *op, struct blob_id id);
+	/* NULL: one after another. */
+	struct error *(*remove_many)(
+		struct blob_store *store, struct op *op, const struct blob_id *ids, size_t count);
 	struct error *(*list)(struct blob_store *store, struct op *op, struct slice after,
 		size_t limit, struct blob_id **ret_ids, size_t *ret_count);
+	/* NULL: nothing is ever left over. */
+	struct error *(*clean_up)(
+		struct blob_store *store, struct op *op, uint64_t before_us, size_t *ret_removed);
 	void (*close)(struct blob_store *store);
 };
 
@@ -45,6 +65,19 @@ MUST_CHECK static inline struct error *blob_read(struct blob_store *store, struc
 	return store->ops->read(store, op, id, offset, length, ret_bytes);
 }
 
+/* Several reads, at the same time where the store can; each has its own error. */
+static inline void blob_read_many(
+	struct blob_store *store, struct op *op, struct blob_part *parts, size_t count)
+{
+	if (store->ops->read_many) {
+		store->ops->read_many(store, op, parts, count);
+		return;
+	}
+	for (size_t i = 0; i < count; i++)
+		parts[i].err = blob_read(
+			store, op, parts[i].id, parts[i].offset, parts[i].length, &parts[i].bytes);
+}
+
 /* Removing what is not there is no error. */
 MUST_CHECK static inline struct error *blob_remove(
 	struct blob_store *store, struct op *op, struct blob_id id)
@@ -52,11 +85,32 @@ MUST_CHECK static inline struct error *blob_remove(
 	return store->ops->remove(store, op, id);
 }
 
+/* After an error some may be gone. */
+MUST_CHECK static inline struct error *blob_remove_many(
+	struct blob_store *store, struct op *op, const struct blob_id *ids, size_t count)
+{
+	if (store->ops->remove_many)
+		return store->ops->remove_many(store, op, ids, count);
+	for (size_t i = 0; i < count; i++)
+		TRY(blob_remove(store, op, ids[i]));
+	return NULL;
+}
+
 /* Ids in an order of the store's own, after `after` (16 bytes, or empty): for audits. */
 MUST_CHECK static inline struct error *blob_list(struct blob_store *store, struct op *op,
 	struct slice after, size_t limit, struct blob_id **ret_ids, size_t *ret_count)
 {
 	return store->ops->list(store, op, after, limit, ret_ids, ret_count);
+}
+
+/* Removes what puts left behind that were begun before a time (microseconds since 1970) and never
+ * finished: it is no blob, but it takes room. */
+MUST_CHECK static inline struct error *blob_clean_up(
+	struct blob_store *store, struct op *op, uint64_t before_us, size_t *ret_removed)
+{
+	*ret_removed = 0;
+	return store->ops->clean_up ? store->ops->clean_up(store, op, before_us, ret_removed)
+				    : NULL;
 }
 
 static inline void blob_store_close(struct blob_store *store)

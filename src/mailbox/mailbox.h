@@ -119,7 +119,8 @@ MUST_CHECK struct error *message_summary_get(struct op *op, struct mail_store *s
 MUST_CHECK struct error *message_smtp_envelope_get(struct op *op, struct mail_store *store,
 	const struct message *message, struct slice *ret_envelope);
 
-/* `length` octets from `offset`, clamped to the message. The whole message: 0, SIZE_MAX. */
+/* `length` octets from `offset`, clamped to the message. The whole message: 0, SIZE_MAX.
+ * ERR_CORRUPT: the content is damaged or missing; the message stays. */
 MUST_CHECK struct error *message_content(struct op *op, struct mail_store *store,
 	const struct message *message, uint64_t offset, uint64_t length, struct slice *ret_bytes);
 

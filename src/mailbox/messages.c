@@ -1,6 +1,11 @@
 #include "mailbox/store_private.h"
 
+#include "base/metric.h"
+
 /* Reading message rows: the projection, with the log above it laid over. */
+
+METRIC_COUNTER(contents_missing, "contents_missing_total",
+	"Reads of messages whose content the store says it does not have");
 
 /* Runs of UIDs closer than this are read by one scan. */
 #define SCAN_GAP 32
@@ -364,7 +369,15 @@ struct error *message_summary_get(struct op *op, struct mail_store *store,
 struct error *message_content(struct op *op, struct mail_store *store,
 	const struct message *message, uint64_t offset, uint64_t length, struct slice *ret_bytes)
 {
-	return blob_read(store->blobs, op, message->blob_id, offset, length, ret_bytes);
+	struct error *err =
+		blob_read(store->blobs, op, message->blob_id, offset, length, ret_bytes);
+	if (!err || err->kind != ERR_NOT_FOUND)
+		return err;
+	/* The message is there: without its content it is damaged, and is kept as it is. */
+	metric_add(&contents_missing, 1);
+	err = op_wrap(op, err, "read message %s", uuid_text(&op->arena, message->id.uuid));
+	err->kind = ERR_CORRUPT;
+	return err;
 }
 
 /* ---- What changed since ---- */

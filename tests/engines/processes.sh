@@ -91,6 +91,16 @@ signal() {
 	kill "-$2" "$_p"
 }
 
+# pause PIDFILE: SIGSTOP, and back only when every thread has stopped: on a busy machine some run on
+# for a while, and answer
+pause() {
+	signal "$1" STOP
+	while grep -hs '^State:' "/proc/$_p/task/"*/status | grep -qv '[tT] ('; do
+		pid_of "$1" >/dev/null || die "it ended while it was paused"
+		sleep 0.01
+	done
+}
+
 # crash PIDFILE: SIGKILL, and back only when the process is gone
 crash() {
 	signal "$1" KILL

@@ -1,0 +1,63 @@
+#include "app/content.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "blob/blob_s3.h"
+
+/* How long an object store has to show itself at the start. */
+#define CHECK_NS (5 * NS_PER_S)
+
+struct error *content_check(struct op *op, enum content_store store, const char **ret_setting)
+{
+	const struct s3_config *s3 = &blob_s3_config.client;
+	const struct {
+		const char *setting;
+		const char *value;
+	} needed[] = {{"s3.endpoint", s3->endpoint}, {"s3.bucket", s3->bucket},
+		{"s3.access_key", s3->access_key}, {"s3.secret_file", blob_s3_config.secret_file}};
+	if (store != CONTENT_S3)
+		return NULL;
+	for (size_t i = 0; i < ARRAY_SIZE(needed); i++) {
+		*ret_setting = needed[i].setting;
+		if (!needed[i].value)
+			return op_fail(op, ERR_INVALID, "is needed, as content.store is s3");
+	}
+	struct blob_store *blobs;
+	*ret_setting = "content.store";
+	TRY(blob_s3_open(op, &blob_s3_config, &blobs));
+	blob_store_close(blobs);
+	return NULL;
+}
+
+static struct error *open_s3(struct op *op, struct blob_store **ret_blobs)
+{
+	struct blob_store *blobs;
+	TRY(blob_s3_open(op, &blob_s3_config, &blobs));
+	AUTO_OP(check, "content check");
+	check.deadline_ns = clock_monotonic_ns() + CHECK_NS;
+	struct error *err = blob_s3_check(&check, blobs);
+	if (err && (err->kind == ERR_DENIED || err->kind == ERR_NOT_FOUND)) {
+		blob_store_close(blobs);
+		return op_error_copy(op, err);
+	}
+	if (err)
+		log_warn(&check, "content-store-unavailable", FIELD_ERROR(&check, err));
+	*ret_blobs = blobs;
+	return NULL;
+}
+
+struct error *content_open(struct op *op, enum content_store store,
+	const struct data_directory *data, struct engine *engine, struct blob_store **ret_blobs)
+{
+	switch (store) {
+	case CONTENT_FILE:
+		return blob_file_open(
+			op, data_directory_file(&op->arena, data, "content"), ret_blobs);
+	case CONTENT_S3:
+		return open_s3(op, ret_blobs);
+	case CONTENT_ENGINE:
+		break;
+	}
+	*ret_blobs = blob_engine_new(engine);
+	return NULL;
+}
