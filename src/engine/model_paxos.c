@@ -228,6 +228,20 @@ static bool holds(const struct model_cas *cas, const struct model_rows *rows)
 			      row->value, cas->expected);
 }
 
+/* Paxos v2 counts answers to a commit without regard to data centres: three here and one there will
+ * do for two and two. */
+static bool commit_suffices(
+	const struct model_call *call, enum level level, const struct model_tally *tally)
+{
+	const struct model *model = call->model;
+	if (level != LEVEL_EACH_QUORUM)
+		return model_suffices(model, call->centre, level, tally);
+	unsigned needed = (model->replica_count / model->centres / 2 + 1) * model->centres;
+	for (unsigned i = 0; i < model->centres; i++)
+		needed -= MIN_OF(needed, tally->by_centre[i]);
+	return needed == 0;
+}
+
 /* Decided: whatever is said now, it is true. */
 static void commit_decided(
 	struct round *round, const struct model_cas *cas, struct failure *ret_failure)
@@ -238,7 +252,7 @@ static void commit_decided(
 		return;
 	}
 	struct model_tally tally = commit(round, cas->batch);
-	if (!model_suffices(call->model, call->centre, cas->commit_level, &tally))
+	if (!commit_suffices(call, cas->commit_level, &tally))
 		fail_as(ret_failure, FAILURE_WRITE_TIMEOUT, FAILURE_WRITE_SIMPLE,
 			cas->commit_level);
 }

@@ -45,6 +45,8 @@ static void open_cluster(struct sim_world *w)
 		node->store_of_model = model_store_new(w->model, 0);
 		model_store_on_step(node->store_of_model, engine_step, w);
 		node->engine = levels_engine_new(node->store_of_model, &config);
+		node->engine->datacenter = SLICE("here");
+		node->engine->has_remote_datacenters = w->centres > 1;
 	}
 	w->rows = w->nodes[0].engine;
 }
