@@ -15,12 +15,13 @@
 #include "wire/cql/cql.h"
 #include "wire/cql/cql_murmur3.h"
 
-#define KEYSPACE "cqltest"
+#define OWN_KEYSPACE "cqltest"
 
 static struct cql_options options;
 static uint64_t deadline_ms = 10000;
 static unsigned load_threads = 16, load_seconds = 5;
 static bool load_writes;
+static const char *keyspace; /* NULL: one of our own is made */
 
 static void fail(const char *format, ...) PRINTF_LIKE(1, 2) NORETURN;
 
@@ -46,12 +47,12 @@ static void begin_op(struct op *op)
 	op->deadline_ns = clock_monotonic_ns() + deadline_ms * NS_PER_MS;
 }
 
-static struct cql_cluster *open_cluster(const char *keyspace)
+static struct cql_cluster *open_cluster(const char *name)
 {
 	struct op op;
 	begin_op(&op);
 	struct cql_options own = options;
-	own.keyspace = keyspace;
+	own.keyspace = name;
 	struct cql_cluster *cluster;
 	struct error *err = cql_cluster_open(&op, &own, &cluster);
 	if (err)
@@ -80,6 +81,15 @@ static struct cql_result run_text(struct op *op, struct cql_cluster *cluster, co
 	return run(op, cluster, (struct cql_request){.statements = &bound, .count = 1});
 }
 
+/* The other hosts learn of a change later. */
+static void change_schema(struct op *op, struct cql_cluster *cluster, const char *text)
+{
+	run_text(op, cluster, text);
+	bool agreed;
+	struct error *err = cql_await_schema_agreement(op, cluster, &agreed);
+	EXPECT(!err && agreed);
+}
+
 static struct cql_result run_values(struct op *op, struct cql_cluster *cluster, const char *text,
 	const struct cql_value *values, size_t count)
 {
@@ -93,12 +103,9 @@ static void make_keyspace(struct cql_cluster *cluster)
 {
 	struct op op;
 	begin_op(&op);
-	run_text(&op, cluster,
-		"CREATE KEYSPACE IF NOT EXISTS " KEYSPACE " WITH replication = "
+	change_schema(&op, cluster,
+		"CREATE KEYSPACE IF NOT EXISTS " OWN_KEYSPACE " WITH replication = "
 		"{'class': 'NetworkTopologyStrategy', 'replication_factor': 1}");
-	bool agreed;
-	struct error *err = cql_await_schema_agreement(&op, cluster, &agreed);
-	EXPECT(!err && agreed);
 	op_done(&op);
 }
 
@@ -121,7 +128,7 @@ static void types(struct cql_cluster *cluster)
 {
 	struct op op;
 	begin_op(&op);
-	run_text(&op, cluster,
+	change_schema(&op, cluster,
 		"CREATE TABLE IF NOT EXISTS types (k uuid PRIMARY KEY, b bigint, i int, s "
 		"smallint, "
 		"t tinyint, f boolean, x blob, v text, l list<text>, m map<text, int>, n text, u "
@@ -163,7 +170,7 @@ static void large(struct cql_cluster *cluster)
 {
 	struct op op;
 	begin_op(&op);
-	run_text(&op, cluster, "CREATE TABLE IF NOT EXISTS large (k int PRIMARY KEY, x blob)");
+	change_schema(&op, cluster, "CREATE TABLE IF NOT EXISTS large (k int PRIMARY KEY, x blob)");
 	size_t size = MIB(1) + 12345;
 	char *bytes = arena_alloc_raw(&op.arena, size);
 	for (int round = 0; round < 2; round++) {
@@ -186,7 +193,7 @@ static void paging(struct cql_cluster *cluster)
 {
 	struct op op;
 	begin_op(&op);
-	run_text(&op, cluster,
+	change_schema(&op, cluster,
 		"CREATE TABLE IF NOT EXISTS paged (k int, c int, PRIMARY KEY (k, c))");
 	enum { ROWS = 250 };
 	struct cql_request requests[ROWS];
@@ -242,7 +249,7 @@ static void conditional(struct cql_cluster *cluster)
 {
 	struct op op;
 	begin_op(&op);
-	run_text(&op, cluster,
+	change_schema(&op, cluster,
 		"CREATE TABLE IF NOT EXISTS cas (k uuid, c int, head bigint static, v text, "
 		"PRIMARY KEY (k, c))");
 	struct uuid key = uuid_random();
@@ -291,7 +298,7 @@ static void batches(struct cql_cluster *cluster)
 {
 	struct op op;
 	begin_op(&op);
-	run_text(&op, cluster, "CREATE TABLE IF NOT EXISTS timed (k int PRIMARY KEY, v int)");
+	change_schema(&op, cluster, "CREATE TABLE IF NOT EXISTS timed (k int PRIMARY KEY, v int)");
 	for (int kind = CQL_BATCH_LOGGED; kind <= CQL_BATCH_UNLOGGED; kind++) {
 		int32_t first = (int32_t)random_below(1 << 30);
 		const struct cql_value one[] = {
@@ -331,14 +338,14 @@ static void schema_change(struct cql_cluster *cluster)
 {
 	struct op op;
 	begin_op(&op);
-	run_text(&op, cluster, "DROP TABLE IF EXISTS changing");
-	run_text(&op, cluster, "CREATE TABLE changing (k int PRIMARY KEY, v int)");
+	change_schema(&op, cluster, "DROP TABLE IF EXISTS changing");
+	change_schema(&op, cluster, "CREATE TABLE changing (k int PRIMARY KEY, v int)");
 	run_text(&op, cluster, "INSERT INTO changing (k, v) VALUES (1, 2)");
 	struct cql_value key = cql_from_int(&op.arena, 1);
 	const char *select = "SELECT * FROM changing WHERE k = ?";
 	struct cql_result row = run_values(&op, cluster, select, &key, 1);
 	EXPECT(row.row_count == 1 && row.column_count == 2);
-	run_text(&op, cluster, "ALTER TABLE changing ADD w text");
+	change_schema(&op, cluster, "ALTER TABLE changing ADD w text");
 	run_text(&op, cluster, "UPDATE changing SET w = 'new' WHERE k = 1");
 	for (int i = 0; i < 3; i++) {
 		row = run_values(&op, cluster, select, &key, 1);
@@ -346,8 +353,8 @@ static void schema_change(struct cql_cluster *cluster)
 		EXPECT(row.column_count == 3 && column != SIZE_MAX);
 		EXPECT(slice_equal(cql_to_bytes(cql_at(&row, 0, column)), SLICE("new")));
 	}
-	run_text(&op, cluster, "DROP TABLE changing");
-	run_text(&op, cluster, "CREATE TABLE changing (k int PRIMARY KEY, other text)");
+	change_schema(&op, cluster, "DROP TABLE changing");
+	change_schema(&op, cluster, "CREATE TABLE changing (k int PRIMARY KEY, other text)");
 	row = run_values(&op, cluster, select, &key, 1);
 	EXPECT(row.row_count == 0 && row.column_count == 2);
 	op_done(&op);
@@ -362,9 +369,7 @@ static void faults(struct cql_cluster *cluster)
 	} cases[] = {
 		{"SELEKT", CQL_SYNTAX_ERROR, ERR_INVALID},
 		{"SELECT * FROM nowhere", CQL_INVALID, ERR_INVALID},
-		{"CREATE KEYSPACE " KEYSPACE " WITH replication = {'class': 'SimpleStrategy', "
-		 "'replication_factor': 1}",
-			CQL_ALREADY_EXISTS, ERR_INVALID},
+		{"CREATE TABLE types (k int PRIMARY KEY)", CQL_ALREADY_EXISTS, ERR_INVALID},
 		{"CREATE KEYSPACE wrong WITH replication = {'class': 'Nonsense'}", CQL_CONFIG_ERROR,
 			ERR_INVALID},
 	};
@@ -427,8 +432,8 @@ static void tokens(struct cql_cluster *cluster)
 {
 	struct op op;
 	begin_op(&op);
-	run_text(&op, cluster, "CREATE TABLE IF NOT EXISTS tokens (k blob PRIMARY KEY)");
-	run_text(&op, cluster,
+	change_schema(&op, cluster, "CREATE TABLE IF NOT EXISTS tokens (k blob PRIMARY KEY)");
+	change_schema(&op, cluster,
 		"CREATE TABLE IF NOT EXISTS tokens2 (a int, b text, PRIMARY KEY ((a, b)))");
 	for (size_t length = 1; length <= 70; length++) {
 		char bytes[70];
@@ -521,7 +526,7 @@ static void load(struct cql_cluster *cluster)
 {
 	struct op op;
 	begin_op(&op);
-	run_text(&op, cluster, "CREATE TABLE IF NOT EXISTS timed (k int PRIMARY KEY, v int)");
+	change_schema(&op, cluster, "CREATE TABLE IF NOT EXISTS timed (k int PRIMARY KEY, v int)");
 	struct load *loads = ARENA_ARRAY(&op.arena, struct load, load_threads);
 	pthread_t *threads = ARENA_ARRAY(&op.arena, pthread_t, load_threads);
 	uint64_t cpu = cpu_us(), start = clock_monotonic_ns();
@@ -578,6 +583,19 @@ static void run_scenario(struct cql_cluster *cluster, const char *name)
 	fail("no scenario %s", name);
 }
 
+/* "127.0.0.1=127.0.1.1:9042" */
+static void add_address(const char *text)
+{
+	static struct cql_address map[16];
+	struct slice rest = slice_from_cstr(text), host = SLICE_NONE;
+	struct cql_address *address = &map[options.address_map_count];
+	EXPECT(options.address_map_count < ARRAY_SIZE(map) && slice_split(&rest, '=', &host));
+	snprintf(address->host, sizeof(address->host), SLICE_FMT, SLICE_ARG(host));
+	snprintf(address->via, sizeof(address->via), SLICE_FMT, SLICE_ARG(rest));
+	options.address_map = map;
+	options.address_map_count++;
+}
+
 static void parse_option(int letter)
 {
 	static const char *point;
@@ -605,6 +623,12 @@ static void parse_option(int letter)
 		options.tls = true;
 		options.tls_ca_file = optarg;
 		break;
+	case 'a':
+		add_address(optarg);
+		break;
+	case 'k':
+		keyspace = optarg;
+		break;
 	case 't':
 		load_threads = (unsigned)atoi(optarg);
 		break;
@@ -622,8 +646,8 @@ static void parse_option(int letter)
 		break;
 	default:
 		fail("usage: cql_client [-h HOST] [-d DATACENTRE] [-v VERSION] [-z] [-u USER -p "
-		     "PASSWORD] [-c CA] [-t THREADS] [-s SECONDS] [-w] [-m DEADLINE_MS] "
-		     "SCENARIO...");
+		     "PASSWORD] [-c CA] [-a HOST=VIA] [-k KEYSPACE] [-t THREADS] [-s SECONDS] [-w] "
+		     "[-m DEADLINE_MS] [-x SPECULATIVE_MS] SCENARIO...");
 	}
 }
 
@@ -633,12 +657,14 @@ int main(int argc, char **argv)
 	options = cql_default_options();
 	options.datacenter = "dc1";
 	int letter;
-	while ((letter = getopt(argc, argv, "h:d:v:zu:p:c:t:s:wm:x:")) != -1)
+	while ((letter = getopt(argc, argv, "h:d:v:zu:p:c:a:k:t:s:wm:x:")) != -1)
 		parse_option(letter);
-	struct cql_cluster *cluster = open_cluster(NULL);
-	make_keyspace(cluster);
-	cql_cluster_close(cluster);
-	cluster = open_cluster(KEYSPACE);
+	if (!keyspace) {
+		struct cql_cluster *bare = open_cluster(NULL);
+		make_keyspace(bare);
+		cql_cluster_close(bare);
+	}
+	struct cql_cluster *cluster = open_cluster(keyspace ? keyspace : OWN_KEYSPACE);
 	for (int i = optind; i < argc; i++)
 		run_scenario(cluster, argv[i]);
 	cql_cluster_close(cluster);

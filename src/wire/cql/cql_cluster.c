@@ -241,6 +241,20 @@ void cql_cluster_leave(struct cql_cluster *cluster)
 		condition_broadcast(&cluster->changed);
 }
 
+bool cql_cluster_is_closing(struct cql_cluster *cluster)
+{
+	AUTO_LOCK(&cluster->lock);
+	return cluster->is_closing;
+}
+
+void cql_cluster_pause(struct cql_cluster *cluster, uint64_t until_ns)
+{
+	AUTO_LOCK(&cluster->lock);
+	while (!cluster->is_closing)
+		if (!condition_wait_until(&cluster->changed, &cluster->lock, until_ns))
+			return;
+}
+
 struct cql_ring *cql_cluster_ring(struct cql_cluster *cluster)
 {
 	AUTO_LOCK(&cluster->lock);

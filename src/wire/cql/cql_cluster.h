@@ -113,6 +113,11 @@ void cql_node_leave(struct cql_node *node);
 MUST_CHECK bool cql_cluster_enter(struct cql_cluster *cluster);
 void cql_cluster_leave(struct cql_cluster *cluster);
 
+bool cql_cluster_is_closing(struct cql_cluster *cluster);
+
+/* Waits, but not for a cluster that closes. */
+void cql_cluster_pause(struct cql_cluster *cluster, uint64_t until_ns);
+
 /* The ring as it is now, counted. */
 struct cql_ring *cql_cluster_ring(struct cql_cluster *cluster);
 
@@ -166,6 +171,9 @@ const char *cql_statement_keyspace(const struct cql_statement *statement);
 /* Connects to a contact point, settles the version, learns the nodes; then starts the thread that
  * keeps all that true. */
 MUST_CHECK struct error *cql_control_open(struct op *op, struct cql_cluster *cluster);
+
+/* The control connection, counted; NULL: none is ready. */
+struct cql_connection *cql_control_connection(struct cql_cluster *cluster);
 
 /* Ends the thread and its connection. NULL and half-opened ones too. */
 void cql_control_close(struct cql_cluster *cluster);

@@ -15,9 +15,6 @@
 /* Even without an event. */
 #define REFRESH_NS (60 * NS_PER_S)
 
-#define AGREEMENT_POLL_NS (100 * NS_PER_MS)
-#define AGREEMENT_DEFAULT_NS (10 * NS_PER_S)
-
 enum control_state { CONTROL_CONNECTING, CONTROL_READY, CONTROL_CLOSED };
 
 struct cql_control {
@@ -225,8 +222,7 @@ static void take_members(struct op *op, struct cql_cluster *cluster,
 	cluster->ring = cql_ring_new(ring, ring_count, keyspaces, keyspace_count);
 }
 
-/* The connection, counted; NULL: none is ready. */
-static struct cql_connection *control_connection(struct cql_cluster *cluster)
+struct cql_connection *cql_control_connection(struct cql_cluster *cluster)
 {
 	AUTO_LOCK(&cluster->lock);
 	struct cql_control *control = cluster->control;
@@ -257,7 +253,7 @@ static struct error *learn_over(
 
 static struct error *learn(struct op *op, struct cql_control *control)
 {
-	struct cql_connection *connection = control_connection(control->cluster);
+	struct cql_connection *connection = cql_control_connection(control->cluster);
 	if (!connection)
 		return op_fail(op, ERR_UNAVAILABLE, "cassandra: no control connection");
 	struct error *err = learn_over(op, control, connection);
@@ -338,12 +334,6 @@ static struct error *check_local_hosts(struct op *op, struct cql_cluster *cluste
 
 /* ---- the thread ---- */
 
-static bool is_closing(struct cql_cluster *cluster)
-{
-	AUTO_LOCK(&cluster->lock);
-	return cluster->is_closing;
-}
-
 /* The n-th host to try: those that are up first, then all others; false: no more. */
 static bool node_target(struct cql_cluster *cluster, size_t n, struct target *target)
 {
@@ -375,34 +365,28 @@ static bool try_all(struct op *op, struct cql_control *control)
 {
 	struct cql_cluster *cluster = control->cluster;
 	struct target target = {0};
-	for (size_t n = 0; node_target(cluster, n, &target) && !is_closing(cluster); n++)
+	for (size_t n = 0; node_target(cluster, n, &target) && !cql_cluster_is_closing(cluster);
+		n++)
 		if (try_target(op, control, &target))
 			return true;
-	for (size_t i = 0; i < cluster->options.contact_point_count && !is_closing(cluster); i++)
+	for (size_t i = 0;
+		i < cluster->options.contact_point_count && !cql_cluster_is_closing(cluster); i++)
 		if (point_target(cluster, cluster->options.contact_points[i], &target) &&
 			try_target(op, control, &target))
 			return true;
 	return false;
 }
 
-static void pause_until(struct cql_cluster *cluster, uint64_t until_ns)
-{
-	AUTO_LOCK(&cluster->lock);
-	while (!cluster->is_closing)
-		if (!condition_wait_until(&cluster->changed, &cluster->lock, until_ns))
-			return;
-}
-
 static void reconnect(struct cql_control *control)
 {
 	struct cql_cluster *cluster = control->cluster;
 	uint64_t pause_ms = cluster->options.reconnect_min_ms;
-	while (!is_closing(cluster)) {
+	while (!cql_cluster_is_closing(cluster)) {
 		AUTO_OP(op, "cql control");
 		if (try_all(&op, control))
 			return;
 		uint64_t pause_ns = pause_ms * NS_PER_MS;
-		pause_until(
+		cql_cluster_pause(
 			cluster, clock_monotonic_ns() + pause_ns - random_below(pause_ns / 4 + 1));
 		pause_ms = MIN_OF(pause_ms * 2, (uint64_t)cluster->options.reconnect_max_ms);
 	}
@@ -485,69 +469,4 @@ void cql_control_close(struct cql_cluster *cluster)
 void cql_control_free(struct cql_control *control)
 {
 	free(control);
-}
-
-/* ---- schema agreement ---- */
-
-/* Does a host count? Those that are down keep an old version as long as they are. */
-static bool counts(struct cql_cluster *cluster, const char *address)
-{
-	AUTO_LOCK(&cluster->lock);
-	for (size_t i = 0; i < cluster->node_count; i++) {
-		struct cql_node *node = cluster->nodes[i];
-		if (strcmp(node->address, address) == 0) {
-			AUTO_LOCK(&node->lock);
-			return !node->is_wanted || cql_node_is_up(node);
-		}
-	}
-	return true;
-}
-
-static struct error *ask_agreement(
-	struct op *op, struct cql_cluster *cluster, uint64_t deadline_ns, bool *ret_agreed)
-{
-	struct cql_connection *connection = control_connection(cluster);
-	if (!connection)
-		return op_fail(op, ERR_UNAVAILABLE, "cassandra: no control connection");
-	struct cql_member *members;
-	size_t count;
-	struct error *err = cql_learn_members(op, connection, cluster->options.port,
-		cql_connection_address(connection), deadline_ns, &members, &count);
-	cql_connection_unref(connection);
-	if (err)
-		return err;
-	bool agreed = true;
-	for (size_t i = 1; i < count; i++)
-		if (counts(cluster, members[i].address))
-			agreed &= uuid_equal(members[i].schema_version, members[0].schema_version);
-	*ret_agreed = agreed;
-	return NULL;
-}
-
-static struct error *poll_agreement(struct op *op, struct cql_cluster *cluster, bool *ret_agreed)
-{
-	uint64_t deadline =
-		op->deadline_ns ? op->deadline_ns : clock_monotonic_ns() + AGREEMENT_DEFAULT_NS;
-	for (;;) {
-		bool agreed = false;
-		struct error *err = ask_agreement(op, cluster, deadline, &agreed);
-		bool over = clock_monotonic_ns() + AGREEMENT_POLL_NS >= deadline;
-		if (agreed || over) {
-			*ret_agreed = agreed;
-			return err;
-		}
-		pause_until(cluster, clock_monotonic_ns() + AGREEMENT_POLL_NS);
-		if (is_closing(cluster))
-			return op_fail(op, ERR_UNAVAILABLE, "cassandra: the client closes");
-	}
-}
-
-struct error *cql_await_schema_agreement(
-	struct op *op, struct cql_cluster *cluster, bool *ret_agreed)
-{
-	if (!cql_cluster_enter(cluster))
-		return op_fail(op, ERR_UNAVAILABLE, "cassandra: the client closes");
-	struct error *err = poll_agreement(op, cluster, ret_agreed);
-	cql_cluster_leave(cluster);
-	return err;
 }

@@ -167,6 +167,17 @@ static void answer_keyspaces(const struct request *request)
 	buf_done(&body);
 }
 
+static void answer_schema_version(const struct request *request)
+{
+	static const char *const names[] = {"schema_version"};
+	static const enum cql_type types[] = {CQL_TYPE_UUID};
+	struct buf body = buf_heap();
+	put_rows_head(&body, &(struct table){names, types, 1}, 1);
+	cql_put_bytes(&body, SLICE("0123456789abcdef"));
+	answer(request, CQL_OP_RESULT, buf_as_slice(&body));
+	buf_done(&body);
+}
+
 /* The statement's id is its text. */
 static void answer_prepare(const struct request *request)
 {
@@ -347,6 +358,8 @@ static bool take_known_query(struct fake_server *server, const struct request *r
 		answer_members(server, request, true);
 	} else if (slice_starts_with(text, SLICE("SELECT * FROM system.peers_v2"))) {
 		answer_members(server, request, false);
+	} else if (slice_starts_with(text, SLICE("SELECT schema_version FROM system.local"))) {
+		answer_schema_version(request);
 	} else if (slice_find(text, SLICE("system_schema.keyspaces")) < text.len) {
 		answer_keyspaces(request);
 	} else if (slice_starts_with(text, SLICE("USE "))) {
