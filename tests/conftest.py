@@ -3,7 +3,17 @@ own, that must have stopped cleanly and without a sanitizer's complaint at the e
 
 import pytest
 
-from support.server import Server
+from support.server import EVERYWHERE, Server
+
+
+def pytest_collection_modifyitems(config, items):
+    """Over a cluster, what needs a server of its own is left out: each would want a new keyspace, and what these
+    tests are about (one process, its settings) is the same there."""
+    if not EVERYWHERE:
+        return
+    alone = [item for item in items if {"server", "bare_server", "tmp_path"} & set(item.fixturenames)]
+    config.hook.pytest_deselected(items=alone)
+    items[:] = [item for item in items if item not in alone]
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@
 #include "app/config.h"
 #include "app/server.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "consistency/levels.h"
 #include "engine/cassandra/cassandra.h"
 
@@ -79,6 +80,7 @@ int ctl_schema(struct op *op, const char *config_path, const char *verb)
 		struct error *(*work)(struct op *op, struct cql_cluster *cluster,
 			const struct cassandra_options *options);
 	} verbs[] = {{"create", create}, {"check", check}, {"upgrade", upgrade}};
+	log_set_level(LOG_LEVEL_WARNING);
 	if (!config_path && access(default_path, F_OK) == 0)
 		config_path = default_path;
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {

@@ -13,11 +13,15 @@ import socket
 import ssl
 import subprocess
 import time
+import uuid
 
 BUILD = pathlib.Path(os.environ.get("HOLDFAST_BUILD", pathlib.Path(__file__).parents[2] / "build"))
 HOLDFASTD = BUILD / "src/holdfastd"
 HOLDFASTCTL = BUILD / "src/holdfastctl"
 PASSWORD = "holdfast"
+# Settings for every server of a run, as JSON: tests/engines runs tests over a cluster by them. Each server then has
+# a keyspace of its own.
+EVERYWHERE = json.loads(os.environ.get("HOLDFAST_TEST_SETTINGS", "{}"))
 COMPLAINTS = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:", "Assertion `")
 
 OFFSETS = {
@@ -65,6 +69,10 @@ class Server:
         self.log = self.folder / "log"
         self.base = free_port_base()
         self.settings = settings or {}
+        self.everywhere = dict(EVERYWHERE)
+        if self.everywhere.get("engine.kind") == "cassandra":
+            self.everywhere["cassandra.keyspace"] = f"server_{uuid.uuid4().hex[:16]}"
+        self.has_schema = False
         self.process = None
 
     def __enter__(self):
@@ -106,6 +114,7 @@ class Server:
         }
         if os.geteuid() == 0:
             values["user"] = "root"
+        values.update(self.everywhere)
         values.update(self.settings)
         return values
 
@@ -126,6 +135,9 @@ class Server:
 
     def start(self, wait=True, prefix=()):
         self.write_configuration()
+        if self.everywhere.get("engine.kind") == "cassandra" and not self.has_schema:
+            self.ctl("--config", self.config, "schema", "create")
+            self.has_schema = True
         with self.log.open("ab") as log:
             command = [*prefix, HOLDFASTD, "--config", self.config, "--data", self.data]
             self.process = subprocess.Popen(command, stdout=log, stderr=log)

@@ -70,7 +70,8 @@ static const char *options_text(struct arena *arena, const struct table *table)
 			     : "";
 	return arena_printf(arena,
 		"compaction = {'class': '%s'%s} AND read_repair = '%s' AND gc_grace_seconds = %u "
-		"AND default_time_to_live = %u AND caching = %s AND comment = '" COMMENT "%d'",
+		"AND default_time_to_live = %u AND caching = %s AND speculative_retry = "
+		"'MIN(99p,50ms)' AND comment = '" COMMENT "%d'",
 		options.compaction, window, options.read_repair, options.gc_grace_s, options.ttl_s,
 		options.caching, SCHEMA_FORMAT);
 }
@@ -150,23 +151,48 @@ static struct error *replication_text(struct op *op, const char *replication, co
 
 /* ---- asking and telling ---- */
 
-static struct error *query(struct op *op, struct cql_cluster *cluster, enum cql_level level,
-	const char *text, struct cql_result *ret_result)
+/* One host is asked and told throughout: what it was told it shows at once. */
+struct schema {
+	struct cql_cluster *cluster;
+	const struct cassandra_options *options;
+	const char *host; /* NULL: none is up, anybody */
+};
+
+static struct schema schema_begin(
+	struct op *op, struct cql_cluster *cluster, const struct cassandra_options *options)
+{
+	struct schema schema = {.cluster = cluster, .options = options};
+	struct cql_host *hosts;
+	size_t count;
+	cql_cluster_hosts(cluster, &op->arena, &hosts, &count);
+	for (size_t i = 0; i < count && !schema.host; i++)
+		if (hosts[i].is_up && hosts[i].is_local)
+			schema.host = hosts[i].address;
+	return schema;
+}
+
+static struct error *query(
+	struct op *op, const struct schema *schema, const char *text, struct cql_result *ret_result)
 {
 	struct cql_bound bound = {.text = text};
-	struct cql_request request = {.statements = &bound, .count = 1, .level = level};
+	struct cql_request request = {
+		.statements = &bound, .count = 1, .level = CQL_ONE, .host = schema->host};
 	struct cql_failure why;
-	struct error *err = cql_execute(op, cluster, &request, ret_result, &why);
+	struct error *err = cql_execute(op, schema->cluster, &request, ret_result, &why);
 	return err ? op_wrap(op, err, "%.60s", text) : NULL;
 }
 
-/* A change of the schema is known to every host that is up before the next one is sent. */
-static struct error *tell(struct op *op, struct cql_cluster *cluster, const char *text)
+static struct error *tell(struct op *op, const struct schema *schema, const char *text)
 {
 	struct cql_result result;
+	return query(op, schema, text, &result);
+}
+
+/* What was told is known to every host that is up. */
+static struct error *await_agreement(struct op *op, const struct schema *schema)
+{
 	bool agreed = false;
-	TRY(query(op, cluster, CQL_ONE, text, &result));
-	TRY(cql_await_schema_agreement(op, cluster, &agreed));
+	TRY(cql_await_schema_agreement(op, schema->cluster, &agreed));
 	return agreed ? NULL
 		      : op_fail(op, ERR_UNAVAILABLE, "the hosts do not agree on the schema yet");
 }
@@ -192,6 +218,34 @@ static void add_finding(struct findings *findings, struct op *op, const char *te
 
 /* ---- check ---- */
 
+/* What system_schema says of the keyspace: two answers for all of its tables. */
+struct stored_schema {
+	struct cql_result tables;
+	struct cql_result columns;
+};
+
+#define TABLE_COLUMNS                                                                \
+	"table_name, comment, read_repair, gc_grace_seconds, default_time_to_live, " \
+	"compaction['class']"
+
+static struct error *read_stored(
+	struct op *op, const struct schema *schema, struct stored_schema *ret_stored)
+{
+	const char *keyspace = schema->options->keyspace;
+	TRY(query(op, schema,
+		arena_printf(&op->arena,
+			"SELECT " TABLE_COLUMNS " FROM system_schema.tables WHERE keyspace_name = "
+			"'%s'",
+			keyspace),
+		&ret_stored->tables));
+	return query(op, schema,
+		arena_printf(&op->arena,
+			"SELECT table_name, column_name, type, kind FROM system_schema.columns "
+			"WHERE keyspace_name = '%s'",
+			keyspace),
+		&ret_stored->columns);
+}
+
 static bool text_is(struct cql_value value, const char *expected)
 {
 	return slice_equal(cql_to_bytes(value), slice_from_cstr(expected));
@@ -202,10 +256,6 @@ static bool number_is(struct cql_value value, uint32_t expected)
 	int32_t number;
 	return cql_to_int(value, &number) && (uint32_t)number == expected;
 }
-
-/* The columns in the order of `format_columns`. */
-#define OPTION_COLUMNS \
-	"comment, read_repair, gc_grace_seconds, default_time_to_live, compaction['class']"
 
 static struct error *check_format(
 	struct op *op, const struct table *table, struct cql_value comment)
@@ -225,88 +275,95 @@ static struct error *check_format(
 }
 
 static void check_options(struct op *op, struct findings *findings, const struct table *table,
-	const struct cql_result *row)
+	const struct cql_result *tables, size_t row)
 {
 	struct table_options want = options_of(table);
 	const char *compaction =
 		arena_printf(&op->arena, "org.apache.cassandra.db.compaction.%s", want.compaction);
-	bool same = text_is(cql_at(row, 0, 1), want.read_repair) &&
-		    number_is(cql_at(row, 0, 2), want.gc_grace_s) &&
-		    number_is(cql_at(row, 0, 3), want.ttl_s) &&
-		    (text_is(cql_at(row, 0, 4), compaction) ||
-			    text_is(cql_at(row, 0, 4), want.compaction));
+	bool same = text_is(cql_at(tables, row, 2), want.read_repair) &&
+		    number_is(cql_at(tables, row, 3), want.gc_grace_s) &&
+		    number_is(cql_at(tables, row, 4), want.ttl_s) &&
+		    (text_is(cql_at(tables, row, 5), compaction) ||
+			    text_is(cql_at(tables, row, 5), want.compaction));
 	if (!same)
 		add_finding(findings, op,
 			arena_printf(&op->arena, "the options of table %s are not: %s", table->name,
 				options_text(&op->arena, table)));
 }
 
-static bool has_column(
-	const struct cql_result *columns, const char *name, const char *type, const char *kind)
+static bool has_column(const struct cql_result *columns, const struct table *table,
+	const char *name, const char *type, const char *kind)
 {
 	for (size_t i = 0; i < columns->row_count; i++)
-		if (text_is(cql_at(columns, i, 0), name) && text_is(cql_at(columns, i, 1), type) &&
-			text_is(cql_at(columns, i, 2), kind))
+		if (text_is(cql_at(columns, i, 0), table->name) &&
+			text_is(cql_at(columns, i, 1), name) &&
+			text_is(cql_at(columns, i, 2), type) &&
+			text_is(cql_at(columns, i, 3), kind))
 			return true;
 	return false;
 }
 
 /* Other columns cannot be mended by us: they hold somebody's data. */
 static struct error *check_columns(
-	struct op *op, struct cql_cluster *cluster, const char *keyspace, const struct table *table)
+	struct op *op, const struct cql_result *columns, const struct table *table)
 {
-	struct cql_result columns;
-	TRY(query(op, cluster, CQL_ONE,
-		arena_printf(&op->arena,
-			"SELECT column_name, type, kind FROM system_schema.columns WHERE "
-			"keyspace_name = '%s' AND table_name = '%s'",
-			keyspace, table->name),
-		&columns));
-	bool right = has_column(&columns, "partition", "blob", "partition_key") &&
-		     has_column(&columns, "key", "blob", "clustering") &&
-		     has_column(&columns, "value", "blob", "regular");
+	bool right = has_column(columns, table, "partition", "blob", "partition_key") &&
+		     has_column(columns, table, "key", "blob", "clustering") &&
+		     has_column(columns, table, "value", "blob", "regular");
 	if (table->kind == TABLE_CAS)
-		right = right && has_column(&columns, "state", "blob", "static");
+		right = right && has_column(columns, table, "state", "blob", "static");
 	for (size_t i = 0; i < table->condition_columns; i++)
-		right = right && has_column(&columns, table->static_row->columns[i].name, "bigint",
-					 "static");
-	if (right)
-		return NULL;
-	return op_fail(op, ERR_INVALID, "the table %s.%s has other columns than Holdfast's",
-		keyspace, table->name);
+		right = right && has_column(columns, table, table->static_row->columns[i].name,
+					 "bigint", "static");
+	return right ? NULL
+		     : op_fail(op, ERR_INVALID, "the table %s has other columns than Holdfast's",
+			       table->name);
 }
 
-static struct error *check_table(struct op *op, struct cql_cluster *cluster, const char *keyspace,
-	const struct table *table, struct findings *findings)
+/* *ret_exists false: it is to be created, which is a finding too. */
+static struct error *check_table(struct op *op, const struct stored_schema *stored,
+	const struct table *table, bool *ret_exists, struct findings *findings)
 {
-	struct cql_result row;
-	TRY(query(op, cluster, CQL_ONE,
-		arena_printf(&op->arena,
-			"SELECT " OPTION_COLUMNS " FROM system_schema.tables WHERE keyspace_name = "
-			"'%s' AND table_name = '%s'",
-			keyspace, table->name),
-		&row));
-	if (!row.row_count) {
+	size_t row = 0;
+	while (row < stored->tables.row_count &&
+		!text_is(cql_at(&stored->tables, row, 0), table->name))
+		row++;
+	*ret_exists = row < stored->tables.row_count;
+	if (!*ret_exists) {
 		add_finding(findings, op,
 			arena_printf(&op->arena, "there is no table %s", table->name));
 		return NULL;
 	}
-	TRY(check_format(op, table, cql_at(&row, 0, 0)));
-	TRY(check_columns(op, cluster, keyspace, table));
-	check_options(op, findings, table, &row);
+	TRY(check_format(op, table, cql_at(&stored->tables, row, 1)));
+	TRY(check_columns(op, &stored->columns, table));
+	check_options(op, findings, table, &stored->tables, row);
 	return NULL;
 }
 
-/* Replicas that each data centre has, as the settings want them: dc -> number in both directions.
- */
-static struct error *check_keyspace(struct op *op, struct cql_cluster *cluster,
-	const struct cassandra_options *options, bool *ret_exists, struct findings *findings)
+/* Is "dc1=3" in a map of texts as it travels: each with its length before it (protocol 6.1)? */
+static bool has_replicas(struct arena *arena, struct slice map, struct slice part)
 {
+	const char *equals = memchr(part.ptr, '=', part.len);
+	size_t at = (size_t)(equals - part.ptr);
+	struct slice name = trimmed(slice_of(part.ptr, at));
+	struct slice factor = trimmed(slice_from(part, at + 1));
+	struct buf pair = buf_in(arena);
+	buf_u32(&pair, (uint32_t)name.len);
+	buf_append(&pair, name);
+	buf_u32(&pair, (uint32_t)factor.len);
+	buf_append(&pair, factor);
+	return memmem(map.ptr, map.len, pair.ptr, pair.len) != NULL;
+}
+
+static struct error *check_keyspace(
+	struct op *op, const struct schema *schema, bool *ret_exists, struct findings *findings)
+{
+	const struct cassandra_options *options = schema->options;
 	struct cql_result result;
 	const char *wanted;
 	struct slice rest = slice_from_cstr(options->replication);
 	TRY(replication_text(op, options->replication, &wanted));
-	TRY(query(op, cluster, CQL_ONE,
+	TRY(query(op, schema,
 		arena_printf(&op->arena,
 			"SELECT replication FROM system_schema.keyspaces WHERE keyspace_name = "
 			"'%s'",
@@ -318,21 +375,12 @@ static struct error *check_keyspace(struct op *op, struct cql_cluster *cluster,
 			arena_printf(&op->arena, "there is no keyspace %s", options->keyspace));
 		return NULL;
 	}
-	/* The map as bytes: each wanted pair is in it, length before value (protocol 6.1). */
 	struct slice map = cql_to_bytes(cql_at(&result, 0, 0));
 	while (rest.len) {
 		const char *comma = memchr(rest.ptr, ',', rest.len);
 		size_t len = comma ? (size_t)(comma - rest.ptr) : rest.len;
 		struct slice part = trimmed(slice_of(rest.ptr, len));
-		size_t at = (size_t)((const char *)memchr(part.ptr, '=', part.len) - part.ptr);
-		struct slice name = trimmed(slice_of(part.ptr, at));
-		struct slice factor = trimmed(slice_from(part, at + 1));
-		struct buf pair = buf_in(&op->arena);
-		buf_u32(&pair, (uint32_t)name.len);
-		buf_append(&pair, name);
-		buf_u32(&pair, (uint32_t)factor.len);
-		buf_append(&pair, factor);
-		if (!memmem(map.ptr, map.len, pair.ptr, pair.len))
+		if (!has_replicas(&op->arena, map, part))
 			add_finding(findings, op,
 				arena_printf(&op->arena,
 					"the keyspace %s does not have replicas " SLICE_FMT,
@@ -345,13 +393,18 @@ static struct error *check_keyspace(struct op *op, struct cql_cluster *cluster,
 struct error *cassandra_schema_check(struct op *op, struct cql_cluster *cluster,
 	const struct cassandra_options *options, struct slice **ret_differences, size_t *ret_count)
 {
+	struct schema schema = schema_begin(op, cluster, options);
 	struct findings findings = {0};
+	struct stored_schema stored;
 	bool exists;
-	TRY(check_keyspace(op, cluster, options, &exists, &findings));
 	size_t count;
 	const struct table *const *tables = table_all(&count);
-	for (size_t i = 0; i < count && exists; i++)
-		TRY(check_table(op, cluster, options->keyspace, tables[i], &findings));
+	TRY(check_keyspace(op, &schema, &exists, &findings));
+	TRY(read_stored(op, &schema, &stored));
+	for (size_t i = 0; i < count && exists; i++) {
+		bool has_table;
+		TRY(check_table(op, &stored, tables[i], &has_table, &findings));
+	}
 	*ret_differences = findings.items;
 	*ret_count = findings.count;
 	return NULL;
@@ -360,56 +413,59 @@ struct error *cassandra_schema_check(struct op *op, struct cql_cluster *cluster,
 struct error *cassandra_keyspace_exists(struct op *op, struct cql_cluster *cluster,
 	const struct cassandra_options *options, bool *ret_exists)
 {
+	struct schema schema = schema_begin(op, cluster, options);
 	struct findings findings = {0};
-	return check_keyspace(op, cluster, options, ret_exists, &findings);
+	return check_keyspace(op, &schema, ret_exists, &findings);
 }
 
 /* ---- create ---- */
 
-static struct error *create_keyspace(
-	struct op *op, struct cql_cluster *cluster, const struct cassandra_options *options)
+static struct error *create_keyspace(struct op *op, const struct schema *schema)
 {
+	const struct cassandra_options *options = schema->options;
 	const char *replication;
+	struct findings findings = {0};
+	bool exists;
 	TRY(replication_text(op, options->replication, &replication));
-	TRY(tell(op, cluster,
+	TRY(tell(op, schema,
 		arena_printf(&op->arena,
 			"CREATE KEYSPACE IF NOT EXISTS %s WITH replication = %s AND durable_writes "
 			"= true",
 			options->keyspace, replication)));
-	struct findings findings = {0};
-	bool exists;
-	TRY(check_keyspace(op, cluster, options, &exists, &findings));
-	if (!findings.count)
-		return NULL;
-	return tell(op, cluster,
-		arena_printf(&op->arena, "ALTER KEYSPACE %s WITH replication = %s",
-			options->keyspace, replication));
+	TRY(check_keyspace(op, schema, &exists, &findings));
+	if (findings.count)
+		TRY(tell(op, schema,
+			arena_printf(&op->arena, "ALTER KEYSPACE %s WITH replication = %s",
+				options->keyspace, replication)));
+	return await_agreement(op, schema);
 }
 
-static struct error *create_table(
-	struct op *op, struct cql_cluster *cluster, const char *keyspace, const struct table *table)
+static struct error *create_table(struct op *op, const struct schema *schema,
+	const struct stored_schema *stored, const struct table *table)
 {
 	struct findings findings = {0};
-	TRY(check_table(op, cluster, keyspace, table, &findings));
+	bool exists;
+	TRY(check_table(op, stored, table, &exists, &findings));
+	if (!exists)
+		return tell(op, schema,
+			create_table_text(&op->arena, schema->options->keyspace, table));
 	if (!findings.count)
 		return NULL;
-	TRY(tell(op, cluster, create_table_text(&op->arena, keyspace, table)));
-	findings.count = 0;
-	TRY(check_table(op, cluster, keyspace, table, &findings));
-	if (!findings.count)
-		return NULL;
-	return tell(op, cluster,
-		arena_printf(&op->arena, "ALTER TABLE %s.%s WITH %s", keyspace, table->name,
-			options_text(&op->arena, table)));
+	return tell(op, schema,
+		arena_printf(&op->arena, "ALTER TABLE %s.%s WITH %s", schema->options->keyspace,
+			table->name, options_text(&op->arena, table)));
 }
 
 struct error *cassandra_schema_create(
 	struct op *op, struct cql_cluster *cluster, const struct cassandra_options *options)
 {
-	TRY(create_keyspace(op, cluster, options));
+	struct schema schema = schema_begin(op, cluster, options);
+	struct stored_schema stored;
 	size_t count;
 	const struct table *const *tables = table_all(&count);
+	TRY(create_keyspace(op, &schema));
+	TRY(read_stored(op, &schema, &stored));
 	for (size_t i = 0; i < count; i++)
-		TRY(create_table(op, cluster, options->keyspace, tables[i]));
-	return NULL;
+		TRY(create_table(op, &schema, &stored, tables[i]));
+	return await_agreement(op, &schema);
 }
