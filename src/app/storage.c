@@ -51,6 +51,8 @@ const struct setting storage_settings[] = {
 		"Changes of one account that may wait for their turn; further ones are told to come back."},
 	{"commit.resolve_budget", SETTING_DURATION, &commit_settings.resolve_budget_ms, "800 ms", 0, 600000, NULL, true,
 		"How long a client waits while the outcome of its change is found out."},
+	{"commit.projection_delay", SETTING_DURATION, &commit_settings.projection_delay_ms, "50 ms", 0, 60000, NULL, true,
+		"How long copies of what a commit did wait for further commits, where they do not go with it (Cassandra)."},
 	{"commit.cached_accounts", SETTING_NUMBER, &commit_settings.cached_accounts, "5000", 16, 10000000, NULL, true,
 		"Accounts whose state is kept in memory."},
 };

@@ -118,9 +118,11 @@ void owe_projections(struct commit *commit, struct account_id account)
 	struct owed *owed = hash_map_find(&commit->owed, ID_SLICE(account));
 	if (!owed) {
 		owed = HEAP_NEW(struct owed);
+		owed->due_ns = UINT64_MAX;
 		hash_map_put(&commit->owed, ID_SLICE(account), owed);
 	}
-	owed->due_ns = 0;
+	uint64_t due_ns = clock_monotonic_ns() + commit_settings.projection_delay_ms * NS_PER_MS;
+	owed->due_ns = MIN_OF(owed->due_ns, due_ns);
 	owed->is_renewed = true;
 }
 
@@ -161,6 +163,7 @@ static bool take_owed(struct commit *commit, struct account_id account)
 		return false;
 	owed->is_taken = true;
 	owed->is_renewed = false;
+	owed->due_ns = UINT64_MAX;
 	return true;
 }
 

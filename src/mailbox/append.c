@@ -218,9 +218,11 @@ static struct error *put_content(struct op *op, struct append *append, struct mu
 		.sent_at = (uint64_t)append->summary->sent_at,
 		.sha256 = sha256,
 		.smtp_envelope = request->smtp_envelope};
-	mutations_put(staged, &blob_ref_table, key_id(arena, append->message.blob_id.uuid),
-		key_id_row(arena, 0, append->message.id.uuid),
-		row_encode_in(arena, &blob_ref_row, &ref), now_us);
+	/* Content of the same id is the message's own: only others that share it are noted. */
+	if (request->blob)
+		mutations_put(staged, &blob_ref_table, key_id(arena, append->message.blob_id.uuid),
+			key_id_row(arena, 0, append->message.id.uuid),
+			row_encode_in(arena, &blob_ref_row, &ref), now_us);
 	mutations_put(staged, &message_table, key_id(arena, append->message.id.uuid),
 		key_kind_row(arena, MESSAGE_SUMMARY),
 		row_encode_in(arena, &message_summary_row, &columns), now_us);
@@ -329,13 +331,12 @@ struct error *mailbox_append(struct op *op, struct mail_store *store,
 		.summary = request->summary,
 		.message = {.flags = request->flags & FLAGS_ALL,
 			.id.uuid = uuid_v7(),
-			.blob_id.uuid = uuid_v7(),
 			.internal_date_us =
 				request->internal_date_us ? request->internal_date_us : now_us,
 			.save_date_us = now_us,
 			.size = request->content.len}};
-	if (request->blob)
-		append.message.blob_id = *request->blob;
+	append.message.blob_id =
+		request->blob ? *request->blob : (struct blob_id){append.message.id.uuid};
 	if (!append.summary) {
 		TRY(mime_summarise(op, request->content, &summary));
 		append.summary = &summary;

@@ -57,8 +57,9 @@ static struct error *has_place(
 static struct error *audit_blob(struct op *op, struct auditing *a, struct blob_id blob)
 {
 	struct engine_rows refs;
-	bool is_live = false;
+	bool is_live;
 	bool is_waiting = hash_map_find(&a->candidates, ID_SLICE(blob)) != NULL;
+	TRY(has_place(op, a, ID_SLICE(blob), &is_live));
 	TRY(engine_scan(a->store->engine, op, &blob_ref_table, key_id(&op->arena, blob.uuid),
 		SLICE_NONE, SLICE_NONE, SIZE_MAX, false, READ_NORMAL, &refs));
 	for (size_t i = 0; i < refs.count && !is_live; i++) {

@@ -49,6 +49,20 @@ static struct error *condemn(struct op *op, struct engine *engine, struct slice 
 	return engine_cas(engine, op, &cas, &current);
 }
 
+/* Whose content is it still? Of the message of the same id, as long as that has its summary, and of
+ * whoever is noted in blob_ref. */
+static struct error *is_referred_to(
+	struct op *op, struct engine *engine, struct blob_id blob, bool *ret_is)
+{
+	struct engine_row row;
+	struct slice partition = key_id(&op->arena, blob.uuid);
+	TRY(engine_get(engine, op, &message_table, partition,
+		key_kind_row(&op->arena, MESSAGE_SUMMARY), READ_NORMAL, ret_is, &row));
+	if (*ret_is)
+		return NULL;
+	return has_rows(op, engine, &blob_ref_table, partition, SLICE_NONE, ret_is);
+}
+
 /* *ret_settled: the candidate needs no further look. */
 static struct error *reclaim_one(struct op *op, struct mail_store *store, struct message_id message,
 	struct blob_id blob, bool *ret_removed)
@@ -73,11 +87,11 @@ static struct error *reclaim_one(struct op *op, struct mail_store *store, struct
 	mutations_delete(
 		&rows, &blob_ref_table, blob_partition, key_id_row(arena, 0, message.uuid), now_us);
 	TRY(engine_write(store->engine, op, rows.items, rows.count, DURABLE));
-	TRY(has_rows(op, store->engine, &blob_ref_table, blob_partition, SLICE_NONE, &is_shared));
+	TRY(is_referred_to(op, store->engine, blob, &is_shared));
 	if (is_shared)
 		return NULL;
 	TRY(condemn(op, store->engine, blob_partition));
-	TRY(has_rows(op, store->engine, &blob_ref_table, blob_partition, SLICE_NONE, &is_shared));
+	TRY(is_referred_to(op, store->engine, blob, &is_shared));
 	if (is_shared)
 		return NULL;
 	TRY(blob_remove(store->blobs, op, blob));

@@ -156,7 +156,7 @@ struct blob_chunk {
 extern const struct table blob_table;
 extern const struct row_type blob_info_row, blob_chunk_row;
 
-/* Who shares this blob. */
+/* Who shares this blob, besides the message of the same id, whose own it is. */
 struct blob_ref {
 	struct uuid account_id;
 };
