@@ -3,11 +3,14 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "blob/blob_s3.h"
+#include "blob/blob_sealed.h"
 
 /* How long an object store has to show itself at the start. */
 #define CHECK_NS (5 * NS_PER_S)
 
-struct error *content_check(struct op *op, enum content_store store, const char **ret_setting)
+const char *const content_compressions[] = {[BLOB_PLAIN] = "none", [BLOB_ZSTD] = "zstd", NULL};
+
+static struct error *check_s3(struct op *op, const char **ret_setting)
 {
 	const struct s3_config *s3 = &blob_s3_config.client;
 	const struct {
@@ -15,8 +18,6 @@ struct error *content_check(struct op *op, enum content_store store, const char 
 		const char *value;
 	} needed[] = {{"s3.endpoint", s3->endpoint}, {"s3.bucket", s3->bucket},
 		{"s3.access_key", s3->access_key}, {"s3.secret_file", blob_s3_config.secret_file}};
-	if (store != CONTENT_S3)
-		return NULL;
 	for (size_t i = 0; i < ARRAY_SIZE(needed); i++) {
 		*ret_setting = needed[i].setting;
 		if (!needed[i].value)
@@ -27,6 +28,14 @@ struct error *content_check(struct op *op, enum content_store store, const char 
 	TRY(blob_s3_open(op, &blob_s3_config, &blobs));
 	blob_store_close(blobs);
 	return NULL;
+}
+
+struct error *content_check(struct op *op, enum content_store store, const char **ret_setting)
+{
+	if (store == CONTENT_S3)
+		TRY(check_s3(op, ret_setting));
+	*ret_setting = "content.key_file";
+	return blob_sealed_check(op, &blob_sealed_config);
 }
 
 static struct error *open_s3(struct op *op, struct blob_store **ret_blobs)
@@ -46,7 +55,7 @@ static struct error *open_s3(struct op *op, struct blob_store **ret_blobs)
 	return NULL;
 }
 
-struct error *content_open(struct op *op, enum content_store store,
+static struct error *open_store(struct op *op, enum content_store store,
 	const struct data_directory *data, struct engine *engine, struct blob_store **ret_blobs)
 {
 	switch (store) {
@@ -59,5 +68,21 @@ struct error *content_open(struct op *op, enum content_store store,
 		break;
 	}
 	*ret_blobs = blob_engine_new(engine);
+	return NULL;
+}
+
+struct error *content_open(struct op *op, enum content_store store,
+	const struct data_directory *data, struct engine *engine, struct blob_store **ret_blobs)
+{
+	struct blob_store *blobs;
+	TRY(open_store(op, store, data, engine, &blobs));
+	if (blob_sealed_is_wanted(&blob_sealed_config)) {
+		struct error *err = blob_sealed_open(op, &blob_sealed_config, blobs, &blobs);
+		if (err) {
+			blob_store_close(blobs);
+			return err;
+		}
+	}
+	*ret_blobs = blobs;
 	return NULL;
 }

@@ -6,6 +6,9 @@
 #include "blob/blob.h"
 #include "engine/engine.h"
 
+/* As settings name enum blob_compression. */
+extern const char *const content_compressions[];
+
 enum content_store { CONTENT_ENGINE, CONTENT_FILE, CONTENT_S3 };
 
 /* Are the settings of this store right? ERR_INVALID: *ret_setting is the one at fault. */

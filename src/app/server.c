@@ -110,6 +110,7 @@ struct error *server_check(struct op *op, const struct config *config)
 	TRY(check_file(op, config, "admin.token_file"));
 	TRY(check_file(op, config, "s3.secret_file"));
 	TRY(check_file(op, config, "s3.ca_file"));
+	TRY(check_file(op, config, "content.key_file"));
 	TRY(listeners_check(op, config));
 	const char *setting;
 	err = storage_check(op, &setting);

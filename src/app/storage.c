@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"
+#include "blob/blob_sealed.h"
 #include "consistency/levels.h"
 #include "engine/cassandra/cassandra.h"
 
@@ -41,6 +42,12 @@ const struct setting storage_settings[] = {
 		"What stores rows: RocksDB within this process, or a Cassandra cluster that several nodes share."},
 	{"content.store", SETTING_CHOICE, &config.content_store, "rocksdb", 0, 0, content_stores, false,
 		"Where the bytes of messages are: in the embedded engine's blob files, each in a file of its own, or in an S3 store."},
+	{"content.compression", SETTING_CHOICE, &blob_sealed_config.compression, "none", 0, 0, content_compressions, false,
+		"How new content is compressed."},
+	{"content.key_file", SETTING_TEXT, &blob_sealed_config.key_file, "", 0, 0, NULL, false,
+		"Keys that content is encrypted with: lines of a name and 64 hexadecimal digits; the first one seals, all of them open."},
+	{"content.accept_plain", SETTING_BOOL, &blob_sealed_config.accept_plain, "no", 0, 0, NULL, false,
+		"With content.key_file: content that was stored without encryption is served too."},
 	{"content.grace", SETTING_DURATION, &config.grace_ms, "1 d", 7200000, 31536000000, NULL, true,
 		"Content that nothing refers to any more is kept for so long."},
 	{"content.reclaim_interval", SETTING_DURATION, &config.reclaim_interval_ms, "1 h", 100, 604800000, NULL, true,

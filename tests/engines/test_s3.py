@@ -150,6 +150,34 @@ def test_content_that_is_gone_takes_nothing_with_it(stored, s3):
         assert client.fetch("1:*", "(UID)")[1] == [b"1 (UID 1)", b"2 (UID 2)"]
 
 
+def test_sealed_content_does_not_show_and_comes_back(s3, tmp_path):
+    key_file = tmp_path / "keys"
+    key_file.write_text("2026 " + "0123456789abcdef" * 4 + "\n")
+    sealing = {"content.compression": "zstd", "content.key_file": key_file}
+    with Server(tmp_path, settings(tmp_path, **sealing)) as server:
+        server.start()
+        server.add_domain("example.org")
+        server.add_user("alice@example.org")
+        large = mail(2, size=2 << 20)
+        server.deliver(mail(1))
+        server.deliver(large)
+        stored = [s3.get(key) for key in keys(s3, server)]
+        assert len(stored) == 2 and not any(b"mail" in content for content in stored)
+        assert max(map(len, stored)) < 1 << 20
+        server.restart()
+        with inbox(server) as client:
+            assert body(client, 1).endswith(mail(1))
+            assert body(client, 2).endswith(large)
+            kind, data = client.fetch("2", "(BODY.PEEK[]<1500000.100>)")
+            assert kind == "OK" and len(data[0][1]) == 100 and data[0][1].decode() in body(client, 2)
+        # Whoever can write to the bucket cannot change a mail, or put one in another's place.
+        one, two = keys(s3, server)
+        s3.put(one, s3.get(two))
+        with inbox(server) as client:
+            answers = [client.fetch(str(number), "(BODY.PEEK[])") for number in (1, 2)]
+        assert sorted(kind for kind, _ in answers) == ["NO", "OK"]
+
+
 def test_content_that_is_damaged_is_not_shown(stored, s3):
     stored.deliver(mail(1))
     key = keys(s3, stored)[0]
