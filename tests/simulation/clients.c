@@ -42,6 +42,17 @@ static void wait_for_node(struct client *c)
 	node->busy++;
 }
 
+/* The next command may reach another node: what one has acknowledged every other must know. */
+static void maybe_change_node(struct client *c)
+{
+	struct sim_world *w = c->world;
+	if (!w->clients_roam)
+		return;
+	w->nodes[c->node].busy--;
+	c->node = (int)sim_below((unsigned)w->node_count);
+	w->nodes[c->node].busy++;
+}
+
 static struct mail_store *store_of(struct client *c)
 {
 	return c->world->nodes[c->node].store;
@@ -64,11 +75,12 @@ static void make_once_key(const struct sim_message *m, char key[ONCE_KEY_SIZE])
 	memcpy(key, m->content + len - MIN_OF(len, (size_t)24), MIN_OF(len, (size_t)24));
 }
 
-static void append_message(struct client *c, bool with_once_key)
+/* NULL: there are enough. */
+static struct sim_message *append_message(struct client *c, bool with_once_key)
 {
 	struct sim_world *w = c->world;
 	if (w->message_count == MESSAGES_MAX)
-		return;
+		return NULL;
 	int number = w->message_count++;
 	struct sim_message *m = &w->messages[number];
 	int box = (int)sim_below(BOXES);
@@ -94,21 +106,22 @@ static void append_message(struct client *c, bool with_once_key)
 			m->places = 1u << box;
 			m->uid = result.uid;
 			m->is_settled = true;
-			return;
+			return m;
 		case ANSWER_NO:
 			if (attempt == 0 || !with_once_key) {
 				m->places = PLACE_NONE;
-				return;
+				return m;
 			}
 			break;
 		case ANSWER_UNKNOWN:
 			if (!with_once_key)
-				return;
+				return m;
 			break;
 		}
 		/* A sender with an id in its mail tries again until it knows. */
 		clock_sleep_ns(20 * NS_PER_MS);
 	}
+	return m;
 }
 
 static struct sim_message *own_message(struct client *c)
@@ -284,10 +297,9 @@ static void follow_deltas(struct client *c, struct op *kept)
 }
 
 /* Settled messages must be where they are, as they are, at any moment (I1, I5, I6, I9). */
-static void look_at_message(struct client *c)
+static void look_at(struct client *c, struct sim_message *m)
 {
 	struct sim_world *w = c->world;
-	struct sim_message *m = own_message(c);
 	struct mailbox_id box;
 	AUTO_OP(op, "look");
 	if (!m || !find_box(c, &op, box_of(m), &box))
@@ -326,17 +338,27 @@ static void subscribe(struct client *c)
 			&op, store_of(c), w->account, w->boxes[sim_below(BOXES)], sim_below(2)));
 }
 
+static void append_and_look(struct client *c, bool with_once_key)
+{
+	struct sim_message *m = append_message(c, with_once_key);
+	if (!m || !m->is_settled || m->places == PLACE_NONE || sim_below(2))
+		return;
+	maybe_change_node(c);
+	wait_for_node(c);
+	look_at(c, m);
+}
+
 static void one_step(struct client *c, struct op *kept)
 {
 	switch (sim_below(14)) {
 	case 0:
 	case 1:
 	case 2:
-		append_message(c, false);
+		append_and_look(c, false);
 		return;
 	case 3:
 	case 4:
-		append_message(c, true);
+		append_and_look(c, true);
 		return;
 	case 5:
 	case 6:
@@ -356,7 +378,7 @@ static void one_step(struct client *c, struct op *kept)
 		subscribe(c);
 		return;
 	default:
-		look_at_message(c);
+		look_at(c, own_message(c));
 	}
 }
 
@@ -367,6 +389,7 @@ void client_run(void *argument)
 	c->known_uidnext = 1;
 	c->world->nodes[c->node].busy++;
 	for (int i = 0; i < c->operations && !c->world->failure[0]; i++) {
+		maybe_change_node(c);
 		wait_for_node(c);
 		one_step(c, &kept);
 		fiber_yield();

@@ -56,6 +56,7 @@ struct sim_world {
 	struct sim_message messages[MESSAGES_MAX];
 	int message_count;
 	int clients_left;
+	bool clients_roam; /* from node to node */
 	int subscriptions; /* bits: names that were shown last; -1: none were */
 	unsigned cut_off;  /* operations that a crash may have cut off between content and commit */
 	int steps;

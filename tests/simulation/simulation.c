@@ -154,6 +154,7 @@ static void run_scenario(struct sim_world *w, uint64_t seed, int bug)
 	set_up(w);
 	int count = 2 + (int)sim_below(CLIENTS_MAX - 1);
 	w->clients_left = count;
+	w->clients_roam = sim_below(2);
 	for (int i = 0; i < count; i++) {
 		clients[i] = (struct client){.world = w,
 			.number = i,

@@ -84,23 +84,34 @@ static void calm(struct sim_world *w)
 			model_set_health(w->model, centre, i, MODEL_UP);
 }
 
+static void set_cluster_faults(struct sim_world *w, bool on)
+{
+	/* From a bad day to the worst; the last two lose only what nobody complains of, so that
+	 * much is acknowledged that many replicas do not have. */
+	static const struct model_rates profiles[] = {
+		{.lost = 5, .late = 5, .unheard = 5, .refused = 5, .stopped = 10},
+		{.lost = 15, .late = 15, .unheard = 7, .refused = 7, .stopped = 45},
+		{.lost = 40, .late = 40, .unheard = 20, .refused = 20, .stopped = 120},
+		{.lost = 120, .late = 120, .unheard = 60, .refused = 60, .stopped = 360},
+		{.late = 200},
+		{.lost = 150},
+	};
+	const struct model_rates calm_day = {0};
+	bool has_faults = on && sim_below(8);
+	w->has_weather = on && sim_below(3);
+	model_set_rates(
+		w->model, has_faults ? &profiles[sim_below(ARRAY_SIZE(profiles))] : &calm_day);
+	if (!on)
+		calm(w);
+}
+
 void world_set_faults(struct sim_world *w, bool on)
 {
-	static const unsigned strengths[] = {0, 15, 40, 120};
-	unsigned strength = on ? sim_below(4) * 15 : 0;
 	if (w->kind == SIM_CLUSTER) {
-		strength = strengths[strength / 15];
-		struct model_rates rates = {.lost = strength,
-			.late = strength,
-			.unheard = strength / 2,
-			.refused = strength / 2,
-			.stopped = strength * 3};
-		w->has_weather = on && sim_below(3);
-		model_set_rates(w->model, &rates);
-		if (!on)
-			calm(w);
+		set_cluster_faults(w, on);
 		return;
 	}
+	unsigned strength = on ? sim_below(4) * 15 : 0;
 	for (int i = 0; i < w->node_count; i++) {
 		struct fault_rates rates = {.refused_reads = strength / 2,
 			.refused_writes = strength,
