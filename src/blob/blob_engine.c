@@ -51,7 +51,7 @@ static struct error *read_info(
 	bool found;
 	struct engine_row row;
 	TRY(engine_get(engine, op, &blob_table, key_id(&op->arena, id.uuid),
-		key_kind_row(&op->arena, BLOB_INFO), READ_NORMAL, &found, &row));
+		key_kind_row(&op->arena, BLOB_INFO), READ_RELAXED, &found, &row));
 	if (!found)
 		return op_fail(op, ERR_NOT_FOUND, "no content %s", uuid_text(&op->arena, id.uuid));
 	return row_decode(op, &blob_info_row, row.value, ret_info);
@@ -64,7 +64,7 @@ static struct error *read_chunk(struct op *op, struct engine *engine, struct blo
 	struct engine_row row;
 	struct blob_chunk chunk;
 	TRY(engine_get(engine, op, &blob_table, key_id(&op->arena, id.uuid),
-		key_blob_chunk(&op->arena, number), READ_NORMAL, &found, &row));
+		key_blob_chunk(&op->arena, number), READ_RELAXED, &found, &row));
 	if (!found)
 		return op_fail(op, ERR_CORRUPT, "content %s lacks chunk %u",
 			uuid_text(&op->arena, id.uuid), number);

@@ -220,30 +220,55 @@ static struct error *send_request(
 
 /* ---- Reads ---- */
 
-static bool is_quorum(enum level level)
+/* A CAS's own EACH_QUORUM is no promise: the answers to a commit are counted without regard to data
+ * centres and may leave out the quorum here that every poll relies on. What other data centres are
+ * to have is written to them apart. */
+static enum level commit_level(enum level write)
 {
-	return level == LEVEL_QUORUM || level == LEVEL_LOCAL_QUORUM || level == LEVEL_ALL;
+	return write == LEVEL_EACH_QUORUM ? LEVEL_LOCAL_QUORUM : write;
 }
 
-/* Heads are built on the rows of CAS tables: a read level below a quorum is not for them. */
-static bool read_keeps_quorum(
-	const struct levels_engine *levels, const struct table *table, enum level *ret_level)
+static bool sees_pair(enum level read, const struct levels_pair *writes, bool is_cas)
 {
-	const struct levels_pair *pair = &levels->config.kinds[FALLBACK_READ];
-	bool is_weak = !is_quorum(pair->primary) ||
-		       (pair->fallback != LEVEL_NONE && !is_quorum(pair->fallback));
-	*ret_level = is_quorum(pair->primary) ? pair->primary : LEVEL_LOCAL_QUORUM;
-	return is_weak && table->kind == TABLE_CAS;
+	enum level primary = is_cas ? commit_level(writes->primary) : writes->primary;
+	enum level fallback = is_cas ? commit_level(writes->fallback) : writes->fallback;
+	return level_sees(read, primary) &&
+	       (writes->fallback == LEVEL_NONE || level_sees(read, fallback));
+}
+
+/* Everything that was acknowledged in this table, at whatever level was in force then? */
+static bool sees_all(const struct levels_config *config, enum level read, const struct table *table)
+{
+	if (table->kind == TABLE_CAS)
+		return sees_pair(read, &config->kinds[FALLBACK_WRITE], true);
+	return sees_pair(read, &config->kinds[FALLBACK_WRITE], false) &&
+	       sees_pair(read, &config->kinds[FALLBACK_DELETE], false);
+}
+
+/* The first that sees all; where writes are so low that none does, what was asked for. */
+static enum level seeing_level(const struct levels_config *config, const struct table *table)
+{
+	const enum level candidates[] = {
+		config->kinds[FALLBACK_READ].primary, LEVEL_LOCAL_QUORUM, LEVEL_QUORUM};
+	for (size_t i = 0; i < ARRAY_SIZE(candidates); i++)
+		if (sees_all(config, candidates[i], table))
+			return candidates[i];
+	return candidates[0];
 }
 
 static struct error *send_read(struct op *op, const struct request *request, enum read_level level)
 {
 	struct failure failure;
-	enum level quorum;
+	const struct levels_config *config = &request->levels->config;
+	const struct levels_pair *reads = &config->kinds[FALLBACK_READ];
 	if (level == READ_SERIAL)
-		return send_at(op, request, request->levels->config.serial, &failure);
-	if (read_keeps_quorum(request->levels, request->table, &quorum))
-		return send_at(op, request, quorum, &failure);
+		return send_at(op, request, config->serial, &failure);
+	enum level seeing = seeing_level(config, request->table);
+	bool any_does = seeing == reads->primary &&
+			(reads->fallback == LEVEL_NONE ||
+				sees_all(config, reads->fallback, request->table));
+	if (level == READ_NORMAL && !any_does)
+		return send_at(op, request, seeing, &failure);
 	return send_request(op, request, FALLBACK_READ);
 }
 
@@ -291,7 +316,7 @@ static struct error *levels_partitions(struct engine *engine, struct op *op,
 		.limit = limit,
 		.ret_partitions = ret_partitions,
 		.ret_count = ret_count};
-	return send_request(op, &request, FALLBACK_READ);
+	return send_read(op, &request, READ_NORMAL);
 }
 
 /* ---- Writes ---- */
@@ -404,10 +429,12 @@ static struct error *levels_write(struct engine *engine, struct op *op,
 /* ---- CAS ---- */
 
 /* Another commit level helps only where the commit level was in the way. */
-static bool concerns_commit_level(const struct failure *failure)
+static bool concerns_commit_level(const struct levels_engine *levels, const struct failure *failure)
 {
-	return failure->code != FAILURE_UNAVAILABLE ||
-	       !level_usable(failure->level, LEVEL_FOR_SERIAL);
+	const struct levels_pair *pair = &levels->config.kinds[FALLBACK_WRITE];
+	return commit_level(pair->primary) != commit_level(pair->fallback) &&
+	       (failure->code != FAILURE_UNAVAILABLE ||
+		       !level_usable(failure->level, LEVEL_FOR_SERIAL));
 }
 
 static struct error *levels_cas(
@@ -417,20 +444,20 @@ static struct error *levels_cas(
 	struct fallback_attempt attempt = begin(levels, FALLBACK_WRITE);
 	struct failure failure = {0};
 	enum level serial = levels->config.serial;
+	enum level level = commit_level(attempt.level);
 	struct error *err = levels->store->ops->cas(
-		levels->store, op, cas, serial, attempt.level, &failure, ret_current);
+		levels->store, op, cas, serial, level, &failure, ret_current);
 	if (!err || err->kind == ERR_CONFLICT)
 		return err;
 	err = op_wrap(op, err, "commit to %s at %s, %s", cas->table->name, level_name(serial),
-		level_name(attempt.level));
+		level_name(level));
+	if (is_planted(BUG_RESENT_CAS) && failure_means_fallback(&failure))
+		return levels->store->ops->cas(
+			levels->store, op, cas, serial, level, &failure, ret_current);
 	/* It is not tried again: its commit level can fail after the decision. The next one uses
 	 * the fallback level. */
-	enum level again = LEVEL_NONE;
-	if (concerns_commit_level(&failure))
-		again = note_failure(levels, op, FALLBACK_WRITE, attempt, &failure, err);
-	if (is_planted(BUG_RESENT_CAS) && again != LEVEL_NONE)
-		return levels->store->ops->cas(
-			levels->store, op, cas, serial, again, &failure, ret_current);
+	if (concerns_commit_level(levels, &failure))
+		note_failure(levels, op, FALLBACK_WRITE, attempt, &failure, err);
 	return err;
 }
 

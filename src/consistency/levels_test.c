@@ -250,7 +250,7 @@ static void each_call_goes_out_at_its_level(void **state)
 	struct engine_rows rows;
 	struct slice *partitions;
 	size_t count;
-	assert_null(read_row(w, &mailbox_map_table, READ_NORMAL));
+	assert_null(read_row(w, &mailbox_map_table, READ_RELAXED));
 	assert_null(read_row(w, &account_table, READ_SERIAL));
 	assert_null(engine_scan(w->engine, &w->op, &account_table, SLICE("p"), SLICE_NONE,
 		SLICE_NONE, 5, false, READ_NORMAL, &rows));
@@ -261,7 +261,7 @@ static void each_call_goes_out_at_its_level(void **state)
 		w->engine, &w->op, &dirty_table, SLICE_NONE, 5, &partitions, &count));
 	THEN_CALLS_WERE({"get", LEVEL_LOCAL_QUORUM}, {"get", LEVEL_LOCAL_SERIAL},
 		{"scan", LEVEL_LOCAL_QUORUM}, {"write", LEVEL_EACH_QUORUM},
-		{"write", LEVEL_EACH_QUORUM}, {"cas", LEVEL_LOCAL_SERIAL, LEVEL_EACH_QUORUM},
+		{"write", LEVEL_EACH_QUORUM}, {"cas", LEVEL_LOCAL_SERIAL, LEVEL_LOCAL_QUORUM},
 		{"partitions", LEVEL_LOCAL_QUORUM});
 	assert_true(w->engine->is_shared);
 	assert_false(engine_is_atomic(w->engine));
@@ -283,7 +283,7 @@ static void kinds_fall_back_apart(void **state)
 	given_answer(0, FAILURE_UNAVAILABLE, 1);
 	assert_null(write_rows(w, 1, 0));
 	assert_null(write_rows(w, 0, 1));
-	assert_null(read_row(w, &mailbox_map_table, READ_NORMAL));
+	assert_null(read_row(w, &mailbox_map_table, READ_RELAXED));
 	THEN_CALLS_WERE({"write", LEVEL_EACH_QUORUM}, {"write", LEVEL_LOCAL_QUORUM},
 		{"write", LEVEL_EACH_QUORUM}, {"get", LEVEL_LOCAL_QUORUM});
 }
@@ -307,7 +307,7 @@ static void what_is_our_own_fault_is_not_tried_again(void **state)
 	given_answer(1, FAILURE_BUSY, 1);
 	struct error *err = write_rows(w, 1, 0);
 	assert_int_equal(err->kind, ERR_INTERNAL);
-	err = read_row(w, &mailbox_map_table, READ_NORMAL);
+	err = read_row(w, &mailbox_map_table, READ_RELAXED);
 	assert_int_equal(err->kind, ERR_UNAVAILABLE);
 	THEN_CALLS_WERE({"write", LEVEL_EACH_QUORUM}, {"get", LEVEL_LOCAL_QUORUM});
 }
@@ -345,7 +345,7 @@ static void a_read_is_never_uncertain(void **state)
 	struct world *w = *state;
 	given_answer(0, FAILURE_READ_TIMEOUT, 1);
 	given_answer(1, FAILURE_UNAVAILABLE, 1);
-	struct error *err = read_row(w, &mailbox_map_table, READ_NORMAL);
+	struct error *err = read_row(w, &mailbox_map_table, READ_RELAXED);
 	assert_int_equal(err->kind, ERR_UNAVAILABLE);
 	THEN_CALLS_WERE({"get", LEVEL_LOCAL_QUORUM}, {"get", LEVEL_QUORUM});
 }
@@ -356,36 +356,59 @@ static void a_serial_read_never_falls_back(void **state)
 	given_answer(0, FAILURE_READ_TIMEOUT, 1);
 	struct error *err = read_row(w, &account_table, READ_SERIAL);
 	assert_int_equal(err->kind, ERR_TIMEOUT);
-	assert_null(read_row(w, &mailbox_map_table, READ_NORMAL));
+	assert_null(read_row(w, &mailbox_map_table, READ_RELAXED));
 	THEN_CALLS_WERE({"get", LEVEL_LOCAL_SERIAL}, {"get", LEVEL_LOCAL_QUORUM});
+}
+
+/* Both levels count for a commit, as they are within one data centre. */
+static void given_commit_levels_apart(struct world *w)
+{
+	struct levels_config config = two_centres;
+	config.kinds[FALLBACK_WRITE] = (struct levels_pair){LEVEL_ALL, LEVEL_LOCAL_QUORUM};
+	open_with(w, &config);
 }
 
 static void a_cas_is_not_tried_again_and_the_next_uses_the_fallback(void **state)
 {
 	struct world *w = *state;
+	given_commit_levels_apart(w);
 	given_answer(0, FAILURE_WRITE_TIMEOUT, 1);
 	struct error *err = commit(w);
 	assert_int_equal(err->kind, ERR_UNCERTAIN);
 	assert_string_equal(error_chain(&w->op.arena, err),
-		"commit to account at local_serial, each_quorum: write timeout");
+		"commit to account at local_serial, all: write timeout");
 	assert_null(commit(w));
 	assert_null(write_rows(w, 1, 0));
-	THEN_CALLS_WERE({"cas", LEVEL_LOCAL_SERIAL, LEVEL_EACH_QUORUM},
+	THEN_CALLS_WERE({"cas", LEVEL_LOCAL_SERIAL, LEVEL_ALL},
 		{"cas", LEVEL_LOCAL_SERIAL, LEVEL_LOCAL_QUORUM}, {"write", LEVEL_LOCAL_QUORUM});
+}
+
+/* Its each_quorum would be no promise: the commit is made durable here, and says nothing of other
+ * data centres when it fails. */
+static void a_cas_commits_in_its_own_data_centre(void **state)
+{
+	struct world *w = *state;
+	given_answer(0, FAILURE_WRITE_TIMEOUT, 1);
+	struct error *err = commit(w);
+	assert_int_equal(err->kind, ERR_UNCERTAIN);
+	assert_null(write_rows(w, 1, 0));
+	THEN_CALLS_WERE(
+		{"cas", LEVEL_LOCAL_SERIAL, LEVEL_LOCAL_QUORUM}, {"write", LEVEL_EACH_QUORUM});
 }
 
 static void a_cas_without_a_serial_quorum_says_nothing_of_the_commit_level(void **state)
 {
 	struct world *w = *state;
+	given_commit_levels_apart(w);
 	fake.answers[0] = (struct answer){.code = FAILURE_UNAVAILABLE, .names = LEVEL_LOCAL_SERIAL};
-	fake.answers[1] = (struct answer){.code = FAILURE_UNAVAILABLE, .names = LEVEL_EACH_QUORUM};
+	fake.answers[1] = (struct answer){.code = FAILURE_UNAVAILABLE, .names = LEVEL_ALL};
 	struct error *err = commit(w);
 	assert_int_equal(err->kind, ERR_UNAVAILABLE);
 	err = commit(w);
 	assert_int_equal(err->kind, ERR_UNCERTAIN);
 	assert_null(commit(w));
-	THEN_CALLS_WERE({"cas", LEVEL_LOCAL_SERIAL, LEVEL_EACH_QUORUM},
-		{"cas", LEVEL_LOCAL_SERIAL, LEVEL_EACH_QUORUM},
+	THEN_CALLS_WERE({"cas", LEVEL_LOCAL_SERIAL, LEVEL_ALL},
+		{"cas", LEVEL_LOCAL_SERIAL, LEVEL_ALL},
 		{"cas", LEVEL_LOCAL_SERIAL, LEVEL_LOCAL_QUORUM});
 }
 
@@ -397,8 +420,8 @@ static void a_refused_cas_is_no_failure(void **state)
 	assert_int_equal(err->kind, ERR_CONFLICT);
 	err = commit(w);
 	assert_int_equal(err->kind, ERR_CONFLICT);
-	THEN_CALLS_WERE({"cas", LEVEL_LOCAL_SERIAL, LEVEL_EACH_QUORUM},
-		{"cas", LEVEL_LOCAL_SERIAL, LEVEL_EACH_QUORUM});
+	THEN_CALLS_WERE({"cas", LEVEL_LOCAL_SERIAL, LEVEL_LOCAL_QUORUM},
+		{"cas", LEVEL_LOCAL_SERIAL, LEVEL_LOCAL_QUORUM});
 }
 
 static void the_first_attempt_leaves_time_for_the_second(void **state)
@@ -520,24 +543,60 @@ static void a_batch_never_deletes_and_inserts_one_row(void **state)
 	assert_int_equal(fake.call_count, 0);
 }
 
-static void heads_are_read_at_a_quorum_whatever_the_read_level(void **state)
+/* What decides anything sees all that was acknowledged, at whatever level that was written. */
+static void a_normal_read_sees_all_whatever_the_read_level(void **state)
+{
+	struct world *w = *state;
+	static const struct {
+		struct levels_pair reads, writes;
+		enum level normal; /* first attempt, and the only one unless ... */
+		enum level again;
+	} cases[] = {
+		{{LEVEL_LOCAL_QUORUM, LEVEL_NONE}, {LEVEL_EACH_QUORUM, LEVEL_LOCAL_QUORUM},
+			LEVEL_LOCAL_QUORUM, LEVEL_NONE},
+		/* A quorum of all does not see what the quorum here has. */
+		{{LEVEL_LOCAL_QUORUM, LEVEL_QUORUM}, {LEVEL_EACH_QUORUM, LEVEL_LOCAL_QUORUM},
+			LEVEL_LOCAL_QUORUM, LEVEL_NONE},
+		{{LEVEL_LOCAL_QUORUM, LEVEL_QUORUM}, {LEVEL_EACH_QUORUM, LEVEL_NONE},
+			LEVEL_LOCAL_QUORUM, LEVEL_QUORUM},
+		{{LEVEL_ONE, LEVEL_NONE}, {LEVEL_LOCAL_QUORUM, LEVEL_NONE}, LEVEL_LOCAL_QUORUM,
+			LEVEL_NONE},
+		{{LEVEL_LOCAL_ONE, LEVEL_NONE}, {LEVEL_QUORUM, LEVEL_NONE}, LEVEL_QUORUM,
+			LEVEL_NONE},
+		{{LEVEL_QUORUM, LEVEL_LOCAL_ONE}, {LEVEL_QUORUM, LEVEL_NONE}, LEVEL_QUORUM,
+			LEVEL_NONE},
+		/* Nothing sees it: as was asked for. */
+		{{LEVEL_ONE, LEVEL_NONE}, {LEVEL_ONE, LEVEL_NONE}, LEVEL_ONE, LEVEL_NONE},
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct levels_config config = {.serial = LEVEL_LOCAL_SERIAL,
+			.kinds = {cases[i].reads, cases[i].writes, cases[i].writes}};
+		open_with(w, &config);
+		given_answer(0, FAILURE_UNAVAILABLE, 1);
+		struct error *err = read_row(w, &mailbox_map_table, READ_NORMAL);
+		assert_int_equal(fake.calls[0].level, cases[i].normal);
+		assert_int_equal(err == NULL, cases[i].again != LEVEL_NONE);
+		if (!err)
+			assert_int_equal(fake.calls[1].level, cases[i].again);
+		fake.call_count = 0;
+		fake.answers[0].code = FAILURE_NONE;
+		open_with(w, &config);
+		assert_null(read_row(w, &mailbox_map_table, READ_RELAXED));
+		assert_int_equal(fake.calls[0].level, cases[i].reads.primary);
+	}
+}
+
+static void heads_are_read_where_commits_are_made_durable(void **state)
 {
 	struct world *w = *state;
 	struct levels_config config = two_centres;
-	config.kinds[FALLBACK_READ] = (struct levels_pair){LEVEL_ONE, LEVEL_NONE};
+	config.kinds[FALLBACK_READ] = (struct levels_pair){LEVEL_QUORUM, LEVEL_NONE};
+	config.kinds[FALLBACK_WRITE].fallback = LEVEL_NONE;
+	config.kinds[FALLBACK_DELETE].fallback = LEVEL_NONE;
 	open_with(w, &config);
 	assert_null(read_row(w, &account_table, READ_NORMAL));
 	assert_null(read_row(w, &mailbox_map_table, READ_NORMAL));
-	THEN_CALLS_WERE({"get", LEVEL_LOCAL_QUORUM}, {"get", LEVEL_ONE});
-
-	config.kinds[FALLBACK_READ] = (struct levels_pair){LEVEL_QUORUM, LEVEL_LOCAL_ONE};
-	open_with(w, &config);
-	given_answer(0, FAILURE_UNAVAILABLE, 1);
-	assert_null(read_row(w, &mailbox_map_table, READ_NORMAL));
-	given_answer(2, FAILURE_UNAVAILABLE, 1);
-	struct error *err = read_row(w, &account_table, READ_NORMAL);
-	assert_int_equal(err->kind, ERR_UNAVAILABLE);
-	THEN_CALLS_WERE({"get", LEVEL_QUORUM}, {"get", LEVEL_LOCAL_ONE}, {"get", LEVEL_QUORUM});
+	THEN_CALLS_WERE({"get", LEVEL_LOCAL_QUORUM}, {"get", LEVEL_QUORUM});
 }
 
 static struct levels_status status_of(struct world *w, enum fallback_kind kind)
@@ -556,7 +615,7 @@ static void a_probe_is_the_servers_own_and_switches_back(void **state)
 		given_answer((size_t)i, FAILURE_UNAVAILABLE, 0);
 	assert_null(write_rows(w, 1, 0));
 	assert_null(write_rows(w, 0, 1));
-	assert_null(read_row(w, &mailbox_map_table, READ_NORMAL));
+	assert_null(read_row(w, &mailbox_map_table, READ_RELAXED));
 	assert_true(levels_probe(&w->op, w->engine) == now_ns + 50 * NS_PER_MS);
 	assert_int_equal(fake.call_count, 6);
 
@@ -751,6 +810,7 @@ int main(void)
 		LEVELS(a_read_is_never_uncertain),
 		LEVELS(a_serial_read_never_falls_back),
 		LEVELS(a_cas_is_not_tried_again_and_the_next_uses_the_fallback),
+		LEVELS(a_cas_commits_in_its_own_data_centre),
 		LEVELS(a_cas_without_a_serial_quorum_says_nothing_of_the_commit_level),
 		LEVELS(a_refused_cas_is_no_failure),
 		LEVELS(the_first_attempt_leaves_time_for_the_second),
@@ -758,7 +818,8 @@ int main(void)
 		LEVELS(a_write_with_any_delete_in_it_is_a_delete),
 		LEVELS(half_of_a_split_write_is_uncertain),
 		LEVELS(a_batch_never_deletes_and_inserts_one_row),
-		LEVELS(heads_are_read_at_a_quorum_whatever_the_read_level),
+		LEVELS(a_normal_read_sees_all_whatever_the_read_level),
+		LEVELS(heads_are_read_where_commits_are_made_durable),
 		LEVELS(a_probe_is_the_servers_own_and_switches_back),
 		LEVELS(a_probe_keeps_to_the_deadline_of_its_caller),
 		LEVELS(the_status_tells_level_since_when_and_next_probe),

@@ -11,7 +11,11 @@
 #include "schema/table.h"
 
 enum read_level {
-	READ_NORMAL, /* at the read consistency */
+	/* Sees everything that was acknowledged. */
+	READ_NORMAL,
+	/* At the read consistency, which may have been set so low that it does not: for what a
+	 * client is only shown, and nothing is decided by. */
+	READ_RELAXED,
 	READ_SERIAL, /* sees every CAS that was applied, and excludes older ones still under way */
 };
 

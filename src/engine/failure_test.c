@@ -181,6 +181,37 @@ static void levels_are_known_by_name_and_by_what_they_can_serve(void **state)
 	assert_false(level_usable(LEVEL_NONE, LEVEL_FOR_WRITES));
 }
 
+static void a_read_sees_what_it_must_meet(void **state)
+{
+	(void)state;
+	/* Replicas of two data centres of five: how many of each must have answered, and of both.
+	 */
+	static const struct {
+		enum level level;
+		unsigned here, there, both;
+	} levels[] = {
+		{LEVEL_ONE, 0, 0, 1},
+		{LEVEL_TWO, 0, 0, 2},
+		{LEVEL_THREE, 0, 0, 3},
+		{LEVEL_QUORUM, 0, 0, 6},
+		{LEVEL_ALL, 5, 5, 10},
+		{LEVEL_LOCAL_ONE, 1, 0, 1},
+		{LEVEL_LOCAL_QUORUM, 3, 0, 3},
+		{LEVEL_EACH_QUORUM, 3, 3, 6},
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(levels); i++)
+		for (size_t j = 0; j < ARRAY_SIZE(levels); j++) {
+			if (!level_usable(levels[i].level, LEVEL_FOR_READS))
+				continue;
+			bool meets = levels[i].here + levels[j].here > 5 ||
+				     levels[i].there + levels[j].there > 5 ||
+				     levels[i].both + levels[j].both > 10;
+			assert_int_equal(level_sees(levels[i].level, levels[j].level), meets);
+		}
+	assert_false(level_sees(LEVEL_LOCAL_QUORUM, LEVEL_ANY));
+	assert_false(level_sees(LEVEL_NONE, LEVEL_ALL));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -188,6 +219,7 @@ int main(void)
 		cmocka_unit_test(each_failure_of_one_try_has_its_outcome),
 		cmocka_unit_test(the_outcome_of_two_tries_is_as_uncertain_as_the_least_certain),
 		cmocka_unit_test(levels_are_known_by_name_and_by_what_they_can_serve),
+		cmocka_unit_test(a_read_sees_what_it_must_meet),
 	};
 	return cmocka_run_group_tests_name("failure", tests, NULL, NULL);
 }

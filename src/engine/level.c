@@ -40,3 +40,16 @@ bool level_usable(enum level level, enum level_use use)
 		return serial && use == LEVEL_FOR_SERIAL;
 	return use == LEVEL_FOR_WRITES || (level != LEVEL_ANY && level != LEVEL_EACH_QUORUM);
 }
+
+bool level_sees(enum level read, enum level write)
+{
+	if (read == LEVEL_NONE || write == LEVEL_NONE || write == LEVEL_ANY)
+		return false;
+	if (read == LEVEL_ALL || write == LEVEL_ALL)
+		return true;
+	if (read == LEVEL_LOCAL_QUORUM)
+		return write == LEVEL_LOCAL_QUORUM || write == LEVEL_EACH_QUORUM;
+	/* Half of all replicas may be elsewhere: a quorum of all need not meet that of one place.
+	 */
+	return read == LEVEL_QUORUM && (write == LEVEL_QUORUM || write == LEVEL_EACH_QUORUM);
+}

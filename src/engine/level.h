@@ -32,3 +32,7 @@ bool level_parse(struct slice name, enum level *ret_level);
 /* Can the level serve this at all? ANY cannot read, EACH_QUORUM cannot read, SERIAL and
  * LOCAL_SERIAL serve LEVEL_FOR_SERIAL only, and nothing else does. */
 bool level_usable(enum level level, enum level_use use);
+
+/* Does a read at one level see whatever was acknowledged at the other by the same data centre,
+ * however many data centres there are? */
+bool level_sees(enum level read, enum level write);

@@ -332,7 +332,7 @@ static struct error *read_summary(struct op *op, struct mail_store *store,
 {
 	struct engine_row row;
 	TRY(engine_get(store->engine, op, &message_table, key_id(&op->arena, message->id.uuid),
-		key_kind_row(&op->arena, MESSAGE_SUMMARY), READ_NORMAL, ret_found, &row));
+		key_kind_row(&op->arena, MESSAGE_SUMMARY), READ_RELAXED, ret_found, &row));
 	return *ret_found ? row_decode(op, &message_summary_row, row.value, ret_columns) : NULL;
 }
 
