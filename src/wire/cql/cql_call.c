@@ -207,6 +207,8 @@ bool cql_call_abandon(struct cql_call *call)
 	if (call->output)
 		call->output->call = NULL;
 	connection->streams[call->stream] = (struct cql_stream){.state = CQL_STREAM_ORPHAN};
+	connection->is_suspect = true;
+	cql_connection_attend(connection);
 	if (++connection->orphan_count > orphans_max(connection))
 		cql_connection_break(connection, CQL_CLOSING_LOST,
 			"%zu requests were not answered in time", connection->orphan_count);

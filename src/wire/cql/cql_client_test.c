@@ -398,24 +398,19 @@ static void many_requests_get_each_its_own_answer(void **state)
 	}
 }
 
-static void past_the_bound_a_request_is_not_sent(void **state)
+static void one_caller_keeps_within_the_bound_by_itself(void **state)
 {
 	struct scene *s = *state;
-	s->options.max_requests_per_host = 3;
+	s->options.max_requests_per_host = 8;
 	given_client(s, (struct fake_options){0});
-	fake_server_always(s->server, FAKE_LATE);
-	struct many *many = when_many_executed(s, 5, 3000);
-	for (size_t i = 0; i < 5; i++) {
-		if (i < 3) {
-			assert_null(many->errors[i]);
-			continue;
-		}
-		assert_int_equal(many->failures[i].code, CQL_CLIENT_BUSY);
-		assert_false(many->failures[i].may_have_been_sent);
-		assert_int_equal(many->errors[i]->kind, ERR_UNAVAILABLE);
+	fake_server_always(s->server, FAKE_ECHO);
+	struct many *many = when_many_executed(s, MANY, 5000);
+	for (size_t i = 0; i < MANY; i++) {
+		int32_t number;
+		assert_null(many->errors[i]);
+		assert_true(cql_to_int(cql_at(&many->results[i], 0, 0), &number));
+		assert_int_equal(number, i);
 	}
-	when_executed(s, "x", false, 3000);
-	then_echo_is(s, "x");
 }
 
 static void a_connection_that_breaks_within_many_fails_each_of_them(void **state)
@@ -518,6 +513,19 @@ static void a_host_that_misses_heartbeats_is_given_up(void **state)
 	EVENTUALLY(hosts_up(s) == 0);
 	fake_server_set_deaf(s->server, false);
 	EVENTUALLY(hosts_up(s) == 1);
+}
+
+static void a_host_that_lets_a_request_wait_is_looked_at(void **state)
+{
+	struct scene *s = *state;
+	given_client(s, (struct fake_options){0});
+	fake_server_always(s->server, FAKE_SILENCE);
+	when_executed(s, "x", false, 100);
+	clock_sleep_ns(1500 * NS_PER_MS);
+	assert_int_equal(hosts_up(s), 1); /* slow, but there */
+	fake_server_set_deaf(s->server, true);
+	when_executed(s, "x", false, 100);
+	EVENTUALLY(hosts_up(s) == 0);
 }
 
 static void events_make_the_client_look(void **state)
@@ -638,6 +646,24 @@ static void *work_one_silent(void *argument)
 	return NULL;
 }
 
+static void past_the_bound_a_request_is_not_sent(void **state)
+{
+	struct scene *s = *state;
+	s->options.max_requests_per_host = 1;
+	given_client(s, (struct fake_options){0});
+	when_executed(s, "x", false, 2000);
+	fake_server_always(s->server, FAKE_SILENCE);
+	struct worker worker = {.cluster = s->cluster};
+	pthread_t thread;
+	thread_start(&thread, "worker", work_one_silent, &worker);
+	EVENTUALLY(fake_server_counts(s->server).requests == 2);
+	when_executed(s, "x", false, 2000);
+	then_failed(s, ERR_UNAVAILABLE, CQL_CLIENT_BUSY, false);
+	assert_true(s->took_ms < 500);
+	fake_server_set_host(s->server, 0, false);
+	thread_join(thread);
+}
+
 static void closing_ends_what_is_under_way(void **state)
 {
 	struct scene *s = *state;
@@ -683,12 +709,14 @@ int main(void)
 		TEST(an_uncertain_attempt_is_not_made_certain_by_a_refusal),
 		TEST(with_no_host_nothing_is_sent),
 		TEST(many_requests_get_each_its_own_answer),
+		TEST(one_caller_keeps_within_the_bound_by_itself),
 		TEST(past_the_bound_a_request_is_not_sent),
 		TEST(a_connection_that_breaks_within_many_fails_each_of_them),
 		TEST(unanswered_requests_give_a_connection_up),
 		TEST(what_still_waits_in_the_queue_is_certainly_not_sent),
 		TEST(a_slow_host_does_not_hold_up_what_may_be_asked_twice),
 		TEST(a_host_that_misses_heartbeats_is_given_up),
+		TEST(a_host_that_lets_a_request_wait_is_looked_at),
 		TEST(events_make_the_client_look),
 		TEST(the_control_connection_comes_back),
 		TEST(hosts_may_die_under_load),

@@ -14,6 +14,9 @@
 #include "base/clock.h"
 #include "wire/cql/cql_connection_private.h"
 
+/* How long a host may take to a heart-beat when a request was not answered in time. */
+#define SUSPECT_MS 1000u
+
 void cql_connection_break(
 	struct cql_connection *connection, enum cql_closing closing, const char *format, ...)
 {
@@ -181,12 +184,25 @@ static void set_timer(struct cql_connection *connection, uint32_t delay_ms)
 	event_add(connection->timer, &delay);
 }
 
+/* Under lock. */
 static void send_heartbeat(struct cql_connection *connection)
 {
 	struct buf frame = buf_heap();
 	cql_frame_begin(&frame);
 	cql_connection_send_own(connection, &frame, CQL_OP_OPTIONS);
 	connection->heartbeat_waits = true;
+}
+
+/* Under lock: does not wait for the next heart-beat, since a dead host would cost every request
+ * that goes to it until then. */
+static void suspect(struct cql_connection *connection)
+{
+	connection->is_suspect = false;
+	if (connection->heartbeat_waits || connection->phase != CQL_PHASE_READY)
+		return;
+	connection->received = false;
+	send_heartbeat(connection);
+	set_timer(connection, MIN_OF(SUSPECT_MS, connection->config.link->heartbeat_ms));
 }
 
 /* First the limit on connecting and starting, then the rhythm of the heart-beats. */
@@ -252,6 +268,8 @@ static void attend(struct reactor_task *task)
 		begin_connecting(connection);
 	else if (open && connection->first_output)
 		event_add(connection->writable, NULL);
+	if (open && connection->is_suspect)
+		suspect(connection);
 	mutex_unlock(&connection->lock);
 	end_round(connection);
 }

@@ -59,6 +59,7 @@ struct cql_connection {
 	enum cql_phase phase;
 	bool is_broken;    /* to be closed by the reactor's thread */
 	bool is_attending; /* the task is posted */
+	bool is_suspect;   /* a request has had no answer: is anybody there? */
 	int fd;
 	SSL *ssl;
 	struct cql_output *first_output, **last_output;

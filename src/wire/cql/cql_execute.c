@@ -26,36 +26,51 @@ static void refuse(struct cql_execution *execution, enum cql_error_code code, en
 	execution->is_over = true;
 }
 
-static void begin_all(struct cql_execution *executions, size_t count)
+static void begin(struct cql_execution *execution, bool hold)
 {
-	for (size_t i = 0; i < count; i++) {
-		const char *fault = find_fault(executions[i].request);
-		if (fault)
-			refuse(&executions[i], CQL_INVALID, ERR_INVALID, fault);
-		else
-			cql_execution_begin(&executions[i], count > 1);
-	}
-	for (size_t i = 0; count > 1 && i < count; i++)
-		cql_execution_flush(&executions[i]);
+	const char *fault = find_fault(execution->request);
+	if (fault)
+		refuse(execution, CQL_INVALID, ERR_INVALID, fault);
+	else
+		cql_execution_begin(execution, hold);
 }
 
-static void carry_out(struct cql_execution *executions, size_t count, struct cql_waiter *waiter)
+/* Requests of one caller, of which not all need be under way at once. */
+struct crowd {
+	struct cql_execution *executions;
+	size_t count, begun, first; /* all before the first are over */
+	size_t active, limit;
+};
+
+/* As many as may be under way together, sent in as few pieces as the kernel takes. */
+static void begin_more(struct crowd *crowd)
 {
-	uint64_t seen = 0;
-	for (;;) {
-		uint64_t now = clock_monotonic_ns(), wake = UINT64_MAX;
-		bool is_over = true;
-		for (size_t i = 0; i < count; i++) {
-			if (executions[i].is_over)
-				continue;
-			uint64_t own = cql_execution_advance(&executions[i], now);
-			wake = MIN_OF(wake, own);
-			is_over &= executions[i].is_over;
-		}
-		if (is_over)
-			return;
-		seen = cql_waiter_wait(waiter, seen, wake);
+	size_t first = crowd->begun;
+	bool hold = crowd->count - crowd->begun > 1;
+	for (; crowd->begun < crowd->count && crowd->active < crowd->limit; crowd->begun++) {
+		struct cql_execution *execution = &crowd->executions[crowd->begun];
+		begin(execution, hold);
+		crowd->active += !execution->is_over;
 	}
+	for (size_t i = first; hold && i < crowd->begun; i++)
+		cql_execution_flush(&crowd->executions[i]);
+}
+
+/* Returns when it wants to be called again at the latest. */
+static uint64_t advance(struct crowd *crowd)
+{
+	uint64_t now = clock_monotonic_ns(), wake = UINT64_MAX;
+	for (size_t i = crowd->first; i < crowd->begun; i++) {
+		struct cql_execution *execution = &crowd->executions[i];
+		if (!execution->is_over) {
+			uint64_t own = cql_execution_advance(execution, now);
+			wake = MIN_OF(wake, own);
+			crowd->active -= execution->is_over;
+		}
+		if (execution->is_over && i == crowd->first)
+			crowd->first++;
+	}
+	return wake;
 }
 
 static void execute(struct cql_cluster *cluster, struct cql_execution *executions, size_t count)
@@ -64,8 +79,19 @@ static void execute(struct cql_cluster *cluster, struct cql_execution *execution
 	cql_waiter_init(&waiter);
 	for (size_t i = 0; i < count; i++)
 		executions[i].waiter = &waiter;
-	begin_all(executions, count);
-	carry_out(executions, count, &waiter);
+	/* One caller alone does not meet the bound of requests in flight. */
+	struct crowd crowd = {.executions = executions,
+		.count = count,
+		.limit = MAX_OF(cluster->options.max_requests_per_host / 2, 1u)};
+	uint64_t seen = 0;
+	for (;;) {
+		begin_more(&crowd);
+		uint64_t wake = advance(&crowd);
+		if (crowd.first == count)
+			break;
+		if (crowd.begun == count || crowd.active == crowd.limit)
+			seen = cql_waiter_wait(&waiter, seen, wake);
+	}
 	cql_waiter_done(&waiter);
 }
 

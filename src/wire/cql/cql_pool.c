@@ -114,7 +114,9 @@ void cql_pool_tick(struct cql_node *node, uint64_t now_ns)
 	AUTO_LOCK(&node->lock);
 	for (uint32_t i = 0; i < node->cluster->options.connections_per_host; i++) {
 		struct cql_slot *slot = &node->slots[i];
-		if (slot->connection && !node->is_wanted)
+		/* What is under way may end: a host is often unwanted for a moment only. */
+		if (slot->connection && !node->is_wanted &&
+			!cql_connection_in_flight(slot->connection))
 			cql_connection_close(slot->connection);
 		else if (!slot->connection && node->is_wanted && now_ns >= slot->retry_at_ns)
 			slot->connection = open_one(node);
