@@ -2,11 +2,14 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "blob/blob_cache.h"
 #include "blob/blob_s3.h"
 #include "blob/blob_sealed.h"
 
 /* How long an object store has to show itself at the start. */
 #define CHECK_NS (5 * NS_PER_S)
+
+uint64_t content_cache_bytes;
 
 const char *const content_compressions[] = {[BLOB_PLAIN] = "none", [BLOB_ZSTD] = "zstd", NULL};
 
@@ -74,7 +77,7 @@ static struct error *open_store(struct op *op, enum content_store store,
 struct error *content_open(struct op *op, enum content_store store,
 	const struct data_directory *data, struct engine *engine, struct blob_store **ret_blobs)
 {
-	struct blob_store *blobs;
+	struct blob_store *blobs = NULL;
 	TRY(open_store(op, store, data, engine, &blobs));
 	if (blob_sealed_is_wanted(&blob_sealed_config)) {
 		struct error *err = blob_sealed_open(op, &blob_sealed_config, blobs, &blobs);
@@ -83,6 +86,6 @@ struct error *content_open(struct op *op, enum content_store store,
 			return err;
 		}
 	}
-	*ret_blobs = blobs;
+	*ret_blobs = content_cache_bytes ? blob_cache_new(blobs, content_cache_bytes) : blobs;
 	return NULL;
 }

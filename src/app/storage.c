@@ -48,6 +48,8 @@ const struct setting storage_settings[] = {
 		"Keys that content is encrypted with: lines of a name and 64 hexadecimal digits; the first one seals, all of them open."},
 	{"content.accept_plain", SETTING_BOOL, &blob_sealed_config.accept_plain, "no", 0, 0, NULL, false,
 		"With content.key_file: content that was stored without encryption is served too."},
+	{"content.cache", SETTING_BYTES, &content_cache_bytes, "0", 0, 1099511627776, NULL, false,
+		"Memory for content lately stored or read, up to 256 KiB each: for a store that is far away."},
 	{"content.grace", SETTING_DURATION, &config.grace_ms, "1 d", 7200000, 31536000000, NULL, true,
 		"Content that nothing refers to any more is kept for so long."},
 	{"content.reclaim_interval", SETTING_DURATION, &config.reclaim_interval_ms, "1 h", 100, 604800000, NULL, true,

@@ -178,6 +178,20 @@ def test_sealed_content_does_not_show_and_comes_back(s3, tmp_path):
         assert sorted(kind for kind, _ in answers) == ["NO", "OK"]
 
 
+def test_cached_content_is_served_while_the_store_hangs(s3, tmp_path):
+    with Server(tmp_path, settings(tmp_path, **{"content.cache": "16 MiB"})) as server:
+        server.start()
+        server.add_domain("example.org")
+        server.add_user("alice@example.org")
+        server.deliver(mail(1))
+        server.deliver(mail(2, size=1 << 20))
+        with inbox(server) as client:
+            s3.pause()
+            assert body(client, 1).endswith(mail(1))
+            kind, data = client.fetch("2", "(BODY.PEEK[])")
+            assert kind == "NO" and b"UNAVAILABLE" in data[0]
+
+
 def test_content_that_is_damaged_is_not_shown(stored, s3):
     stored.deliver(mail(1))
     key = keys(s3, stored)[0]
