@@ -12,10 +12,21 @@ METRIC_COUNTER(polls, "watched_account_polls_total", "Reads of watched accounts'
 METRIC_COUNTER(news, "watched_account_news_total", "Polls that found another node's commit");
 METRIC_COUNTER(failures, "watched_account_failures_total", "Polls that failed");
 
-#define POLL_EVERY_NS (500 * NS_PER_MS)
 #define ANNOUNCE_EVERY_NS (5 * NS_PER_S)
 /* One poll waits so long; what it missed is asked again in the next round. */
 #define POLL_TIMEOUT_NS NS_PER_S
+
+static struct {
+	uint64_t poll_ms;
+} config;
+
+/* clang-format off */
+const struct setting neighbours_settings[] = {
+	{"node.poll_interval", SETTING_DURATION, &config.poll_ms, "1 s", 50, 60000, NULL, true,
+		"How often accounts with open sessions are looked at for what other nodes did to them."},
+};
+const size_t neighbours_setting_count = ARRAY_SIZE(neighbours_settings);
+/* clang-format on */
 
 struct neighbours {
 	struct mail_store *store;
@@ -124,7 +135,7 @@ static void *run(void *argument)
 		if (mail_store_engine(neighbours->store)->is_shared)
 			poll_all(neighbours);
 		AUTO_LOCK(&neighbours->lock);
-		uint64_t until_ns = clock_monotonic_ns() + POLL_EVERY_NS;
+		uint64_t until_ns = clock_monotonic_ns() + config.poll_ms * NS_PER_MS;
 		while (!neighbours->is_stopping &&
 			condition_wait_until(&neighbours->stopping, &neighbours->lock, until_ns))
 			;

@@ -49,6 +49,7 @@ static const struct setting_group groups[] = {
 	{pop3_settings, &pop3_setting_count},
 	{admin_settings, &admin_setting_count},
 	{storage_settings, &storage_setting_count},
+	{neighbours_settings, &neighbours_setting_count},
 	{rocksdb_settings, &rocksdb_setting_count},
 	{levels_settings, &levels_setting_count},
 	{cassandra_settings, &cassandra_setting_count},

@@ -37,7 +37,7 @@ const char *error_chain(struct arena *arena, const struct error *err)
 
 void op_init(struct op *op, const char *name)
 {
-	*op = (struct op){.id = uuid_v7(), .name = name};
+	*op = (struct op){.id = uuid_v7(), .begun_ns = clock_monotonic_ns(), .name = name};
 	arena_init(&op->arena);
 }
 

@@ -9,6 +9,7 @@
 struct op {
 	struct arena arena;
 	struct uuid id;       /* names the operation in logs and answers */
+	uint64_t begun_ns;    /* monotonic clock */
 	uint64_t deadline_ns; /* monotonic clock; 0: none */
 	const char *name;     /* static text: "imap FETCH", "sweeper" */
 };

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/metric.h"
 #include "base/world.h"
 
@@ -107,6 +108,7 @@ struct error *account_reload(
 	struct head fresh;
 	head_init(&fresh);
 	struct slice partition = key_account(&op->arena, account->id, 0);
+	uint64_t now_ns = clock_monotonic_ns();
 	if (is_planted(BUG_TORN_HEAD))
 		level = READ_NORMAL;
 	struct error *err = head_load(op, commit->engine, partition, level, &fresh);
@@ -119,6 +121,8 @@ struct error *account_reload(
 	mutex_lock(&account->lock);
 	struct head old = account->head;
 	account->head = fresh;
+	if (!err)
+		account->looked_ns = MAX_OF(account->looked_ns, now_ns);
 	mutex_unlock(&account->lock);
 	head_done(&old);
 	return err;

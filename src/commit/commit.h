@@ -32,7 +32,7 @@ struct commit_settings {
 	uint64_t resolve_budget_ms; /* how long a client waits for an uncertain outcome */
 	uint64_t cached_accounts;
 	uint64_t projection_delay_ms; /* so that one write serves several commits */
-	uint64_t waiting_changes; /* of one account; beyond it: ERR_UNAVAILABLE */
+	uint64_t waiting_changes;     /* of one account; beyond it: ERR_UNAVAILABLE */
 	/* A commit is not sent later than this after its content was put: it must be well below
 	 * the grace period of content. An hour; less in the simulation only. */
 	uint64_t content_age_ms;

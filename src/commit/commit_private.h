@@ -16,6 +16,7 @@ struct commit_account {
 	size_t waiting;
 	uint64_t applied_pending; /* projections are written up to here; goes into the next CAS */
 	uint64_t last_commit_ns;
+	uint64_t looked_ns;   /* the head is no older than what was stored then */
 	uint32_t dirty_slice; /* last one this node noted */
 
 	/* The cache's, under the shard's lock. */

@@ -1,8 +1,12 @@
 #include "commit/commit_private.h"
 
+#include "base/clock.h"
+
 /* Reading an account's head: fresh, under its lock. */
 
 #define ATTEMPTS 24
+/* Operations may last long. */
+#define LOOK_LASTS_NS (100 * NS_PER_MS)
 
 static struct error *read_state(struct op *op, struct commit *commit, struct account_id account,
 	bool *ret_found, struct account_static *ret_state)
@@ -29,12 +33,23 @@ static struct error *poll_head(
 {
 	bool found;
 	struct account_static state;
+	uint64_t now_ns = clock_monotonic_ns();
 	TRY(read_state(op, commit, account->id, &found, &state));
 	mutex_lock(&account->lock);
 	*ret_is_fresh = account->head.is_loaded && account->head.exists == found &&
 			account->head.state.modseq >= state.modseq;
+	if (*ret_is_fresh)
+		account->looked_ns = MAX_OF(account->looked_ns, now_ns);
 	mutex_unlock(&account->lock);
 	return NULL;
+}
+
+/* With the lock held. One look serves all that an operation reads: what it is told was true at some
+ * moment since it began. */
+static bool was_looked_at(const struct op *op, const struct commit_account *account)
+{
+	return account->looked_ns > op->begun_ns &&
+	       clock_monotonic_ns() - account->looked_ns < LOOK_LASTS_NS;
 }
 
 /* Brings the head up to date: loads it if need be, and where other nodes write too, asks them. */
@@ -42,8 +57,9 @@ static struct error *freshen(struct op *op, struct commit *commit, struct commit
 {
 	mutex_lock(&account->lock);
 	bool is_fresh = account->head.is_loaded;
+	bool must_look = commit->engine->is_shared && !was_looked_at(op, account);
 	mutex_unlock(&account->lock);
-	if (is_fresh && commit->engine->is_shared)
+	if (is_fresh && must_look)
 		TRY(poll_head(op, commit, account, &is_fresh));
 	if (is_fresh)
 		return NULL;

@@ -61,6 +61,7 @@ def counted(cluster, tmp_path_factory):
             cassandra__contact_points="127.0.1.1",
             cassandra__address_map="127.0.0.1=127.0.1.1:9042",
             commit__projection_delay="1500 ms",
+            node__poll_interval="60 s",
         )
         server.add_domain("example.org")
         yield server, Counter(proxy)
