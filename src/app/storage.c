@@ -14,6 +14,8 @@ METRIC_COUNTER(unfinished_removed, "unfinished_content_removed_total",
 METRIC_COUNTER(reclaim_failures, "reclaim_failures_total", "Rounds of reclaiming that failed");
 
 #define WORK_INTERVAL_NS (100 * NS_PER_MS)
+/* What is not cleaned up in this time is in the next round. */
+#define CLEAN_UP_NS (10 * NS_PER_S)
 #define HELP_INTERVAL_NS (20 * NS_PER_MS)
 
 /* How long the store of rows has to show itself, each time it is asked at the start. */
@@ -219,6 +221,7 @@ static void reclaim(struct storage *storage)
 	size_t unfinished = 0;
 	struct error *err =
 		mail_store_reclaim(&op, storage->mails, config.grace_ms * 1000, &removed);
+	op.deadline_ns = clock_monotonic_ns() + CLEAN_UP_NS;
 	if (!err)
 		err = blob_clean_up(storage->blobs, &op,
 			clock_realtime_us() - config.grace_ms * 1000, &unfinished);
@@ -243,15 +246,23 @@ static bool wait_for_next(struct storage *storage, uint64_t until_ns)
 static void *work(void *argument)
 {
 	struct storage *storage = argument;
-	uint64_t reclaimed_ns = clock_monotonic_ns();
 	while (wait_for_next(storage, clock_monotonic_ns() + WORK_INTERVAL_NS)) {
 		AUTO_OP(op, "background");
 		mail_store_work(&op, storage->mails);
-		uint64_t now_ns = clock_monotonic_ns();
-		if (now_ns - reclaimed_ns < config.reclaim_interval_ms * NS_PER_MS)
+	}
+	return NULL;
+}
+
+/* By itself: a content store that hangs must not hold up what is owed to rows. */
+static void *reclaim_now_and_then(void *argument)
+{
+	struct storage *storage = argument;
+	uint64_t reclaimed_ns = clock_monotonic_ns();
+	while (wait_for_next(storage, clock_monotonic_ns() + WORK_INTERVAL_NS)) {
+		if (clock_monotonic_ns() - reclaimed_ns < config.reclaim_interval_ms * NS_PER_MS)
 			continue;
 		reclaim(storage);
-		reclaimed_ns = now_ns;
+		reclaimed_ns = clock_monotonic_ns();
 	}
 	return NULL;
 }
@@ -294,6 +305,7 @@ void storage_start(struct storage *storage)
 	if (storage->cluster)
 		start_cluster_work(storage);
 	thread_start(&storage->worker, "background", work, storage);
+	thread_start(&storage->reclaimer, "reclaim", reclaim_now_and_then, storage);
 }
 
 static void stop_working(struct storage *storage)
@@ -303,6 +315,7 @@ static void stop_working(struct storage *storage)
 	condition_broadcast(&storage->stopping);
 	mutex_unlock(&storage->lock);
 	thread_join(storage->worker);
+	thread_join(storage->reclaimer);
 	if (!storage->cluster)
 		return;
 	thread_join(storage->prober);

@@ -32,6 +32,7 @@ struct storage {
 	bool is_stopping;
 	bool is_working;
 	pthread_t worker;
+	pthread_t reclaimer;
 	struct cql_cluster *cluster; /* the engine's; NULL: it is no cluster */
 	struct cassandra_options cassandra;
 	pthread_t prober;

@@ -14,6 +14,7 @@ METRIC_COUNTER(candidates_kept, "blob_candidates_kept_total",
 	"Candidates that turned out to have a place still");
 
 #define DAY_US (86400 * US_PER_S)
+#define REMOVE_NS (10 * NS_PER_S)
 
 static struct error *has_rows(struct op *op, struct engine *engine, const struct table *table,
 	struct slice partition, struct slice from, bool *ret_has)
@@ -63,6 +64,16 @@ static struct error *is_referred_to(
 	return has_rows(op, engine, &blob_ref_table, partition, SLICE_NONE, ret_is);
 }
 
+/* The round as a whole has no deadline: a content store that hangs must not make it endless. */
+static struct error *remove_in_time(struct op *op, struct mail_store *store, struct blob_id blob)
+{
+	uint64_t deadline_ns = op->deadline_ns;
+	op->deadline_ns = clock_monotonic_ns() + REMOVE_NS;
+	struct error *err = blob_remove(store->blobs, op, blob);
+	op->deadline_ns = deadline_ns;
+	return err;
+}
+
 /* *ret_settled: the candidate needs no further look. */
 static struct error *reclaim_one(struct op *op, struct mail_store *store, struct message_id message,
 	struct blob_id blob, bool *ret_removed)
@@ -94,7 +105,7 @@ static struct error *reclaim_one(struct op *op, struct mail_store *store, struct
 	TRY(is_referred_to(op, store->engine, blob, &is_shared));
 	if (is_shared)
 		return NULL;
-	TRY(blob_remove(store->blobs, op, blob));
+	TRY(remove_in_time(op, store, blob));
 	*ret_removed = true;
 	return NULL;
 }

@@ -192,6 +192,16 @@ def test_cached_content_is_served_while_the_store_hangs(s3, tmp_path):
             assert kind == "NO" and b"UNAVAILABLE" in data[0]
 
 
+def test_a_store_that_hangs_does_not_keep_the_server_from_stopping(s3, tmp_path):
+    with Server(tmp_path, settings(tmp_path, **{"content.reclaim_interval": "100 ms"})) as server:
+        server.start()
+        s3.pause()
+        time.sleep(1)
+        began = time.monotonic()
+        server.stop()
+        assert time.monotonic() - began < 20
+
+
 def test_content_that_is_damaged_is_not_shown(stored, s3):
     stored.deliver(mail(1))
     key = keys(s3, stored)[0]
