@@ -438,7 +438,7 @@ static void unanswered_requests_give_a_connection_up(void **state)
 	fake_server_always(s->server, FAKE_SILENCE);
 	struct many *many = when_many_executed(s, MANY, 200);
 	assert_int_equal(many->failures[0].code, CQL_CLIENT_TIMEOUT);
-	many = when_many_executed(s, MANY, 200);
+	when_many_executed(s, MANY, 200);
 	EVENTUALLY(fake_server_counts(s->server).connections == 3);
 	EVENTUALLY(hosts_up(s) == 1);
 	fake_server_always(s->server, FAKE_ECHO);

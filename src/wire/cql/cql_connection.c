@@ -40,6 +40,21 @@ void cql_connection_attend(struct cql_connection *connection)
 	reactor_post(connection->config.link->reactor, &connection->attend);
 }
 
+static void drop_references(struct cql_connection *connection, uint32_t count)
+{
+	if (__atomic_fetch_sub(&connection->references, count, __ATOMIC_ACQ_REL) != count)
+		return;
+	free(connection->address);
+	free(connection->keyspace);
+	free(connection->server_name);
+	free(connection->streams);
+	free(connection->free_streams);
+	buf_done(&connection->input);
+	buf_done(&connection->frames);
+	mutex_done(&connection->lock);
+	free(connection);
+}
+
 static void remove_events(struct cql_connection *connection)
 {
 	struct event *const events[] = {
@@ -50,8 +65,9 @@ static void remove_events(struct cql_connection *connection)
 	connection->readable = connection->writable = connection->timer = NULL;
 }
 
-/* The end, once. Reactor thread, no lock held; drops the reactor's reference. */
-static void close_now(struct cql_connection *connection)
+/* The end. Reactor thread, no lock held. False: it had ended before; else the reactor's reference
+ * is to be dropped. */
+static bool close_now(struct cql_connection *connection)
 {
 	mutex_lock(&connection->lock);
 	bool again = connection->phase == CQL_PHASE_CLOSED;
@@ -62,7 +78,7 @@ static void close_now(struct cql_connection *connection)
 	}
 	mutex_unlock(&connection->lock);
 	if (again)
-		return;
+		return false;
 	remove_events(connection);
 	SSL_free(connection->ssl);
 	connection->ssl = NULL;
@@ -70,7 +86,7 @@ static void close_now(struct cql_connection *connection)
 		close(connection->fd);
 	connection->fd = -1;
 	connection->config.events->closed(connection, connection->config.owner);
-	cql_connection_unref(connection);
+	return true;
 }
 
 static void tell_ready(struct cql_connection *connection)
@@ -140,11 +156,10 @@ static void end_round(struct cql_connection *connection)
 	mutex_lock(&connection->lock);
 	bool broken = connection->is_broken;
 	mutex_unlock(&connection->lock);
-	if (broken)
-		close_now(connection);
-	else
+	if (!broken)
 		tell_ready(connection);
-	cql_connection_unref(connection);
+	bool ended = broken && close_now(connection);
+	drop_references(connection, ended ? 2 : 1);
 }
 
 static void on_writable(evutil_socket_t fd, short what, void *argument)
@@ -308,17 +323,8 @@ struct cql_connection *cql_connection_ref(struct cql_connection *connection)
 
 void cql_connection_unref(struct cql_connection *connection)
 {
-	if (!connection || __atomic_fetch_sub(&connection->references, 1, __ATOMIC_ACQ_REL) != 1)
-		return;
-	free(connection->address);
-	free(connection->keyspace);
-	free(connection->server_name);
-	free(connection->streams);
-	free(connection->free_streams);
-	buf_done(&connection->input);
-	buf_done(&connection->frames);
-	mutex_done(&connection->lock);
-	free(connection);
+	if (connection)
+		drop_references(connection, 1);
 }
 
 void cql_connection_close(struct cql_connection *connection)

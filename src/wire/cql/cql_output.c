@@ -40,7 +40,7 @@ static void mark_begun(struct cql_output *output)
 /* So many bytes of the queue's front are gone. */
 static void advance(struct cql_connection *connection, size_t count)
 {
-	while (count) {
+	while (count && connection->first_output) {
 		struct cql_output *output = connection->first_output;
 		size_t step = MIN_OF(count, output->bytes.len - output->taken);
 		mark_begun(output);
