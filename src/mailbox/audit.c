@@ -4,13 +4,15 @@
 #include "base/log.h"
 
 /* Holds what is stored as content against what refers to it. Finds what no list of work knows of:
- * what a node left that never came back. It only tells. */
+ * what a node left that never came back. It tells, and when told to leaves what is nobody's and old
+ * enough to reclaim, which looks once more after another grace period. */
 
 #define PAGE 512
 
 struct auditing {
 	struct mail_store *store;
 	struct hash_map candidates; /* message_id, and blob_id -> non-NULL */
+	uint64_t leave_before_us;   /* what was put earlier and is nobody's is left; 0: only tell */
 	struct audit_report *report;
 };
 
@@ -54,6 +56,69 @@ static struct error *has_place(
 	return NULL;
 }
 
+/* Has the account anything in its log that is not in its projections yet? */
+static struct error *read_owed(struct op *op, const struct head *head, void *context)
+{
+	(void)op;
+	bool *owes = context;
+	*owes = head->state.trimmed > head->state.applied;
+	for (size_t i = head_tail_after(head, head->state.applied); i < head->tail_count; i++)
+		*owes |= head->tail[i].row.entry.len != 0;
+	return NULL;
+}
+
+/* A commit may have taken the content although no place says so yet: while its account owes rows,
+ * nobody knows. Content without a summary was never offered to any. */
+static struct error *may_have_owner(struct op *op, struct auditing *a, struct blob_id blob,
+	struct uuid *ret_account, bool *ret_may)
+{
+	bool found;
+	struct engine_row row;
+	struct message_summary_columns summary;
+	*ret_may = false;
+	*ret_account = (struct uuid){0};
+	TRY(engine_get(a->store->engine, op, &message_table, ID_SLICE(blob),
+		key_kind_row(&op->arena, MESSAGE_SUMMARY), READ_NORMAL, &found, &row));
+	if (!found)
+		return NULL;
+	TRY(row_decode(op, &message_summary_row, row.value, &summary));
+	*ret_account = summary.account_id;
+	struct error *err = commit_read(
+		op, a->store->commit, (struct account_id){summary.account_id}, read_owed, ret_may);
+	return err && err->kind == ERR_NOT_FOUND ? NULL : err;
+}
+
+static uint64_t put_us(struct blob_id blob)
+{
+	/* The first 48 bits of a UUID of version 7 are milliseconds. */
+	struct reader reader = reader_of(ID_SLICE(blob));
+	uint64_t high = reader_u32(&reader);
+	return (high << 16 | reader_u16(&reader)) * 1000;
+}
+
+/* No commit takes it any more, since none is sent long after its content was put. */
+static struct error *leave_orphan(struct op *op, struct auditing *a, struct blob_id blob)
+{
+	struct uuid account;
+	bool has_owner;
+	if (put_us(blob) >= a->leave_before_us)
+		return NULL;
+	TRY(may_have_owner(op, a, blob, &account, &has_owner));
+	if (has_owner)
+		return NULL;
+	/* What was applied between the two looks has its place now. */
+	TRY(has_place(op, a, ID_SLICE(blob), &has_owner));
+	if (has_owner)
+		return NULL;
+	struct buf detail = buf_in(&op->arena);
+	buf_append(&detail, ID_SLICE(blob));
+	buf_append(&detail, ID_SLICE(blob));
+	buf_append(&detail, uuid_as_slice(&account));
+	TRY(undo_append(op, a->store->engine, buf_as_slice(&detail)));
+	a->report->left++;
+	return NULL;
+}
+
 static struct error *audit_blob(struct op *op, struct auditing *a, struct blob_id blob)
 {
 	struct engine_rows refs;
@@ -74,7 +139,7 @@ static struct error *audit_blob(struct op *op, struct auditing *a, struct blob_i
 		return NULL;
 	a->report->orphaned++;
 	log_warn(op, "content-orphaned", FIELD_ID("blob", op, blob.uuid));
-	return NULL;
+	return leave_orphan(op, a, blob);
 }
 
 static struct error *audit_all(struct op *op, struct auditing *a)
@@ -98,13 +163,27 @@ static struct error *audit_all(struct op *op, struct auditing *a)
 	}
 }
 
-struct error *mail_store_audit(
-	struct op *op, struct mail_store *store, struct audit_report *ret_report)
+static struct error *audit(struct op *op, struct mail_store *store, uint64_t leave_before_us,
+	struct audit_report *ret_report)
 {
-	struct auditing a = {.store = store, .report = ret_report};
+	struct auditing a = {
+		.store = store, .leave_before_us = leave_before_us, .report = ret_report};
 	*ret_report = (struct audit_report){0};
 	hash_map_init(&a.candidates);
 	struct error *err = audit_all(op, &a);
 	hash_map_done(&a.candidates);
 	return err;
+}
+
+struct error *mail_store_audit(
+	struct op *op, struct mail_store *store, struct audit_report *ret_report)
+{
+	return audit(op, store, 0, ret_report);
+}
+
+struct error *mail_store_tidy(
+	struct op *op, struct mail_store *store, uint64_t grace_us, struct audit_report *ret_report)
+{
+	uint64_t now_us = clock_realtime_us();
+	return audit(op, store, now_us > grace_us ? now_us - grace_us : 0, ret_report);
 }

@@ -60,9 +60,15 @@ struct audit_report {
 	uint64_t live;     /* a message with a place refers to it */
 	uint64_t waiting;  /* its last place has gone, reclaim will come */
 	uint64_t orphaned; /* neither: left by a crash between content and commit */
+	uint64_t left;     /* orphaned, and now left to reclaim */
 };
 MUST_CHECK struct error *mail_store_audit(
 	struct op *op, struct mail_store *store, struct audit_report *ret_report);
+
+/* As mail_store_audit, and leaves to reclaim what is nobody's since it was put `grace_us` ago or
+ * longer: that must be well above the age at which a commit still takes content. */
+MUST_CHECK struct error *mail_store_tidy(struct op *op, struct mail_store *store, uint64_t grace_us,
+	struct audit_report *ret_report);
 
 /* How many contents this process could not leave to reclaim: for the audit to find. */
 uint64_t content_left_behind_count(void);

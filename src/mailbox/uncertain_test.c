@@ -268,6 +268,40 @@ static void content_that_cannot_be_left_to_reclaim_is_counted_and_tried_again(vo
 	assert_int_equal(blobs_stored(w), 0);
 }
 
+/* What a crash left that nobody has a note of: once it is old enough, and nobody can own it. */
+static void content_that_is_nobodys_is_tidied_away(void **state)
+{
+	struct world *w = *state;
+	struct audit_report report;
+	given_a_head_in_memory(w);
+	fault_set_rates(w->engine, &(struct fault_rates){.refused_cas = 1000});
+	fault_on_call(w->engine, FAULT_WRITES, 2, FAULT_REFUSED);
+	when_appended(w, NULL);
+	assert_non_null(w->err);
+	mail_store_free(w->store);
+	w->store = mail_store_new(w->engine, w->ledger, w->blobs);
+	when_the_engine_recovers(w);
+	when_appended(w, NULL);
+	assert_null(w->err);
+	assert_int_equal(blobs_stored(w), 2);
+
+	assert_null(mail_store_tidy(&w->op, w->store, 3600 * US_PER_S, &report));
+	assert_int_equal(report.left, 0);
+	clock_sleep_ns(3 * NS_PER_MS);
+	/* The account owes rows: a commit may have taken what has no place yet. */
+	assert_null(mail_store_tidy(&w->op, w->store, 1, &report));
+	assert_int_equal(report.left, 0);
+	clock_sleep_ns(1200 * NS_PER_MS); /* quiet enough for `applied` to be moved by itself */
+	for (int i = 0; i < 3; i++)
+		commit_apply_owed(&w->op, w->store->commit);
+	assert_null(mail_store_tidy(&w->op, w->store, 1, &report));
+	assert_int_equal(report.orphaned, 1);
+	assert_int_equal(report.left, 1);
+	when_everything_is_reclaimed(w);
+	assert_int_equal(blobs_stored(w), 1);
+	then_the_mailbox_holds(w, 1);
+}
+
 static void a_commit_is_not_sent_long_after_its_content_was_put(void **state)
 {
 	struct world *w = *state;
@@ -318,6 +352,7 @@ int main(void)
 		SCENARIO(a_refused_append_is_certain),
 		SCENARIO(content_whose_put_is_uncertain_is_left_to_reclaim),
 		SCENARIO(content_that_cannot_be_left_to_reclaim_is_counted_and_tried_again),
+		SCENARIO(content_that_is_nobodys_is_tidied_away),
 		SCENARIO(a_commit_is_not_sent_long_after_its_content_was_put),
 		SCENARIO(reads_are_right_while_no_projection_can_be_written),
 	};
