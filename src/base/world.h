@@ -20,6 +20,7 @@ enum planted_bug {
 	BUG_RESENT_CAS,      /* a CAS that failed is sent again at the fallback level */
 	BUG_APPLIED_ALONE,   /* each change is applied by itself, not on top of those before it */
 	BUG_FORGOTTEN_PLACE, /* content is removed although another place shares it */
+	BUG_LATE_COMMIT,     /* a commit is sent however old its content is */
 	BUG_MIXED_BATCH,     /* a trim's deletes reach as far as the row that its CAS inserts */
 	BUG_COUNT,
 };

@@ -68,8 +68,9 @@ static struct error *load_head(struct sending *s)
 
 static bool content_is_too_old(const struct commit_change *change)
 {
-	return change->content_put_ns && clock_boottime_ns() - change->content_put_ns >
-						 commit_settings.content_age_ms * NS_PER_MS;
+	return !is_planted(BUG_LATE_COMMIT) && change->content_put_ns &&
+	       clock_boottime_ns() - change->content_put_ns >
+		       commit_settings.content_age_ms * NS_PER_MS;
 }
 
 /* Asked right before a group is sent, since planning may have waited for long. */

@@ -23,6 +23,7 @@ struct sim_node {
 	struct ledger *ledger;
 	struct engine *engine;             /* this node's way to the rows: faults of its own */
 	struct replicated *store_of_model; /* SIM_CLUSTER: what the engine is made of */
+	uint64_t stopped_until_ns;         /* SIGSTOP: its next step is not before this */
 	bool is_down;                      /* crashed: whatever it still says, nobody hears */
 	int crashes;
 	int busy; /* clients and workers inside it */
@@ -56,6 +57,7 @@ struct sim_world {
 	struct sim_message messages[MESSAGES_MAX];
 	int message_count;
 	int clients_left;
+	bool has_stops;    /* nodes stop for long, and content is tidied away while they do */
 	bool clients_roam; /* from node to node */
 	int subscriptions; /* bits: names that were shown last; -1: none were */
 	unsigned cut_off;  /* operations that a crash may have cut off between content and commit */

@@ -115,6 +115,43 @@ static void crash_run(void *argument)
 	}
 }
 
+/* Stops the first node for long now and then, and lets the other tidy content away meanwhile. The
+ * times are those of a server made short; a grace period is still longer than the age at which a
+ * commit takes content, with clocks as far apart as they are here. */
+#define CONTENT_AGE_MS 1500
+#define GRACE_US (6 * US_PER_S)
+
+static void stop_run(void *argument)
+{
+	struct sim_world *w = argument;
+	while (w->clients_left > 0) {
+		clock_sleep_ns((50 + sim_below(400)) * NS_PER_MS);
+		w->nodes[0].stopped_until_ns = clock_monotonic_ns() + 20 * NS_PER_S;
+		clock_sleep_ns(20 * NS_PER_S);
+	}
+}
+
+static void janitor_run(void *argument)
+{
+	struct sim_world *w = argument;
+	while (w->clients_left > 0) {
+		clock_sleep_ns((500 + sim_below(1000)) * NS_PER_MS);
+		struct sim_node *node = &w->nodes[1];
+		if (node->is_down)
+			continue;
+		AUTO_OP(op, "janitor");
+		struct audit_report report;
+		size_t removed;
+		node->busy++;
+		/* What fails is done the next time. */
+		struct error *err = mail_store_tidy(&op, node->store, GRACE_US, &report);
+		if (!err)
+			err = mail_store_reclaim(&op, node->store, GRACE_US, &removed);
+		node->busy--;
+		(void)err;
+	}
+}
+
 static void heal(struct sim_world *w)
 {
 	world_set_faults(w, false);
@@ -171,6 +208,12 @@ static void run_scenario(struct sim_world *w, uint64_t seed, int bug)
 	}
 	if (w->kind == SIM_CLUSTER)
 		fiber_start(0, world_weather, w);
+	w->has_stops = w->node_count > 1 && sim_below(4) == 0;
+	if (w->has_stops) {
+		commit_settings.content_age_ms = CONTENT_AGE_MS;
+		fiber_start(0, stop_run, w);
+		fiber_start(1, janitor_run, w);
+	}
 	fibers_run();
 	if (!w->failure[0])
 		heal(w);
@@ -233,6 +276,7 @@ static int show_planted(uint64_t seed, unsigned scenarios)
 		[BUG_RESENT_CAS] = "CAS sent again at the fallback",
 		[BUG_APPLIED_ALONE] = "change applied by itself",
 		[BUG_FORGOTTEN_PLACE] = "shared content removed",
+		[BUG_LATE_COMMIT] = "commit sent after its content's grace",
 		[BUG_MIXED_BATCH] = "row deleted and inserted in one batch",
 	};
 	int missed = 0;

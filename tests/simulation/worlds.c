@@ -19,7 +19,9 @@ static const struct levels_config levels_by_centres[] = {
 
 static void engine_step(void *context)
 {
-	(void)context;
+	struct sim_node *node = context;
+	if (node->stopped_until_ns > clock_monotonic_ns())
+		clock_sleep_ns(node->stopped_until_ns - clock_monotonic_ns());
 	fiber_yield();
 }
 
@@ -29,7 +31,7 @@ static void open_embedded(struct sim_world *w)
 	w->rows->is_shared = w->node_count > 1;
 	for (int i = 0; i < w->node_count; i++) {
 		w->nodes[i].engine = fault_engine_new(w->rows, sim_random());
-		fault_on_step(w->nodes[i].engine, engine_step, w);
+		fault_on_step(w->nodes[i].engine, engine_step, &w->nodes[i]);
 	}
 }
 
@@ -43,7 +45,7 @@ static void open_cluster(struct sim_world *w)
 		struct levels_config config = levels_by_centres[w->centres - 1];
 		config.node_id = uuid_v7();
 		node->store_of_model = model_store_new(w->model, 0);
-		model_store_on_step(node->store_of_model, engine_step, w);
+		model_store_on_step(node->store_of_model, engine_step, node);
 		node->engine = levels_engine_new(node->store_of_model, &config);
 		node->engine->datacenter = SLICE("here");
 		node->engine->has_remote_datacenters = w->centres > 1;
