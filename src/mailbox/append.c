@@ -353,7 +353,8 @@ struct error *mailbox_append(struct op *op, struct mail_store *store,
 	return NULL;
 }
 
-/* Not applied yet: the projection's own row comes later, and must not win. */
+/* A delivery later than the row tells of, not applied yet: the projection's own row comes later,
+ * and must not win. */
 static struct error *find_unapplied(struct op *op, struct append *append)
 {
 	struct commit *commit = append->store->commit;
@@ -364,12 +365,16 @@ static struct error *find_unapplied(struct op *op, struct append *append)
 	bool complete;
 	TRY(commit_read(op, commit, account, copy_applied, &applied));
 	TRY(commit_log_since(op, commit, account, applied, &rows, &count, &complete));
-	for (size_t i = count; i-- > 0 && !append->has_once;) {
+	uint64_t known = append->has_once ? append->once.modseq : 0;
+	for (size_t i = count; i-- > 0;) {
+		if (rows[i].modseq <= known)
+			break;
 		if (!slice_equal(rows[i].row.once_key, append->request->once_key))
 			continue;
 		append->has_once = true;
 		append->once = (struct once){
 			.operation_id = rows[i].row.operation_id, .modseq = rows[i].modseq};
+		break;
 	}
 	return NULL;
 }
@@ -381,8 +386,7 @@ struct error *mailbox_once_release(
 	struct append_request request = {.account = account, .once_key = once_key};
 	struct append append = {.store = store, .request = &request};
 	TRY(read_once(op, &append));
-	if (!append.has_once)
-		TRY(find_unapplied(op, &append));
+	TRY(find_unapplied(op, &append));
 	if (!append.has_once || append.once.released)
 		return NULL;
 	append.once.released = 1;
