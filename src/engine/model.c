@@ -535,7 +535,7 @@ static struct error *model_partitions(struct replicated *store, struct op *op,
 	struct failure *ret_failure, struct slice **ret_partitions, size_t *ret_count)
 {
 	struct arena *arena = &op->arena;
-	struct model_rows found;
+	struct model_rows found = {0};
 	struct slice low = slice_of((const char *)&table->id, 1);
 	struct range range = {.partition = low,
 		.low = after.len ? stored_key_after(arena, table, after) : low,

@@ -43,7 +43,7 @@ struct table {
 	/* A quorum read that finds replicas apart does not copy what it read to them: of a part
 	 * of a partition that would be a state that no commit has left. */
 	bool no_read_repair;
-	bool large_values;        /* rows of many KiB: kept out of the way of small ones */
+	bool large_values; /* rows of many KiB: kept out of the way of small ones */
 	/* Rows are gone soon after they were written, and one that came back would do no harm: what
 	 * marks them as gone need not be kept long. */
 	bool short_lived;

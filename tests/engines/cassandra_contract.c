@@ -74,7 +74,7 @@ static bool make_schema(void)
 	AUTO_OP(op, "schema");
 	op.deadline_ns = clock_monotonic_ns() + 2 * PATIENCE_NS;
 	struct cql_cluster *cluster = connect_cluster(&op);
-	struct slice *differences;
+	struct slice *differences = NULL;
 	size_t count = 0;
 	struct error *err = cassandra_schema_create(&op, cluster, &options);
 	if (!err)

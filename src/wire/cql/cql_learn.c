@@ -42,8 +42,8 @@ struct error *cql_learn_rows(struct op *op, struct cql_connection *connection, c
 static struct cql_value field(const struct cql_result *rows, size_t row, const char *name)
 {
 	size_t column = cql_find_column(rows, name);
-	return column == SIZE_MAX ? (struct cql_value){.length = CQL_NULL}
-				  : cql_at(rows, row, column);
+	const struct cql_value null = {.length = CQL_NULL};
+	return column == SIZE_MAX ? null : cql_at(rows, row, column);
 }
 
 static const char *text_field(
