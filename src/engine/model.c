@@ -390,8 +390,10 @@ static size_t shuffle_reachable(
 			(local_only && replica->centre != call->centre))
 			continue;
 		size_t at = model_random(model) % (count + 1);
-		ret_targets[count++] = ret_targets[at];
+		if (at < count)
+			ret_targets[count] = ret_targets[at];
 		ret_targets[at] = replica;
+		count++;
 	}
 	return count;
 }
