@@ -117,7 +117,7 @@ def test_metrics_are_prometheus_text(server):
 
 def test_status_and_health(server):
     assert server.ctl_json("status")["ready"] is True
-    assert server.ctl_json("health")["status"] == "alive"
+    assert server.ctl_json("health")["status"] == "well"
     assert server.ctl_json("uncertain", "list")["uncertain"] == []
 
 
