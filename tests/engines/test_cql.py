@@ -73,7 +73,8 @@ class TlsFront:
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(self.certificate, key)
         self.listener = socket.create_server(("127.0.1.1", 9142))
-        threading.Thread(target=self.accept, daemon=True).start()
+        self.acceptor = threading.Thread(target=self.accept, daemon=True)
+        self.acceptor.start()
 
     def accept(self):
         while True:
@@ -120,6 +121,8 @@ class TlsFront:
             server.close()
 
     def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)  # else the thread in accept() would hold the port
+        self.acceptor.join()
         self.listener.close()
 
 
