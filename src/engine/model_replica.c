@@ -227,11 +227,17 @@ static const struct model_row *next_merged(
 		if (positions[i] == copies[i].count)
 			continue;
 		const struct model_row *row = &copies[i].items[positions[i]];
-		int order = winner ? slice_compare(row->key, winner->key) : -1;
+		if (!winner) {
+			winner = row;
+			continue;
+		}
+		int order = slice_compare(row->key, winner->key);
 		if (order < 0 || (order == 0 && model_row_wins(row, winner)))
 			winner = row;
 	}
-	for (size_t i = 0; winner && i < copy_count; i++)
+	if (!winner)
+		return NULL;
+	for (size_t i = 0; i < copy_count; i++)
 		if (positions[i] < copies[i].count &&
 			slice_equal(copies[i].items[positions[i]].key, winner->key))
 			positions[i]++;
