@@ -28,7 +28,6 @@ static enum failure_code code_of(const struct cql_failure *from)
 	case CQL_CLIENT_TIMEOUT:
 		return from->may_have_been_sent ? FAILURE_CLIENT_TIMEOUT : FAILURE_NO_HOST;
 	case CQL_CONNECTION_LOST:
-		return from->may_have_been_sent ? FAILURE_CONNECTION_LOST : FAILURE_NO_HOST;
 	case CQL_NO_HOST:
 		return from->may_have_been_sent ? FAILURE_CONNECTION_LOST : FAILURE_NO_HOST;
 	case CQL_CLIENT_BUSY:
