@@ -18,7 +18,7 @@ ssl = no
 disable_plaintext_auth = no
 auth_mechanisms = plain
 mail_location = sdbox:{folder}/mail/%u
-mail_fsync = always
+mail_fsync = {fsync}
 mail_uid = {uid}
 mail_gid = {gid}
 first_valid_uid = 1
@@ -68,7 +68,7 @@ class Dovecot:
     def port(self, name):
         return self.base + {"lmtp": 424, "imap": 143}[name]
 
-    def start(self):
+    def start(self, fsync="always"):
         owner = pwd.getpwnam("nobody")
         (self.folder / "mail").mkdir(parents=True, exist_ok=True)
         os.chown(self.folder / "mail", owner.pw_uid, owner.pw_gid)
@@ -77,7 +77,7 @@ class Dovecot:
         conf.write_text(
             CONF.format(
                 folder=self.folder, run=self.folder / "run", uid=owner.pw_uid, gid=owner.pw_gid,
-                imap=self.port("imap"), lmtp=self.port("lmtp"),
+                imap=self.port("imap"), lmtp=self.port("lmtp"), fsync=fsync,
             )
         )
         self.process = subprocess.Popen(["dovecot", "-F", "-c", conf])
@@ -91,6 +91,11 @@ class Dovecot:
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(30)
+
+    def start_for_filling(self):
+        """What is not measured need not be synced: a mailbox of a million takes an hour otherwise."""
+        self.stop()
+        self.start("never")
 
     def add_domain(self, name):
         """Everybody is known."""
