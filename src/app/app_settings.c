@@ -1,5 +1,6 @@
 #include "app/app_settings.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 
 struct app_config app_config;
@@ -18,12 +19,17 @@ const struct setting app_settings[] = {
 		"What is logged: events of this level and above."},
 	{"log.format", SETTING_CHOICE, &app_config.log_format, "text", 0, 0, log_formats, true,
 		"One line an event, for people or for machines."},
+	{"tests.clock_ahead", SETTING_DURATION, &app_config.clock_ahead_ms, "0 ms", 0, 3600000, NULL, true,
+		"For tests: the clock is ahead of the host's by this."},
+	{"tests.clock_behind", SETTING_DURATION, &app_config.clock_behind_ms, "0 ms", 0, 3600000, NULL, true,
+		"For tests: the clock is behind the host's by this."},
 };
 const size_t app_setting_count = ARRAY_SIZE(app_settings);
 /* clang-format on */
 
-void app_apply_log_settings(void)
+void app_apply_settings(void)
 {
+	clock_set_skew_us((int64_t)(app_config.clock_ahead_ms - app_config.clock_behind_ms) * 1000);
 	log_set_level((enum log_level)app_config.log_level);
 	log_set_json(app_config.log_format == LOG_FORMAT_JSON);
 }

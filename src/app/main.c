@@ -119,7 +119,7 @@ static void reload(struct config *config, struct server *server)
 	notify_manager("RELOADING=1");
 	struct error *err = config_reload(&op, config, &waiting);
 	if (!err) {
-		app_apply_log_settings();
+		app_apply_settings();
 		err = server_reload(&op, server);
 	}
 	if (err)
@@ -190,7 +190,7 @@ static int run(struct op *op, struct config *config, const struct command_line *
 			printf("there is no %s; the defaults are fine\n", default_path);
 		return EXIT_SUCCESS;
 	}
-	app_apply_log_settings();
+	app_apply_settings();
 	return serve(op, config);
 }
 

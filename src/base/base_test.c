@@ -1,6 +1,7 @@
 #include "base/test.h"
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/hash_map.h"
 #include "base/op.h"
 #include "base/setting.h"
@@ -166,6 +167,19 @@ static void a_wrapped_error_keeps_its_kind(void **state)
 	assert_false(error_nothing_written(outer));
 }
 
+static void a_skewed_clock_is_off_by_that_and_deadlines_are_not(void **state)
+{
+	(void)state;
+	const int64_t skew_us = 600 * (int64_t)US_PER_S;
+	uint64_t monotonic_ns = clock_monotonic_ns(), now_us = clock_realtime_us();
+	clock_set_skew_us(skew_us);
+	assert_in_range(clock_realtime_us() - now_us, skew_us, skew_us + 60 * US_PER_S);
+	clock_set_skew_us(-skew_us);
+	assert_in_range(now_us - clock_realtime_us(), skew_us - 60 * US_PER_S, skew_us);
+	clock_set_skew_us(0);
+	assert_in_range(clock_monotonic_ns() - monotonic_ns, 0, 60 * NS_PER_S);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -178,6 +192,7 @@ int main(void)
 		cmocka_unit_test(numbers_are_digits_and_nothing_else),
 		cmocka_unit_test(a_setting_says_what_it_expected),
 		cmocka_unit_test(a_wrapped_error_keeps_its_kind),
+		cmocka_unit_test(a_skewed_clock_is_off_by_that_and_deadlines_are_not),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,11 +1,13 @@
 #include "base/clock.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <time.h>
 
 #include "base/world.h"
 
 const struct world_hooks *world_hooks;
+static _Atomic int64_t realtime_skew_us;
 
 static uint64_t read_clock(clockid_t id)
 {
@@ -26,7 +28,14 @@ uint64_t clock_boottime_ns(void)
 
 uint64_t clock_realtime_us(void)
 {
-	return world_hooks ? world_hooks->realtime_us() : read_clock(CLOCK_REALTIME) / 1000;
+	if (world_hooks)
+		return world_hooks->realtime_us();
+	return read_clock(CLOCK_REALTIME) / 1000 + (uint64_t)realtime_skew_us;
+}
+
+void clock_set_skew_us(int64_t skew_us)
+{
+	realtime_skew_us = skew_us;
 }
 
 void clock_sleep_ns(uint64_t duration_ns)

@@ -17,5 +17,8 @@ uint64_t clock_boottime_ns(void);
 /* Microseconds since 1970. */
 uint64_t clock_realtime_us(void);
 
+/* For tests of clocks that differ: from now on the realtime clock is off by this and jumps. */
+void clock_set_skew_us(int64_t skew_us);
+
 /* Sleeps; in a simulation, yields until the virtual clock has passed. */
 void clock_sleep_ns(uint64_t duration_ns);
