@@ -513,12 +513,10 @@ def i7_counts_are_what_is_listed(facts):
             least = len(mailbox.surely_there(status.begin, status.end))
             if status.result["messages"] < least:
                 yield f"STATUS of {account} {name} tells fewer than the {least} that are there", [status]
-            puts = {
-                (p.token if p.operation.do == "deliver" else (p.operation.id, p.token))
-                for p in mailbox.puts
-                if p.operation.begin < status.end
-            }
-            most = len(puts) - sum(o.end < status.begin for o in mailbox.gone.values())
+            puts = [put for put in mailbox.puts if put.operation.begin < status.end]
+            delivered = {put.token for put in puts if put.operation.do == "deliver"}
+            most = len(delivered) + sum(put.operation.do != "deliver" for put in puts)
+            most -= sum(o.end < status.begin for o in mailbox.gone.values())
             if status.result["messages"] > most:
                 yield f"STATUS of {account} {name} tells more than the {most} that can be there", [status]
     yield from final_counts(facts)
