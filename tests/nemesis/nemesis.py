@@ -148,7 +148,9 @@ class ServerTrack(Track):
             server.settings["tests.clock_ahead"] = SKEW if ahead and other == number else "0 ms"
             server.settings["tests.clock_behind"] = SKEW if not ahead and other == number else "0 ms"
             server.write_configuration()
-            server.process.send_signal(signal.SIGHUP)
+            # One that is still starting reads it there, and might not take the signal yet.
+            if server.ctl("ready", check=False).returncode == 0:
+                server.process.send_signal(signal.SIGHUP)
 
 
 class World:
@@ -186,6 +188,7 @@ class World:
         """Faults for so long, healing, everything read back; then the checker's findings."""
         self.make_accounts()
         self.make_clients()
+        aftermath.ask(self, 1, "audit", final=False)
         tracks = [StoreTrack(self, self.seed), ServerTrack(self, self.seed)] if self.cluster else []
         for thread in [*self.clients, *tracks]:
             thread.start()
