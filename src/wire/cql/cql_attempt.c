@@ -7,7 +7,7 @@
 #include "wire/cql/cql_message.h"
 
 /* A host that answers UNPREPARED to what it has just prepared is not asked for ever. */
-#define UNPREPARED_MAX 3
+#define UNPREPARED_MAX 8
 
 /* What to do after an attempt. */
 enum next_step {

@@ -631,6 +631,26 @@ static void hosts_may_die_under_load(void **state)
 	EVENTUALLY(hosts_up(s) == 3);
 }
 
+static void threads_prepare_a_statement_once(void **state)
+{
+	struct scene *s = *state;
+	given_client(s, (struct fake_options){0});
+	fake_server_always(s->server, FAKE_ECHO);
+	struct worker workers[THREADS];
+	pthread_t threads[THREADS];
+	for (size_t i = 0; i < THREADS; i++) {
+		workers[i] = (struct worker){.cluster = s->cluster,
+			.until_ns = clock_monotonic_ns() + 50 * NS_PER_MS,
+			.is_ours = true};
+		thread_start(&threads[i], "worker", work, &workers[i]);
+	}
+	for (size_t i = 0; i < THREADS; i++) {
+		thread_join(threads[i]);
+		assert_int_equal(workers[i].failed, 0);
+	}
+	assert_int_equal(fake_server_counts(s->server).prepares, 1);
+}
+
 static void *work_one_silent(void *argument)
 {
 	struct worker *worker = argument;
@@ -720,6 +740,7 @@ int main(void)
 		TEST(events_make_the_client_look),
 		TEST(the_control_connection_comes_back),
 		TEST(hosts_may_die_under_load),
+		TEST(threads_prepare_a_statement_once),
 		TEST(closing_ends_what_is_under_way),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

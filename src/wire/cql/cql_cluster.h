@@ -38,6 +38,8 @@ struct cql_node {
 	bool is_wanted;         /* its pool is to be kept */
 	bool was_tried;         /* a first connection has become ready, or has failed */
 	size_t next_slot;
+	bool is_preparing; /* somebody waits for the answer to a PREPARE */
+	struct condition prepare_ended;
 	bool is_refused;   /* the last connection ended because it does not take us */
 	char trouble[200]; /* why the last connection ended */
 
@@ -158,7 +160,9 @@ void cql_prepared_forget(struct cql_statement *statement, const struct cql_node 
 void cql_prepared_reshape(struct cql_statement *statement, const struct cql_node *node,
 	const struct cql_prepared *prepared, const struct cql_metadata *metadata);
 
-/* Prepares there. On an error *failure has code and fields; nothing was executed. */
+/* Prepares there, unless somebody has done so meanwhile: one PREPARE at a time on each node, since
+ * Cassandra forgets a statement that it has just prepared when another PREPARE of it, begun before,
+ * ends. On an error *failure has code and fields; nothing was executed. */
 MUST_CHECK struct error *cql_prepare(struct op *op, struct cql_statement *statement,
 	struct cql_node *node, struct cql_connection *connection, uint64_t deadline_ns,
 	struct cql_prepared **ret_prepared, struct cql_failure *failure);

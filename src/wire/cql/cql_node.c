@@ -121,6 +121,7 @@ static struct cql_node *node_new(struct cql_cluster *cluster, const char *addres
 	snprintf(node->address, sizeof(node->address), "%s", address);
 	snprintf(node->server_name, sizeof(node->server_name), "%s", host);
 	mutex_init(&node->lock);
+	condition_init(&node->prepare_ended);
 	node->slots = heap_alloc(options->connections_per_host * sizeof(struct cql_slot));
 	return node;
 }
@@ -146,6 +147,7 @@ void cql_node_free(struct cql_node *node)
 	for (uint32_t i = 0; i < node->cluster->options.connections_per_host; i++)
 		cql_connection_unref(node->slots[i].connection);
 	free(node->slots);
+	condition_done(&node->prepare_ended);
 	mutex_done(&node->lock);
 	free(node);
 }

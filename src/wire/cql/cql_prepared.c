@@ -145,9 +145,9 @@ static struct error *take_prepared(struct op *op, struct cql_statement *statemen
 	return NULL;
 }
 
-struct error *cql_prepare(struct op *op, struct cql_statement *statement, struct cql_node *node,
-	struct cql_connection *connection, uint64_t deadline_ns, struct cql_prepared **ret_prepared,
-	struct cql_failure *failure)
+static struct error *ask_to_prepare(struct op *op, struct cql_statement *statement,
+	struct cql_node *node, struct cql_connection *connection, uint64_t deadline_ns,
+	struct cql_prepared **ret_prepared, struct cql_failure *failure)
 {
 	uint8_t version = cql_connection_version(connection), opcode;
 	struct buf frame = buf_heap();
@@ -176,6 +176,41 @@ struct error *cql_prepare(struct op *op, struct cql_statement *statement, struct
 			node->address, opcode);
 	TRY(cql_result_decode(op, &body, version, NULL, &decoded));
 	return take_prepared(op, statement, node, &decoded, ret_prepared);
+}
+
+static struct error *await_turn(
+	struct op *op, struct cql_node *node, uint64_t deadline_ns, struct cql_failure *failure)
+{
+	AUTO_LOCK(&node->lock);
+	while (node->is_preparing)
+		if (!condition_wait_until(&node->prepare_ended, &node->lock, deadline_ns)) {
+			failure->code = CQL_CLIENT_TIMEOUT;
+			return op_fail(op, ERR_TIMEOUT, "%s: waited for another PREPARE too long",
+				node->address);
+		}
+	node->is_preparing = true;
+	return NULL;
+}
+
+static void end_turn(struct cql_node *node)
+{
+	AUTO_LOCK(&node->lock);
+	node->is_preparing = false;
+	condition_signal(&node->prepare_ended);
+}
+
+struct error *cql_prepare(struct op *op, struct cql_statement *statement, struct cql_node *node,
+	struct cql_connection *connection, uint64_t deadline_ns, struct cql_prepared **ret_prepared,
+	struct cql_failure *failure)
+{
+	TRY(await_turn(op, node, deadline_ns, failure));
+	struct error *err = NULL;
+	*ret_prepared = cql_prepared_find(statement, node);
+	if (!*ret_prepared)
+		err = ask_to_prepare(
+			op, statement, node, connection, deadline_ns, ret_prepared, failure);
+	end_turn(node);
+	return err;
 }
 
 const char *cql_statement_keyspace(const struct cql_statement *statement)
