@@ -280,3 +280,9 @@ void date_print_rfc5322(struct buf *out, struct date date)
 		civil.second);
 	print_zone(out, date.zone_minutes);
 }
+
+void date_print_day(struct buf *out, struct date date)
+{
+	struct civil civil = local_civil(date);
+	buf_printf(out, "%04lld-%02u-%02u", (long long)civil.year, civil.month, civil.day);
+}

@@ -24,6 +24,9 @@ bool date_parse_imap_day(struct slice text, int64_t *ret_day);
 void date_print_imap(struct buf *out, struct date date);
 void date_print_rfc5322(struct buf *out, struct date date);
 
+/* "1994-02-07": the day that the writer's calendar showed. */
+void date_print_day(struct buf *out, struct date date);
+
 /* The day that the writer's calendar showed. */
 static inline int64_t date_local_day(struct date date)
 {

@@ -4,10 +4,9 @@
 #include "format/charset.h"
 #include "format/date.h"
 #include "format/encoded_word.h"
-#include "format/encoding.h"
 #include "format/envelope.h"
+#include "format/find_text.h"
 #include "format/header.h"
-#include "format/mime.h"
 #include "front/imap/imap_private.h"
 #include "front/imap/imap_search.h"
 
@@ -64,50 +63,12 @@ static struct error *match_field(
 	return NULL;
 }
 
-static bool header_contains(struct arena *arena, struct slice header, struct slice needle)
-{
-	struct header_field field;
-	while (header_next(&header, &field))
-		if (field_contains(arena, field.raw, needle))
-			return true;
-	return false;
-}
-
-static bool part_contains(
-	struct arena *arena, struct slice bytes, const struct mime_part *part, struct slice needle)
-{
-	if (part->kind == MIME_MESSAGE)
-		return header_contains(arena, mime_header(part->first_child, bytes), needle);
-	if (part->kind != MIME_LEAF || !slice_equal_nocase(part->type, SLICE("text")))
-		return false;
-	const struct mime_parameter *charset =
-		mime_parameter_find(part->parameters, SLICE("charset"));
-	struct slice body = transfer_decode(
-		arena, transfer_encoding_of(part->encoding), mime_body(part, bytes));
-	struct slice utf8;
-	/* An unknown charset still has its ASCII. */
-	if (!charset_to_utf8(arena, charset ? charset->value : SLICE(""), body, &utf8))
-		utf8 = body;
-	return utf8_contains(arena, utf8, needle);
-}
-
 /* Every text in the message, decoded; not what is attached as something else. */
 static struct error *match_body(
 	struct matcher *matcher, const struct search_node *node, bool *ret_matches)
 {
-	struct arena *arena = &matcher->op->arena;
 	TRY(read_bytes(matcher));
-	struct slice bytes = matcher->message->bytes;
-	struct arena_mark mark = arena_mark(arena);
-	const struct mime_part *root = mime_scan(arena, bytes);
-	*ret_matches = false;
-	for (const struct mime_part *part = root; part && !*ret_matches;
-		part = mime_next(root, part)) {
-		struct arena_mark round = arena_mark(arena);
-		*ret_matches = part_contains(arena, bytes, part, node->text);
-		arena_release(arena, round);
-	}
-	arena_release(arena, mark);
+	*ret_matches = body_contains(&matcher->op->arena, matcher->message->bytes, node->text);
 	return NULL;
 }
 
