@@ -34,7 +34,6 @@ static const char *const content_stores[] = {
 static struct {
 	int engine_kind;   /* enum engine_kind */
 	int content_store; /* enum content_store */
-	uint64_t grace_ms;
 	uint64_t reclaim_interval_ms;
 } config;
 
@@ -52,8 +51,10 @@ const struct setting storage_settings[] = {
 		"With content.key_file: content that was stored without encryption is served too."},
 	{"content.cache", SETTING_BYTES, &content_cache_bytes, "0", 0, 1099511627776, NULL, false,
 		"Memory for content lately stored or read, up to 256 KiB each: for a store that is far away."},
-	{"content.grace", SETTING_DURATION, &config.grace_ms, "1 d", 7200000, 31536000000, NULL, true,
-		"Content that nothing refers to any more is kept for so long."},
+	{"content.grace", SETTING_DURATION, &mail_settings.grace_ms, "1 d", 7200000, 31536000000, NULL, true,
+		"Content that nothing refers to any more is kept for so long, and so is deleted mail in the vault."},
+	{"content.vault", SETTING_BOOL, &mail_settings.keeps_vault, "yes", 0, 0, NULL, true,
+		"Deleted mail can be listed and restored by holdfastctl vault until its content is removed."},
 	{"content.reclaim_interval", SETTING_DURATION, &config.reclaim_interval_ms, "1 h", 100, 604800000, NULL, true,
 		"How often content past its grace is looked for."},
 	{"commit.group_changes", SETTING_NUMBER, &commit_settings.group_changes, "128", 1, 1000, NULL, true,
@@ -220,11 +221,11 @@ static void reclaim(struct storage *storage)
 	size_t removed = 0;
 	size_t unfinished = 0;
 	struct error *err =
-		mail_store_reclaim(&op, storage->mails, config.grace_ms * 1000, &removed);
+		mail_store_reclaim(&op, storage->mails, mail_settings.grace_ms * 1000, &removed);
 	op.deadline_ns = clock_monotonic_ns() + CLEAN_UP_NS;
 	if (!err)
 		err = blob_clean_up(storage->blobs, &op,
-			clock_realtime_us() - config.grace_ms * 1000, &unfinished);
+			clock_realtime_us() - mail_settings.grace_ms * 1000, &unfinished);
 	metric_add(&reclaimed, (int64_t)removed);
 	metric_add(&unfinished_removed, (int64_t)unfinished);
 	if (err) {

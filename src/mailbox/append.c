@@ -261,8 +261,7 @@ struct error *undo_append(struct op *op, struct engine *engine, struct slice det
 	uint64_t now_us = clock_realtime_us();
 	struct mutations rows;
 	mutations_init(&rows, arena);
-	mutations_put(&rows, &blob_candidate_table,
-		key_shard(arena, candidate_shard(message), (uint32_t)(now_us / (86400 * US_PER_S))),
+	mutations_put(&rows, &blob_candidate_table, key_candidates(arena, message, now_us),
 		key_id_row(arena, 0, message.uuid),
 		row_encode_in(arena, &blob_candidate_row, &candidate), now_us);
 	return engine_write(engine, op, rows.items, rows.count, DURABLE);

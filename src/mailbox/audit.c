@@ -51,19 +51,9 @@ static struct error *has_place(
 {
 	struct engine_rows rows;
 	TRY(engine_scan(a->store->engine, op, &message_table, message_id,
-		key_kind_row(&op->arena, MESSAGE_PLACE), SLICE_NONE, 1, false, READ_NORMAL, &rows));
+		key_kind_row(&op->arena, MESSAGE_PLACE),
+		key_kind_row(&op->arena, MESSAGE_PLACE + 1), 1, false, READ_NORMAL, &rows));
 	*ret_has = rows.count != 0;
-	return NULL;
-}
-
-/* Has the account anything in its log that is not in its projections yet? */
-static struct error *read_owed(struct op *op, const struct head *head, void *context)
-{
-	(void)op;
-	bool *owes = context;
-	*owes = head->state.trimmed > head->state.applied;
-	for (size_t i = head_tail_after(head, head->state.applied); i < head->tail_count; i++)
-		*owes |= head->tail[i].row.entry.len != 0;
 	return NULL;
 }
 
@@ -83,9 +73,7 @@ static struct error *may_have_owner(struct op *op, struct auditing *a, struct bl
 		return NULL;
 	TRY(row_decode(op, &message_summary_row, row.value, &summary));
 	*ret_account = summary.account_id;
-	struct error *err = commit_read(
-		op, a->store->commit, (struct account_id){summary.account_id}, read_owed, ret_may);
-	return err && err->kind == ERR_NOT_FOUND ? NULL : err;
+	return account_owes(op, a->store, (struct account_id){summary.account_id}, ret_may);
 }
 
 static uint64_t put_us(struct blob_id blob)

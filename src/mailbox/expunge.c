@@ -52,7 +52,9 @@ static struct error *plan_gone(struct op *op, struct expunging *e, struct commit
 	for (size_t i = 0; i < count; i++) {
 		expunged[i] = (struct expunged_message){.uid = messages[i].uid,
 			.message = messages[i].id,
-			.blob = messages[i].blob_id};
+			.blob = messages[i].blob_id,
+			.internal_date_us = messages[i].internal_date_us,
+			.flags = messages[i].flags};
 		if (e->of_removed_mailbox)
 			continue;
 		count_message(row, messages[i].flags, messages[i].size, -1);
@@ -61,7 +63,8 @@ static struct error *plan_gone(struct op *op, struct expunging *e, struct commit
 	}
 	row->highest_modseq = e->modseq = plan_modseq(plan);
 	struct buf entry = log_entry_begin(&op->arena);
-	log_entry_expunge(&entry, e->mailbox, expunged, count);
+	log_entry_deletion(
+		&entry, e->mailbox, row->path, mail_settings.keeps_vault, expunged, count);
 	plan_log(plan, buf_as_slice(&entry));
 	return NULL;
 }

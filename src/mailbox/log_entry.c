@@ -34,10 +34,9 @@ void log_entry_flags(struct buf *entry, struct mailbox_id mailbox, enum flag_mod
 	uid_set_encode(uids, entry);
 }
 
-void log_entry_expunge(struct buf *entry, struct mailbox_id mailbox,
-	const struct expunged_message *expunged, size_t count)
+static void write_expunged(
+	struct buf *entry, const struct expunged_message *expunged, size_t count, bool is_deletion)
 {
-	begin_item(entry, LOG_EXPUNGE, mailbox);
 	buf_varint(entry, count);
 	uint32_t previous = 0;
 	for (size_t i = 0; i < count; i++) {
@@ -45,7 +44,27 @@ void log_entry_expunge(struct buf *entry, struct mailbox_id mailbox,
 		previous = expunged[i].uid;
 		buf_append(entry, ID_SLICE(expunged[i].message));
 		buf_append(entry, ID_SLICE(expunged[i].blob));
+		if (!is_deletion)
+			continue;
+		buf_varint(entry, expunged[i].internal_date_us);
+		buf_varint(entry, expunged[i].flags);
 	}
+}
+
+void log_entry_expunge(struct buf *entry, struct mailbox_id mailbox,
+	const struct expunged_message *expunged, size_t count)
+{
+	begin_item(entry, LOG_EXPUNGE, mailbox);
+	write_expunged(entry, expunged, count, false);
+}
+
+void log_entry_deletion(struct buf *entry, struct mailbox_id mailbox, struct slice path,
+	bool in_vault, const struct expunged_message *expunged, size_t count)
+{
+	begin_item(entry, LOG_DELETION, mailbox);
+	buf_u8(entry, in_vault);
+	buf_slice(entry, path);
+	write_expunged(entry, expunged, count, true);
 }
 
 void log_entry_mailbox(struct buf *entry, struct mailbox_id mailbox)
@@ -103,7 +122,20 @@ static void read_expunge(struct log_reader *log, struct log_item *item)
 		previous = message->uid;
 		read_uuid(&log->reader, &message->message.uuid);
 		read_uuid(&log->reader, &message->blob.uuid);
+		if (!item->is_deletion)
+			continue;
+		message->internal_date_us = reader_varint(&log->reader);
+		message->flags = (uint16_t)reader_varint(&log->reader);
 	}
+}
+
+static void read_deletion(struct log_reader *log, struct log_item *item)
+{
+	item->kind = LOG_EXPUNGE;
+	item->is_deletion = true;
+	item->in_vault = reader_u8(&log->reader) != 0;
+	item->path = reader_slice(&log->reader);
+	read_expunge(log, item);
 }
 
 bool log_reader_next(struct log_reader *log, struct log_item *ret_item)
@@ -121,6 +153,9 @@ bool log_reader_next(struct log_reader *log, struct log_item *ret_item)
 		break;
 	case LOG_EXPUNGE:
 		read_expunge(log, ret_item);
+		break;
+	case LOG_DELETION:
+		read_deletion(log, ret_item);
 		break;
 	case LOG_MAILBOX:
 		break;

@@ -14,12 +14,17 @@ enum log_item_kind {
 	LOG_FLAGS = 2,   /* flags of some messages have changed */
 	LOG_EXPUNGE = 3, /* messages have gone: expunged or moved away */
 	LOG_MAILBOX = 4, /* the mailbox itself: made, renamed, removed, subscribed to */
+	/* Stored only: it is read as LOG_EXPUNGE with is_deletion. */
+	LOG_DELETION = 5,
 };
 
 struct expunged_message {
 	uint32_t uid;
 	struct message_id message;
 	struct blob_id blob;
+	/* Of a deletion only. */
+	uint64_t internal_date_us;
+	uint16_t flags;
 };
 
 struct log_item {
@@ -40,6 +45,9 @@ struct log_item {
 	/* LOG_EXPUNGE */
 	struct expunged_message *expunged; /* ascending by UID */
 	size_t expunged_count;
+	bool is_deletion; /* they were expunged, not moved away; what follows is of it */
+	bool in_vault;
+	struct slice path; /* of the mailbox */
 };
 
 /* Begins an entry; items are appended to it. */
@@ -50,6 +58,8 @@ void log_entry_flags(struct buf *entry, struct mailbox_id mailbox, enum flag_mod
 	uint16_t flags, const struct keyword_set *keywords, const struct uid_set *uids);
 void log_entry_expunge(struct buf *entry, struct mailbox_id mailbox,
 	const struct expunged_message *expunged, size_t count);
+void log_entry_deletion(struct buf *entry, struct mailbox_id mailbox, struct slice path,
+	bool in_vault, const struct expunged_message *expunged, size_t count);
 void log_entry_mailbox(struct buf *entry, struct mailbox_id mailbox);
 
 /* Walks an entry: false at its end. Slices borrow from it. ERR_CORRUPT through *ret_err. */

@@ -1,7 +1,5 @@
 #include "mailbox/store_private.h"
 
-#include "base/clock.h"
-
 /* What a log entry means in the tables that copy it. The only place that knows; the commit point,
  * the overlay and every healing task use it. */
 
@@ -82,11 +80,41 @@ static void derive_append(struct op *op, struct account_id account, const struct
 				     .value = row_encode_in(arena, &once_row, &once)});
 }
 
+/* What the vault shows. Reclaim, a restore and a purge change and remove these rows later, so they
+ * are not held against the log. */
+static void derive_gone(struct op *op, struct account_id account, const struct log_item *item,
+	const struct expunged_message *message, uint64_t modseq, struct row_changes *out)
+{
+	struct arena *arena = &op->arena;
+	struct vault vault = {.modseq = modseq};
+	struct message_gone gone = {.modseq = modseq,
+		.account_id = account.uuid,
+		.blob_id = message->blob.uuid,
+		.mailbox_id = item->mailbox.uuid,
+		.path = item->path,
+		.internal_date_us = message->internal_date_us,
+		.flags = message->flags,
+		.in_vault = item->in_vault};
+	row_changes_add(out, &(struct row_change){.table = &message_table,
+				     .partition = key_id(arena, message->message.uuid),
+				     .key = key_kind_row(arena, MESSAGE_GONE),
+				     .modseq = modseq,
+				     .kind = ROW_PUT,
+				     .value = row_encode_in(arena, &message_gone_row, &gone)});
+	if (!item->in_vault)
+		return;
+	row_changes_add(out, &(struct row_change){.table = &vault_table,
+				     .partition = key_vault(arena, account, modseq),
+				     .key = key_id_row(arena, 0, message->message.uuid),
+				     .modseq = modseq,
+				     .kind = ROW_PUT,
+				     .value = row_encode_in(arena, &vault_row, &vault)});
+}
+
 static void derive_expunge(struct op *op, struct account_id account, const struct log_item *item,
 	uint64_t modseq, struct row_changes *out)
 {
 	struct arena *arena = &op->arena;
-	uint32_t day = (uint32_t)(modseq / (86400 * US_PER_S));
 	for (size_t i = 0; i < item->expunged_count; i++) {
 		const struct expunged_message *gone = &item->expunged[i];
 		struct blob_candidate candidate = {
@@ -104,11 +132,13 @@ static void derive_expunge(struct op *op, struct account_id account, const struc
 					     .kind = ROW_DELETE});
 		row_changes_add(out,
 			&(struct row_change){.table = &blob_candidate_table,
-				.partition = key_shard(arena, candidate_shard(gone->message), day),
+				.partition = key_candidates(arena, gone->message, modseq),
 				.key = key_id_row(arena, 0, gone->message.uuid),
 				.modseq = modseq,
 				.kind = ROW_PUT,
 				.value = row_encode_in(arena, &blob_candidate_row, &candidate)});
+		if (item->is_deletion)
+			derive_gone(op, account, item, gone, modseq, out);
 	}
 }
 
@@ -130,6 +160,7 @@ struct error *derive_projections(struct op *op, struct account_id account,
 		case LOG_EXPUNGE:
 			derive_expunge(op, account, &item, log->modseq, out);
 			break;
+		case LOG_DELETION:
 		case LOG_MAILBOX:
 			break;
 		}

@@ -17,11 +17,11 @@ METRIC_COUNTER(candidates_kept, "blob_candidates_kept_total",
 #define REMOVE_NS (10 * NS_PER_S)
 
 static struct error *has_rows(struct op *op, struct engine *engine, const struct table *table,
-	struct slice partition, struct slice from, bool *ret_has)
+	struct slice partition, bool *ret_has)
 {
 	struct engine_rows rows;
-	TRY(engine_scan(
-		engine, op, table, partition, from, SLICE_NONE, 1, false, READ_NORMAL, &rows));
+	TRY(engine_scan(engine, op, table, partition, SLICE_NONE, SLICE_NONE, 1, false, READ_NORMAL,
+		&rows));
 	*ret_has = rows.count != 0;
 	return NULL;
 }
@@ -61,7 +61,7 @@ static struct error *is_referred_to(
 		key_kind_row(&op->arena, MESSAGE_SUMMARY), READ_NORMAL, ret_is, &row));
 	if (*ret_is)
 		return NULL;
-	return has_rows(op, engine, &blob_ref_table, partition, SLICE_NONE, ret_is);
+	return has_rows(op, engine, &blob_ref_table, partition, ret_is);
 }
 
 /* The round as a whole has no deadline: a content store that hangs must not make it endless. */
@@ -74,68 +74,179 @@ static struct error *remove_in_time(struct op *op, struct mail_store *store, str
 	return err;
 }
 
-/* *ret_settled: the candidate needs no further look. */
-static struct error *reclaim_one(struct op *op, struct mail_store *store, struct message_id message,
-	struct blob_id blob, bool *ret_removed)
+/* One candidate, and what its message's rows say. */
+struct candidate {
+	struct message_id message;
+	struct blob_id blob;
+	struct account_id account;
+	uint64_t version; /* when its last place may have gone */
+	bool is_purged;   /* it does not wait for the grace period */
+	bool has_place;
+	bool has_gone;
+	uint64_t gone_version;
+	struct message_gone gone;
+};
+
+static struct error *look_at_places(struct op *op, struct mail_store *store, struct candidate *c)
 {
 	struct arena *arena = &op->arena;
-	struct slice message_partition = key_id(arena, message.uuid);
-	struct slice blob_partition = key_id(arena, blob.uuid);
-	bool has_place;
-	bool is_shared;
-	*ret_removed = false;
-	TRY(has_rows(op, store->engine, &message_table, message_partition,
-		key_kind_row(arena, MESSAGE_PLACE), &has_place));
-	if (has_place && !is_planted(BUG_FORGOTTEN_PLACE)) {
-		metric_add(&candidates_kept, 1);
-		return NULL;
+	struct engine_rows rows;
+	c->has_place = c->has_gone = false;
+	TRY(engine_scan(store->engine, op, &message_table, key_id(arena, c->message.uuid),
+		key_kind_row(arena, MESSAGE_PLACE), key_kind_row(arena, MESSAGE_GONE + 1), SIZE_MAX,
+		false, READ_NORMAL, &rows));
+	for (size_t i = 0; i < rows.count; i++) {
+		const struct engine_row *row = &rows.rows[i];
+		if (row->key.ptr[0] == MESSAGE_PLACE) {
+			c->has_place = true;
+			continue;
+		}
+		TRY(row_decode(op, &message_gone_row, row->value, &c->gone));
+		c->has_gone = true;
+		c->gone_version = row->version;
 	}
+	return NULL;
+}
+
+/* What made this candidate is no longer to be seen; what is newer stays. */
+static struct error *forget_gone(
+	struct op *op, struct mail_store *store, const struct candidate *c, uint64_t version)
+{
+	struct arena *arena = &op->arena;
+	struct mutations rows;
+	if (!c->has_gone)
+		return NULL;
+	mutations_init(&rows, arena);
+	mutations_delete(&rows, &message_table, key_id(arena, c->message.uuid),
+		key_kind_row(arena, MESSAGE_GONE), version);
+	struct slice earlier = key_vault(arena, c->account, c->version);
+	struct slice latest = key_vault(arena, c->account, c->gone.modseq);
+	mutations_delete(
+		&rows, &vault_table, earlier, key_id_row(arena, 0, c->message.uuid), version);
+	if (!slice_equal(earlier, latest))
+		mutations_delete(&rows, &vault_table, latest, key_id_row(arena, 0, c->message.uuid),
+			version);
+	if (c->is_purged)
+		mutations_delete(&rows, &blob_candidate_table,
+			key_candidates(arena, c->message, c->gone.modseq),
+			key_id_row(arena, 0, c->message.uuid), version);
+	return engine_write(store->engine, op, rows.items, rows.count, DURABLE);
+}
+
+static struct error *remove_content(
+	struct op *op, struct mail_store *store, const struct candidate *c, bool *ret_removed)
+{
+	struct arena *arena = &op->arena;
+	struct slice blob_partition = key_id(arena, c->blob.uuid);
 	uint64_t now_us = clock_realtime_us();
+	bool is_shared;
 	struct mutations rows;
 	mutations_init(&rows, arena);
-	mutations_delete(&rows, &message_table, message_partition,
+	mutations_delete(&rows, &message_table, key_id(arena, c->message.uuid),
 		key_kind_row(arena, MESSAGE_SUMMARY), now_us);
-	mutations_delete(
-		&rows, &blob_ref_table, blob_partition, key_id_row(arena, 0, message.uuid), now_us);
+	mutations_delete(&rows, &blob_ref_table, blob_partition,
+		key_id_row(arena, 0, c->message.uuid), now_us);
 	TRY(engine_write(store->engine, op, rows.items, rows.count, DURABLE));
-	TRY(is_referred_to(op, store->engine, blob, &is_shared));
+	TRY(is_referred_to(op, store->engine, c->blob, &is_shared));
 	if (is_shared)
 		return NULL;
 	TRY(condemn(op, store->engine, blob_partition));
-	TRY(is_referred_to(op, store->engine, blob, &is_shared));
+	TRY(is_referred_to(op, store->engine, c->blob, &is_shared));
 	if (is_shared)
 		return NULL;
-	TRY(remove_in_time(op, store, blob));
+	TRY(remove_in_time(op, store, c->blob));
 	*ret_removed = true;
 	return NULL;
 }
 
+/* A message that was moved or copied and expunged later has a candidate for each time: the last one
+ * counts. One that was purged counts as long as nobody has restored it. */
+static bool is_due(const struct candidate *c, uint64_t before_us)
+{
+	if (c->is_purged)
+		return c->has_gone && c->gone.state == GONE_PURGED;
+	return !c->has_gone || c->gone.modseq <= before_us;
+}
+
+static struct error *read_state(struct op *op, const struct head *head, void *context)
+{
+	(void)op;
+	*(struct account_static *)context = head->state;
+	return NULL;
+}
+
+/* Without the grace period a place may be in the log alone: do the rows tell all that was known
+ * when the message was purged? Since it was nowhere then, no later change can bring it back. */
+static struct error *is_applied(
+	struct op *op, struct mail_store *store, struct candidate *c, bool *ret_is)
+{
+	struct account_static state;
+	bool owes;
+	TRY(look_at_places(op, store, c));
+	struct error *err = commit_read(op, store->commit, c->account, read_state, &state);
+	*ret_is = err || state.applied >= c->gone.known_modseq;
+	if (err)
+		return err->kind == ERR_NOT_FOUND ? NULL : err;
+	if (*ret_is)
+		return NULL;
+	TRY(account_owes(op, store, c->account, &owes));
+	*ret_is = !owes;
+	return NULL;
+}
+
+/* *ret_settled: the candidate needs no further look. */
+static struct error *reclaim_one(struct op *op, struct mail_store *store, struct candidate *c,
+	uint64_t before_us, bool *ret_removed, bool *ret_settled)
+{
+	*ret_removed = false;
+	*ret_settled = true;
+	if (c->is_purged) {
+		TRY(is_applied(op, store, c, ret_settled));
+		if (!*ret_settled)
+			return NULL;
+	}
+	TRY(look_at_places(op, store, c));
+	if (c->has_place && !is_planted(BUG_FORGOTTEN_PLACE)) {
+		metric_add(&candidates_kept, 1);
+		return forget_gone(op, store, c, c->version);
+	}
+	if (!is_due(c, before_us))
+		return c->is_purged ? NULL : forget_gone(op, store, c, c->version);
+	TRY(remove_content(op, store, c, ret_removed));
+	return forget_gone(op, store, c, MAX_OF(clock_realtime_us(), c->gone_version + 1));
+}
+
 /* Candidates of one day and shard whose time has come. */
 static struct error *reclaim_partition(struct op *op, struct mail_store *store,
-	struct slice partition, uint64_t before_us, size_t *inout_removed)
+	struct slice partition, bool is_purged, uint64_t before_us, size_t *inout_removed)
 {
 	struct engine_rows rows;
 	TRY(engine_scan(store->engine, op, &blob_candidate_table, partition, SLICE_NONE, SLICE_NONE,
 		SIZE_MAX, false, READ_NORMAL, &rows));
 	for (size_t i = 0; i < rows.count; i++) {
 		struct arena_mark mark = arena_mark(&op->arena);
-		struct blob_candidate candidate;
-		struct message_id message;
+		struct blob_candidate row;
+		struct candidate candidate = {
+			.version = rows.rows[i].version, .is_purged = is_purged};
 		bool removed;
-		if (rows.rows[i].version > before_us)
+		bool settled;
+		if (!is_purged && candidate.version > before_us)
 			continue;
-		TRY(row_decode(op, &blob_candidate_row, rows.rows[i].value, &candidate));
-		if (!uuid_from_slice(slice_from(rows.rows[i].key, 1), &message.uuid))
+		TRY(row_decode(op, &blob_candidate_row, rows.rows[i].value, &row));
+		candidate.blob.uuid = row.blob_id;
+		candidate.account.uuid = row.account_id;
+		if (!uuid_from_slice(slice_from(rows.rows[i].key, 1), &candidate.message.uuid))
 			return op_fail(op, ERR_CORRUPT, "a candidate has a key of %zu bytes",
 				rows.rows[i].key.len);
-		TRY(reclaim_one(op, store, message, (struct blob_id){candidate.blob_id}, &removed));
+		TRY(reclaim_one(op, store, &candidate, before_us, &removed, &settled));
 		*inout_removed += removed;
 		metric_add(&blobs_removed, removed);
 		struct mutations done;
 		mutations_init(&done, &op->arena);
 		mutations_delete(&done, &blob_candidate_table, partition, rows.rows[i].key,
 			rows.rows[i].version);
-		TRY(engine_write(store->engine, op, done.items, done.count, DURABLE));
+		if (settled)
+			TRY(engine_write(store->engine, op, done.items, done.count, DURABLE));
 		arena_release(&op->arena, mark);
 	}
 	return NULL;
@@ -158,9 +269,10 @@ struct error *mail_store_reclaim(
 		for (size_t i = 0; i < count; i++) {
 			struct reader reader = reader_of(partitions[i]);
 			reader_u8(&reader);
-			if (reader_u32(&reader) * DAY_US <= before_us)
-				TRY(reclaim_partition(
-					op, store, partitions[i], before_us, ret_removed));
+			uint32_t day = reader_u32(&reader);
+			if (day * DAY_US <= before_us)
+				TRY(reclaim_partition(op, store, partitions[i],
+					day == CANDIDATE_DAY_PURGED, before_us, ret_removed));
 		}
 		after = partitions[count - 1];
 	}

@@ -401,6 +401,7 @@ struct error *builder_apply(struct op *op, struct snapshot_builder *builder,
 				if (is_in_scope(scope, item.expunged[i].uid, row->modseq))
 					builder_remove(builder, item.expunged[i].uid);
 			break;
+		case LOG_DELETION:
 		case LOG_MAILBOX:
 			break;
 		}

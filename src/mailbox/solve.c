@@ -16,7 +16,8 @@ METRIC_COUNTER(lost, "rows_lost_total", "Messages known to be there whose row is
 
 static bool is_held_against_log(const struct row_change *change)
 {
-	return change->table == &mailbox_message_table || change->table == &message_table;
+	return change->table == &mailbox_message_table ||
+	       (change->table == &message_table && change->key.ptr[0] != MESSAGE_GONE);
 }
 
 /* A commit of nothing, for the MODSEQ that a repair is written at. */

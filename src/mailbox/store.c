@@ -9,6 +9,8 @@
 
 METRIC_COUNTER(work_failures, "background_failures_total", "Steps of background work that failed");
 
+struct mail_settings mail_settings = {.grace_ms = 86400 * 1000, .keeps_vault = true};
+
 #define OWED_UNDOS_MOST 100000
 #define SWEEP_EVERY_NS (30 * NS_PER_S)
 #define SWEEP_AGAIN_NS (2 * NS_PER_S) /* after one that failed */
@@ -72,6 +74,24 @@ struct engine *mail_store_engine(struct mail_store *store)
 struct blob_store *mail_store_blobs(struct mail_store *store)
 {
 	return store->blobs;
+}
+
+static struct error *read_owed(struct op *op, const struct head *head, void *context)
+{
+	(void)op;
+	bool *owes = context;
+	*owes = head->state.trimmed > head->state.applied;
+	for (size_t i = head_tail_after(head, head->state.applied); i < head->tail_count; i++)
+		*owes |= head->tail[i].row.entry.len != 0;
+	return NULL;
+}
+
+struct error *account_owes(
+	struct op *op, struct mail_store *store, struct account_id account, bool *ret_owes)
+{
+	*ret_owes = false;
+	struct error *err = commit_read(op, store->commit, account, read_owed, ret_owes);
+	return err && err->kind == ERR_NOT_FOUND ? NULL : err;
 }
 
 void owe_intents(struct mail_store *store, struct account_id account)

@@ -7,6 +7,13 @@
 
 struct blob_store;
 
+struct mail_settings {
+	uint64_t grace_ms; /* how long content is kept that nothing refers to any more */
+	bool keeps_vault;  /* what is expunged can be listed and restored as long */
+};
+
+extern struct mail_settings mail_settings;
+
 /* The limits of an account, from its own row, its domain's, or the settings (0: none). Must be
  * quick: it is asked while a commit is planned. */
 typedef struct error *(*quota_lookup)(struct op *op, void *context, struct account_id account,

@@ -121,6 +121,11 @@ MUST_CHECK struct error *expunge_for_intent(struct op *op, struct mail_store *st
 	struct account_id account, struct mailbox_id mailbox, const struct uid_set *uids,
 	struct uuid intent);
 
+/* Has the account anything in its log that is not in its projections yet? No account owes nothing.
+ */
+MUST_CHECK struct error *account_owes(
+	struct op *op, struct mail_store *store, struct account_id account, bool *ret_owes);
+
 /* Healing by reading is slow work that many reads could ask for at once: one in a while may. */
 bool may_repair_now(struct mail_store *store);
 

@@ -89,6 +89,21 @@ ROW(message_summary_row, message_summary_columns,
 ROW(message_place_row, message_place,
 	COLUMN(message_place, modseq, COLUMN_U64));
 
+ROW(message_gone_row, message_gone,
+	COLUMN(message_gone, modseq, COLUMN_U64),
+	COLUMN(message_gone, account_id, COLUMN_UUID),
+	COLUMN(message_gone, blob_id, COLUMN_UUID),
+	COLUMN(message_gone, mailbox_id, COLUMN_UUID),
+	COLUMN(message_gone, path, COLUMN_TEXT),
+	COLUMN(message_gone, internal_date_us, COLUMN_U64),
+	COLUMN(message_gone, flags, COLUMN_U16),
+	COLUMN(message_gone, in_vault, COLUMN_U8),
+	COLUMN(message_gone, state, COLUMN_U8),
+	COLUMN(message_gone, known_modseq, COLUMN_U64));
+
+ROW(vault_row, vault,
+	COLUMN(vault, modseq, COLUMN_U64));
+
 ROW(blob_info_row, blob_info,
 	COLUMN(blob_info, size, COLUMN_U64),
 	COLUMN(blob_info, chunks, COLUMN_U32),
@@ -211,7 +226,18 @@ const struct table message_table = {
 	.kind = TABLE_PLAIN,
 	.partition = {{"message_id", KEY_UUID}},
 	.row_key = {[MESSAGE_PLACE] = {{"mailbox_id", KEY_UUID}, {"uid", KEY_U32}}},
-	.rows = {[MESSAGE_SUMMARY] = &message_summary_row, [MESSAGE_PLACE] = &message_place_row},
+	.rows = {[MESSAGE_SUMMARY] = &message_summary_row,
+		[MESSAGE_PLACE] = &message_place_row,
+		[MESSAGE_GONE] = &message_gone_row},
+};
+
+const struct table vault_table = {
+	.name = "vault",
+	.id = 18,
+	.kind = TABLE_PLAIN,
+	.partition = {{"account_id", KEY_UUID}, {"period", KEY_U32}},
+	.row_key = {{{"message_id", KEY_UUID}}},
+	.rows = {&vault_row},
 };
 
 const struct table blob_table = {
@@ -321,7 +347,7 @@ const struct table node_table = {
 static const struct table *const all_tables[] = {&account_table, &account_log_table, &once_table,
 	&mailbox_message_table, &mailbox_map_table, &message_table, &blob_table, &blob_ref_table,
 	&blob_candidate_table, &blob_state_table, &dirty_table, &user_table, &domain_table,
-	&alias_table, &directory_table, &probe_table, &node_table};
+	&alias_table, &directory_table, &probe_table, &node_table, &vault_table};
 
 const struct table *const *table_all(size_t *ret_count)
 {
@@ -463,6 +489,17 @@ struct slice key_text_row(struct arena *arena, struct slice text)
 	buf_u8(&key, 0);
 	buf_append(&key, text);
 	return buf_as_slice(&key);
+}
+
+struct slice key_vault(struct arena *arena, struct account_id account, uint64_t modseq)
+{
+	return key_account(arena, account, (uint32_t)(modseq / VAULT_PERIOD_US));
+}
+
+struct slice key_candidates(struct arena *arena, struct message_id message, uint64_t modseq)
+{
+	return key_shard(
+		arena, candidate_shard(message), (uint32_t)(modseq / (86400 * UINT64_C(1000000))));
 }
 
 uint8_t dirty_shard(struct account_id account)

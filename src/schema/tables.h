@@ -117,7 +117,7 @@ extern const struct row_type mailbox_map_row;
 
 /* ---- message: what never changes about it, and where it is ---- */
 
-enum message_row_kind { MESSAGE_SUMMARY = 1, MESSAGE_PLACE = 2 };
+enum message_row_kind { MESSAGE_SUMMARY = 1, MESSAGE_PLACE = 2, MESSAGE_GONE = 3 };
 
 struct message_summary_columns {
 	struct uuid account_id;
@@ -136,8 +136,34 @@ struct message_place {
 	uint64_t modseq;
 };
 
+/* Where it was when it was last expunged. There may be other places. */
+enum gone_state { GONE_KEPT = 0, GONE_RESTORED = 1, GONE_PURGED = 2 };
+
+struct message_gone {
+	uint64_t modseq; /* of the expunge: its time */
+	struct uuid account_id;
+	struct uuid blob_id;
+	struct uuid mailbox_id;
+	struct slice path; /* of the mailbox, as it was called then */
+	uint64_t internal_date_us;
+	uint16_t flags;
+	uint8_t in_vault;      /* the vault was on */
+	uint8_t state;         /* enum gone_state */
+	uint64_t known_modseq; /* when purged, the account had come so far: no place was left */
+};
+
 extern const struct table message_table;
-extern const struct row_type message_summary_row, message_place_row;
+extern const struct row_type message_summary_row, message_place_row, message_gone_row;
+
+/* Which messages of an account have a MESSAGE_GONE row. Partition: account, period. */
+#define VAULT_PERIOD_US (30 * 86400 * UINT64_C(1000000))
+
+struct vault {
+	uint64_t modseq;
+};
+
+extern const struct table vault_table;
+extern const struct row_type vault_row;
 
 /* ---- content ---- */
 
@@ -164,7 +190,10 @@ struct blob_ref {
 extern const struct table blob_ref_table;
 extern const struct row_type blob_ref_row;
 
-/* Messages whose last place may have gone; reclaim looks at nothing else. Partition: day, shard. */
+/* Messages whose last place may have gone; reclaim looks at nothing else. Partition: shard, day; on
+ * day 0 stand those that an administrator has purged, which do not wait. */
+#define CANDIDATE_DAY_PURGED 0
+
 struct blob_candidate {
 	struct uuid blob_id;
 	struct uuid account_id;
@@ -278,6 +307,8 @@ struct slice key_id_row(struct arena *arena, uint8_t kind, struct uuid id);
 struct slice key_kind_row(struct arena *arena, uint8_t kind);
 struct slice key_place(struct arena *arena, struct mailbox_id mailbox, uint32_t uid);
 struct slice key_blob_chunk(struct arena *arena, uint32_t chunk);
+struct slice key_vault(struct arena *arena, struct account_id account, uint64_t modseq);
+struct slice key_candidates(struct arena *arena, struct message_id message, uint64_t modseq);
 struct slice key_shard(struct arena *arena, uint8_t shard, uint32_t number);
 struct slice key_directory(struct arena *arena, enum directory_kind kind, struct slice name);
 struct slice key_directory_shard(struct arena *arena, enum directory_kind kind, uint8_t shard);

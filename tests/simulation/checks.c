@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "engine/engine.h"
+#include "mailbox/vault.h"
 
 #define DAY_NS (86400 * NS_PER_S)
 
@@ -110,6 +111,36 @@ static void check_projections(
 			sim_fail(w, "%s: box %d has %zu rows for %u messages", when, box,
 				rows.count, status.messages);
 	}
+}
+
+/* What was deleted is listed with its bytes, and is in no mailbox; every second one is purged, so
+ * that what reclaim then does without the grace period is seen too. */
+void check_vault(struct sim_world *w, struct mail_store *store)
+{
+	AUTO_OP(op, "vault");
+	struct vault_filter all = {.limit = SIZE_MAX};
+	struct vault_message *messages;
+	size_t count;
+	size_t removed;
+	bool has_more;
+	if (!works(w, "vault",
+		    vault_list(&op, store, w->account, &all, &messages, &count, &has_more)))
+		return;
+	for (size_t i = 0; i < count && !w->failure[0]; i++) {
+		struct slice content;
+		if (!works(w, "vault", vault_content(&op, store, &messages[i], &content)))
+			return;
+		int number = number_of(content);
+		if (number < 0 || number >= w->message_count ||
+			!slice_equal(content, slice_from_cstr(w->messages[number].content)))
+			sim_fail(w, "the vault has bytes that nobody delivered");
+		else if (!(w->messages[number].places & PLACE_NONE))
+			sim_fail(w, "the vault lists message %d, which nobody expunged", number);
+		else if (i % 2)
+			works(w, "vault", vault_purge(&op, store, w->account, messages[i].id));
+	}
+	works(w, "purge", mail_store_reclaim(&op, store, DAY_NS / 1000, &removed));
+	check_world(w, store, "after a purge");
 }
 
 /* Two days later, what nothing refers to is removed. */

@@ -83,5 +83,6 @@ struct client {
 
 /* After the faults are over: everything must be true at once, and again after a fresh start. */
 void check_world(struct sim_world *w, struct mail_store *store, const char *when);
+void check_vault(struct sim_world *w, struct mail_store *store);
 void check_reclaim(struct sim_world *w, struct mail_store *store);
 void check_content(struct sim_world *w, struct mail_store *store);

@@ -220,6 +220,8 @@ static void run_scenario(struct sim_world *w, uint64_t seed, int bug)
 	if (!w->failure[0])
 		check_world(w, w->nodes[0].store, "after healing");
 	if (!w->failure[0])
+		check_vault(w, w->nodes[0].store);
+	if (!w->failure[0])
 		check_reclaim(w, w->nodes[0].store);
 	world_settle(w);
 	if (!w->failure[0])
