@@ -121,6 +121,13 @@ def test_status_and_health(server):
     assert server.ctl_json("uncertain", "list")["uncertain"] == []
 
 
+def test_content_is_held_against_what_refers_to_it(server):
+    server.deliver("Subject: one\r\n\r\nhello\r\n")
+    counts = {"blobs": 1, "live": 1, "waiting": 0, "orphaned": 0}
+    assert server.ctl_json("blobs", "audit") == server.ctl_json("audit") == counts
+    assert server.ctl_json("blobs", "tidy") == {**counts, "left": 0}
+
+
 def test_http_wants_the_token(open_server):
     assert ask(open_server, "GET", "/v1/users")[0] == 200
     assert ask(open_server, "GET", "/v1/users", token=None)[0] == 401

@@ -12,6 +12,7 @@
 #include "app/ctl_client.h"
 #include "app/ctl_schema.h"
 #include "app/ctl_table.h"
+#include "app/ctl_vault.h"
 #include "base/buf.h"
 
 struct ctl {
@@ -143,6 +144,8 @@ static const struct ctl_command commands[] = {
 	{"consistency", "pin", "read|write|delete primary|fallback", 2, 2, "PUT", "v1/consistency/?", NULL, level_body, NULL, NULL},
 	{"consistency", "release", "read|write|delete", 1, 1, "DELETE", "v1/consistency/?", NULL, NULL, NULL, NULL},
 	{"nodes", NULL, "", 0, 0, "GET", "v1/nodes", NULL, NULL, "nodes", node_columns},
+	{"blobs", "audit", "", 0, 0, "GET", "v1/audit", NULL, NULL, NULL, NULL},
+	{"blobs", "tidy", "", 0, 0, "POST", "v1/audit", NULL, NULL, NULL, NULL},
 	{"audit", NULL, "", 0, 0, "GET", "v1/audit", NULL, NULL, NULL, NULL},
 	{"domain", "list", "", 0, 0, "GET", "v1/domains", NULL, NULL, "domains", domain_columns},
 	{"domain", "add", "DOMAIN", 1, 1, "PUT", "v1/domains/?", NULL, NULL, NULL, NULL},
@@ -173,6 +176,8 @@ static NORETURN void print_usage(FILE *out, int code)
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
 		fprintf(out, "  %s%s%s %s\n", commands[i].noun, commands[i].verb ? " " : "",
 			commands[i].verb ? commands[i].verb : "", commands[i].usage);
+	for (size_t i = 0; ctl_vault_usage[i]; i++)
+		fprintf(out, "  %s\n", ctl_vault_usage[i]);
 	exit(code);
 }
 
@@ -282,6 +287,12 @@ int main(int argc, char **argv)
 		print_usage(stderr, EX_USAGE);
 	if (strcmp(argv[optind], "schema") == 0 && argc - optind == 2) {
 		int code = ctl_schema(&ctl.op, ctl.config_path, argv[optind + 1]);
+		op_done(&ctl.op);
+		return code;
+	}
+	if (strcmp(argv[optind], "vault") == 0) {
+		int code = ctl_vault(&ctl.op, ctl.socket_path, ctl.wants_json, argc - optind - 1,
+			argv + optind + 1);
 		op_done(&ctl.op);
 		return code;
 	}

@@ -81,7 +81,7 @@ def then_content_is_what_was_sent(session, client):
 
 
 def then_all_content_is_accounted_for(server):
-    audit = server.ctl_json("audit")
+    audit = server.ctl_json("blobs", "audit")
     assert audit["orphaned"] == 0 and audit["blobs"] == audit["live"] + audit["waiting"] > 0, audit
     for account in ACCOUNTS:
         found = server.ctl_json("user", "solve", account)

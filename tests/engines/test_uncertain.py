@@ -131,7 +131,7 @@ def wait_for_empty_ledger(server, seconds):
 def wait_for_no_orphans(server, seconds):
     """Where a mail lies, and that content is nobody's, is noted in the background: again and again until it can be."""
     end = time.monotonic() + seconds
-    while (audit := server.ctl_json("audit"))["orphaned"]:
+    while (audit := server.ctl_json("blobs", "audit"))["orphaned"]:
         assert time.monotonic() < end, audit
         time.sleep(0.5)
 

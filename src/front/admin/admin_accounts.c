@@ -130,7 +130,13 @@ static struct error *put_user(struct admin_request *request)
 
 static struct error *delete_user(struct admin_request *request)
 {
-	return user_delete(&request->op, request->context->accounts, NAME(request));
+	/* By its id what is in the vault is found after the user has gone. */
+	struct user_info user;
+	TRY(user_get(&request->op, request->context->accounts, NAME(request), &user));
+	TRY(user_delete(&request->op, request->context->accounts, NAME(request)));
+	request->answer =
+		json_pack("{s:s}", "account", uuid_text(&request->op.arena, user.account.uuid));
+	return NULL;
 }
 
 static struct error *put_user_password(struct admin_request *request)

@@ -59,14 +59,29 @@ static struct error *get_status(struct admin_request *request)
 	return NULL;
 }
 
+static void answer_audit(struct admin_request *request, const struct audit_report *report)
+{
+	request->answer = json_pack("{s:I, s:I, s:I, s:I}", "blobs", (json_int_t)report->blobs,
+		"live", (json_int_t)report->live, "waiting", (json_int_t)report->waiting,
+		"orphaned", (json_int_t)report->orphaned);
+}
+
 /* Walks all content: for a quiet hour. */
 static struct error *get_audit(struct admin_request *request)
 {
 	struct audit_report report;
 	TRY(mail_store_audit(&request->op, request->context->store, &report));
-	request->answer = json_pack("{s:I, s:I, s:I, s:I}", "blobs", (json_int_t)report.blobs,
-		"live", (json_int_t)report.live, "waiting", (json_int_t)report.waiting, "orphaned",
-		(json_int_t)report.orphaned);
+	answer_audit(request, &report);
+	return NULL;
+}
+
+static struct error *tidy(struct admin_request *request)
+{
+	struct audit_report report;
+	TRY(mail_store_tidy(
+		&request->op, request->context->store, mail_settings.grace_ms * 1000, &report));
+	answer_audit(request, &report);
+	json_object_set_new(request->answer, "left", json_integer((json_int_t)report.left));
 	return NULL;
 }
 
@@ -77,5 +92,6 @@ const struct admin_route admin_status_routes[] = {
 	{"GET", "v1/health", get_faults, false},
 	{"GET", "v1/status", get_status, false},
 	{"GET", "v1/audit", get_audit, false},
+	{"POST", "v1/audit", tidy, false},
 };
 const size_t admin_status_route_count = ARRAY_SIZE(admin_status_routes);
