@@ -43,6 +43,8 @@ struct blob_ops {
 
 struct blob_store {
 	const struct blob_ops *ops;
+	/* Its puts wait for something else than the engine: rows may be written meanwhile. */
+	bool is_apart;
 };
 
 /* Content above this is written, and durable, before the commit; below it may go with it. */

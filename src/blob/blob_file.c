@@ -246,7 +246,7 @@ struct error *blob_file_open(struct op *op, const char *folder, struct blob_stor
 	if (mkdir(folder, 0700) != 0 && errno != EEXIST)
 		return fail_io(op, ERR_UNAVAILABLE, "make", folder);
 	struct blob_file *store = HEAP_NEW(struct blob_file);
-	store->store.ops = &file_ops;
+	store->store = (struct blob_store){.ops = &file_ops, .is_apart = true};
 	store->folder = heap_cstr(slice_from_cstr(folder));
 	*ret_store = &store->store;
 	return NULL;

@@ -191,7 +191,8 @@ struct error *blob_s3_open(
 	TRY(read_secret(op, config->secret_file, &client.secret_key));
 	TRY(s3_new(op, &client, &s3));
 	struct blob_s3 *store = HEAP_NEW(struct blob_s3);
-	*store = (struct blob_s3){.store.ops = &s3_ops, .s3 = s3, .prefix = heap_cstr(prefix)};
+	*store = (struct blob_s3){
+		.store = {.ops = &s3_ops, .is_apart = true}, .s3 = s3, .prefix = heap_cstr(prefix)};
 	*ret_store = &store->store;
 	return NULL;
 }

@@ -197,16 +197,13 @@ static struct error *settle_earlier(struct op *op, struct append *append)
 	return NULL;
 }
 
-/* Content, its reference and the summary: nothing of it is visible before the commit. */
-static struct error *put_content(struct op *op, struct append *append, struct mutations *staged)
+/* What refers to the content, and the summary: nothing of it is visible before the commit. */
+static void stage_rows(
+	struct op *op, const struct append *append, struct slice sha256, struct mutations *staged)
 {
 	const struct append_request *request = append->request;
-	struct mail_store *store = append->store;
 	struct arena *arena = &op->arena;
 	uint64_t now_us = clock_realtime_us();
-	uint8_t *digest = arena_alloc(arena, SHA256_SIZE);
-	sha256_of(request->content, digest);
-	struct slice sha256 = slice_of(digest, SHA256_SIZE);
 	struct blob_ref ref = {.account_id = request->account.uuid};
 	struct message_summary_columns columns = {.account_id = request->account.uuid,
 		.blob_id = append->message.blob_id.uuid,
@@ -226,12 +223,19 @@ static struct error *put_content(struct op *op, struct append *append, struct mu
 	mutations_put(staged, &message_table, key_id(arena, append->message.id.uuid),
 		key_kind_row(arena, MESSAGE_SUMMARY),
 		row_encode_in(arena, &message_summary_row, &columns), now_us);
+}
+
+/* `staged` NULL: all of it is to be durable when this returns. */
+static struct error *put_content(
+	struct op *op, struct append *append, struct slice sha256, struct mutations *staged)
+{
+	const struct append_request *request = append->request;
+	size_t before = staged ? staged->count : 0;
 	if (request->blob)
 		return NULL;
-	size_t before = staged->count;
-	struct error *err = blob_put(
-		store->blobs, op, append->message.blob_id, request->content, sha256, staged);
-	append->is_put = err ? !error_nothing_written(err) : staged->count == before;
+	struct error *err = blob_put(append->store->blobs, op, append->message.blob_id,
+		request->content, sha256, staged);
+	append->is_put |= err ? !error_nothing_written(err) : !staged || staged->count == before;
 	return err;
 }
 
@@ -267,14 +271,62 @@ struct error *undo_append(struct op *op, struct engine *engine, struct slice det
 	return engine_write(engine, op, rows.items, rows.count, DURABLE);
 }
 
+static struct error *write_rows(
+	struct op *op, const struct append *append, const struct mutations *rows)
+{
+	return engine_write(append->store->engine, op, rows->items, rows->count, DURABLE);
+}
+
+/* Rows that are written while the content is put: in an operation, and by a thread, of their own.
+ */
+struct beside {
+	struct op op;
+	const struct append *append;
+	const struct mutations *rows;
+	struct error *err;
+};
+
+static void *write_beside(void *argument)
+{
+	struct beside *beside = argument;
+	beside->err = write_rows(&beside->op, beside->append, beside->rows);
+	return NULL;
+}
+
+static struct error *put_beside_rows(
+	struct op *op, struct append *append, struct slice sha256, const struct mutations *rows)
+{
+	pthread_t thread;
+	struct beside beside = {.append = append, .rows = rows};
+	op_init(&beside.op, "append");
+	beside.op.deadline_ns = op->deadline_ns;
+	thread_start(&thread, "append", write_beside, &beside);
+	struct error *err = put_content(op, append, sha256, NULL);
+	thread_join(thread);
+	append->is_put |= !beside.err || !error_nothing_written(beside.err);
+	if (!err && beside.err)
+		err = op_error_copy(op, beside.err);
+	op_done(&beside.op);
+	return err;
+}
+
 /* Puts the content, and what refers to it, unless all of it goes with the commit. */
 static struct error *store_content(struct op *op, struct append *append, struct mutations *staged)
 {
-	struct engine *engine = append->store->engine;
-	struct error *err = put_content(op, append, staged);
-	if (!err && !engine_is_atomic(engine)) {
-		err = engine_write(engine, op, staged->items, staged->count, DURABLE);
-		append->is_put |= !err || !error_nothing_written(err);
+	const struct mail_store *store = append->store;
+	uint8_t *digest = arena_alloc(&op->arena, SHA256_SIZE);
+	sha256_of(append->request->content, digest);
+	struct slice sha256 = slice_of(digest, SHA256_SIZE);
+	struct error *err;
+	stage_rows(op, append, sha256, staged);
+	if (!engine_is_atomic(store->engine) && store->blobs->is_apart && !append->request->blob) {
+		err = put_beside_rows(op, append, sha256, staged);
+	} else {
+		err = put_content(op, append, sha256, staged);
+		if (!err && !engine_is_atomic(store->engine)) {
+			err = write_rows(op, append, staged);
+			append->is_put |= !err || !error_nothing_written(err);
+		}
 	}
 	/* Whatever became of it, no commit was sent that could make it anybody's mail. */
 	if (err && err->kind == ERR_UNCERTAIN)
