@@ -1,14 +1,18 @@
 """What an operation costs: the requests that reach Cassandra, counted on the way (docs/cassandra.md has the table)."""
 
 import contextlib
+import threading
 import time
 
 import pytest
 
-from support.cql_proxy import CqlProxy, Fault, is_lwt
+from support.cql_proxy import DELAY_REQUEST, CqlProxy, Fault, is_lwt, is_plain_write
+from support.engines import S3
 from support.nodes import Nodes
+from support.vault import expunge, fetch_all, listed, wait_for
 
 VIA = {"127.0.0.1": "127.0.1.1"}
+VIA_APART = {"127.0.0.1": "127.0.1.2"}
 # Work of the background, whenever it comes: projections and their `applied`, notes, probes, the list of nodes.
 BACKGROUND = (".node ", ".dirty ", ".probe ", ".directory ")
 
@@ -68,6 +72,36 @@ def counted(cluster, tmp_path_factory):
         nodes.close()
 
 
+@pytest.fixture(scope="module")
+def apart(cluster, gateway, tmp_path_factory):
+    """As `counted`, with content in S3: (the server, the counter, the proxy, the prefix of its objects)."""
+    cluster.up(1, 1)
+    folder = tmp_path_factory.mktemp("apart")
+    secret = folder / "s3.secret"
+    secret.write_text(S3.SECRET_KEY + "\n")
+    with cluster.keyspace() as keyspace, CqlProxy(VIA_APART) as proxy:
+        nodes = Nodes(folder, cluster, keyspace)
+        nodes.make_schema()
+        server = nodes.start(
+            cassandra__contact_points="127.0.1.2",
+            cassandra__address_map="127.0.0.1=127.0.1.2:9042",
+            cassandra__request_timeout="6 s",  # a request is held up for a while below
+            node__poll_interval="60 s",
+            content__store="s3",
+            content__reclaim_interval="500 ms",
+            s3__endpoint=S3.ENDPOINT,
+            s3__region=S3.REGION,
+            s3__bucket=S3.BUCKET,
+            s3__prefix="apart/",
+            s3__access_key=S3.ACCESS_KEY,
+            s3__secret_file=secret,
+        )
+        server.add_domain("example.org")
+        server.add_user("alice@example.org")
+        yield server, Counter(proxy), proxy, "apart/"
+        nodes.close()
+
+
 pytestmark = pytest.mark.usefixtures("cassandra")
 
 
@@ -99,6 +133,72 @@ def test_an_append_is_its_content_and_one_commit(session):
     # The content and what says what it is, side by side; a poll whether the mailbox is there.
     assert len(counter.writes) <= 2, counter.texts()
     assert len(counter.reads) <= 1, counter.texts()
+
+
+@contextlib.contextmanager
+def appending(client):
+    """An APPEND that is under way; it must have been done at the end."""
+    answers = []
+    thread = threading.Thread(target=lambda: answers.append(client.append("INBOX", None, None, b"Subject: y\r\n\r\ny\r\n")))
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join(30)
+    assert answers and answers[0][0] == "OK", answers
+
+
+def test_the_put_and_the_row_are_on_their_way_at_once(apart, s3):
+    """Neither waits for the other: each is seen to arrive while the other is held up."""
+    server, counter, proxy, prefix = apart
+
+    def is_row(request):
+        return is_plain_write(request) and any(".message " in text for text in request.statements)
+
+    with server.imap() as client:
+        client.append("INBOX", None, None, b"Subject: x\r\n\r\nx\r\n")
+        with counter.counting():
+            s3.pause()
+            try:
+                with appending(client):
+                    wait_for(lambda: any(map(is_row, counter.requests)), 4)
+                    assert not counter.commits, counter.texts()
+                    s3.resume()
+            finally:
+                s3.resume()
+        assert len(counter.commits) == 1, counter.texts()
+        before = len(s3.keys(prefix))
+        held = proxy.add(Fault(DELAY_REQUEST, match=is_row, seconds=4, times=1))
+        with counter.counting(), appending(client):
+            wait_for(lambda: held.fired, 4)
+            wait_for(lambda: len(s3.keys(prefix)) == before + 1, 3.5)
+            assert not counter.commits, counter.texts()
+
+
+def test_deleted_mail_is_restored_and_purged_over_cassandra_and_s3(apart, s3):
+    server, _, _, prefix = apart
+    server.add_user("vault@example.org")
+    account = "vault@example.org"
+    kept = len(s3.keys(prefix))
+    for number in range(3):
+        server.deliver(f"Subject: mail {number}\r\n\r\nbody of {number}\r\n", to=account)
+    with server.imap(account) as client:
+        before = list(fetch_all(client).values())
+        expunge(client)
+    two, one, zero = sorted(listed(server, account=account), key=lambda message: message["subject"], reverse=True)
+    assert [message["id"] for message in server.ctl_json("vault", "search", account, "text:body of 1")["messages"]] == [one["id"]]
+    server.ctl("vault", "restore", account, one["id"])
+    assert {message["id"] for message in listed(server, account=account)} == {zero["id"], two["id"]}
+    server.ctl("vault", "purge", account, zero["id"])
+    # The restored one is stored anew; what was purged goes as soon as its rows are known to be written.
+    assert len(s3.keys(prefix)) <= kept + 4
+    wait_for(lambda: len(s3.keys(prefix)) == kept + 3, 45)
+    with server.imap(account) as client:
+        assert list(fetch_all(client, "Restored-Messages").values()) == [before[1]]
+    server.ctl("vault", "restore", account, two["id"], "--mailbox", "INBOX")
+    with server.imap(account) as client:
+        assert list(fetch_all(client).values()) == [before[2]]
+    assert server.ctl_json("user", "solve", account)["content_lost"] == 0
 
 
 @pytest.mark.parametrize("change", ["STORE", "MOVE", "EXPUNGE"])
