@@ -97,5 +97,5 @@ ASK = {
     },
     "uncertain": lambda server, _: {"entries": server.ctl_json("uncertain", "list")["uncertain"]},
     "solve": lambda server, account: server.ctl_json("user", "solve", account),
-    "audit": lambda server, _: server.ctl_json("audit"),
+    "audit": lambda server, _: server.ctl_json("blobs", "audit"),
 }
