@@ -12,7 +12,9 @@
 #include "consistency/levels.h"
 #include "engine/cassandra/cassandra.h"
 
-#define SCHEMA_TIMEOUT_MS 60000
+#define CONNECT_TIMEOUT_MS 60000
+/* A table takes seconds where hosts are many and busy. */
+#define SCHEMA_TIMEOUT_MS 300000
 
 static const char default_path[] = "/etc/holdfast/holdfast.conf";
 
@@ -62,10 +64,11 @@ static struct error *run(struct op *op, const char *config_path,
 		err = cassandra_read_settings(op, levels_data_centre(), &options);
 	if (!err) {
 		options.cql.request_timeout_ms = SCHEMA_TIMEOUT_MS;
-		op->deadline_ns = clock_monotonic_ns() + SCHEMA_TIMEOUT_MS * NS_PER_MS;
+		op->deadline_ns = clock_monotonic_ns() + CONNECT_TIMEOUT_MS * NS_PER_MS;
 		err = cql_cluster_open(op, &options.cql, &cluster);
 	}
 	if (!err) {
+		op->deadline_ns = clock_monotonic_ns() + SCHEMA_TIMEOUT_MS * NS_PER_MS;
 		err = work(op, cluster, &options);
 		cql_cluster_close(cluster);
 	}

@@ -32,7 +32,7 @@ class Nodes:
     def make_schema(self):
         maker = self.new()
         maker.write_configuration()
-        maker.ctl("--config", maker.config, "schema", "create")
+        maker.ctl("--config", maker.config, "schema", "create", seconds=300)
         self.servers.remove(maker)
 
     def new(self, datacentre=1, **settings):

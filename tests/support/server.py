@@ -136,7 +136,7 @@ class Server:
     def start(self, wait=True, prefix=()):
         self.write_configuration()
         if self.everywhere.get("engine.kind") == "cassandra" and not self.has_schema:
-            self.ctl("--config", self.config, "schema", "create")
+            self.ctl("--config", self.config, "schema", "create", seconds=300)
             self.has_schema = True
         with self.log.open("ab") as log:
             command = [*prefix, HOLDFASTD, "--config", self.config, "--data", self.data]
@@ -197,9 +197,9 @@ class Server:
 
     # ---- administration ----
 
-    def ctl(self, *arguments, check=True, text=None, as_json=False):
+    def ctl(self, *arguments, check=True, text=None, as_json=False, seconds=60):
         command = [HOLDFASTCTL, "--data", self.data, *(["--json"] if as_json else []), *arguments]
-        done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=seconds)
         assert not check or done.returncode == 0, done.stderr + done.stdout
         return done
 
