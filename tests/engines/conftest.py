@@ -5,7 +5,8 @@ import pytest
 
 from support.engines import S3, Cassandra
 
-SIZES = {"cassandra": (1, 1), "cassandra_3": (3, 1), "cassandra_2x3": (3, 2)}
+# Nodes, data centres, and the Paxos that they speak where it is not the one of every other.
+SIZES = {"cassandra": (1, 1), "cassandra_v1": (1, 1, "v1"), "cassandra_3": (3, 1), "cassandra_2x3": (3, 2)}
 
 
 def pytest_collection_modifyitems(items):
@@ -45,6 +46,13 @@ def cassandra(cluster):
 def cassandra_3(cluster):
     """Three nodes in one data centre."""
     cluster.up(*SIZES["cassandra_3"])
+    return cluster
+
+
+@pytest.fixture
+def cassandra_v1(cluster):
+    """One node, with Cassandra's older Paxos."""
+    cluster.up(*SIZES["cassandra_v1"])
     return cluster
 
 

@@ -1,6 +1,7 @@
 """Answers are lost on purpose, at every message of a commit, between Holdfast and a real Cassandra: nothing that was
 acknowledged is lost, nothing is there twice, nothing leaks, and the ledger empties by itself."""
 
+import contextlib
 import os
 import random
 import re
@@ -16,24 +17,24 @@ from support.nodes import Nodes
 # So many losses: tools/lose-answers asks for more.
 LOSSES = int(os.environ.get("HOLDFAST_LOSSES", "600"))
 CLIENTS = 12
-VIA = {"127.0.0.1": "127.0.1.1"}
 
 
-def lossy_settings():
+def lossy_settings(addresses):
     return {
-        "cassandra__contact_points": "127.0.1.1",
-        "cassandra__address_map": "127.0.0.1=127.0.1.1:9042",
+        "cassandra__contact_points": ", ".join(addresses.values()),
+        "cassandra__address_map": ", ".join(f"{node}={via}:9042" for node, via in addresses.items()),
         "cassandra__protocol": "4",
     }
 
 
-@pytest.fixture
-def lossy(cassandra, keyspace, tmp_path):
+@contextlib.contextmanager
+def lossy_server(cluster, keyspace, folder):
     """(a server, the proxy that it reaches its cluster through)"""
-    nodes = Nodes(tmp_path, cassandra, keyspace)
+    addresses = {f"127.0.0.{node}": f"127.0.1.{node}" for node in range(1, cluster.total + 1)}
+    nodes = Nodes(folder, cluster, keyspace)
     nodes.make_schema()
-    with CqlProxy(VIA, seed=random.randrange(1 << 30)) as proxy:
-        server = nodes.start(**lossy_settings())
+    with CqlProxy(addresses, seed=random.randrange(1 << 30)) as proxy:
+        server = nodes.start(**lossy_settings(addresses))
         server.add_domain("example.org")
         try:
             yield server, proxy
@@ -41,6 +42,18 @@ def lossy(cassandra, keyspace, tmp_path):
             proxy.clear()
         nodes.close()
         assert not proxy.problems
+
+
+@pytest.fixture
+def lossy(cassandra, keyspace, tmp_path):
+    with lossy_server(cassandra, keyspace, tmp_path) as lossy:
+        yield lossy
+
+
+@pytest.fixture
+def lossy_v1(cassandra_v1, keyspace, tmp_path):
+    with lossy_server(cassandra_v1, keyspace, tmp_path) as lossy:
+        yield lossy
 
 
 class Deliverer(threading.Thread):
@@ -154,7 +167,15 @@ def add_faults(proxy):
 
 @pytest.mark.timeout(300 + LOSSES)
 def test_lost_answers_lose_nothing(lossy):
-    server, proxy = lossy
+    lose_answers(*lossy, LOSSES)
+
+
+@pytest.mark.timeout(300 + LOSSES // 4)
+def test_lost_answers_lose_nothing_with_the_older_paxos(lossy_v1):
+    lose_answers(*lossy_v1, LOSSES // 4)
+
+
+def lose_answers(server, proxy, losses):
     stop = threading.Event()
     clients = [Deliverer(server, n, stop) for n in range(CLIENTS // 2)]
     clients += [Appender(server, n, stop) for n in range(CLIENTS // 2)]
@@ -163,8 +184,8 @@ def test_lost_answers_lose_nothing(lossy):
     faults = add_faults(proxy)
     for client in clients:
         client.start()
-    end = time.monotonic() + 120 + LOSSES / 2
-    while sum(fault.fired for fault in faults) < LOSSES and time.monotonic() < end:
+    end = time.monotonic() + 120 + losses / 2
+    while sum(fault.fired for fault in faults) < losses and time.monotonic() < end:
         time.sleep(0.2)
         assert not any(client.problem for client in clients), [client.problem for client in clients]
     stop.set()
@@ -173,7 +194,7 @@ def test_lost_answers_lose_nothing(lossy):
     proxy.clear()
     fired = sum(fault.fired for fault in faults)
     print(f"{fired} answers and requests lost, {sum(client.retries for client in clients[:CLIENTS // 2])} retries")
-    assert fired >= LOSSES and not any(client.problem for client in clients)
+    assert fired >= losses and not any(client.problem for client in clients)
 
     wait_for_empty_ledger(server, 30)
     for client in clients:

@@ -2,6 +2,7 @@
 cluster on 127.0.0.1, 127.0.0.2, ... and an S3 gateway. What cannot start is an error, never a skipped test."""
 
 import contextlib
+import os
 import pathlib
 import subprocess
 import time
@@ -13,15 +14,17 @@ from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile
 from cassandra.policies import AddressTranslator, FallthroughRetryPolicy, WhiteListRoundRobinPolicy
 
 SCRIPTS = pathlib.Path(__file__).parents[1] / "engines"
+PAXOS = os.environ.get("HOLDFAST_CASSANDRA_PAXOS", "v2")
 
 
 class EngineError(Exception):
     """A script failed; its words."""
 
 
-def run(script, *arguments, seconds=900):
+def run(script, *arguments, seconds=900, environment=None):
     done = subprocess.run(
         [SCRIPTS / script, *map(str, arguments)],
+        env={**os.environ, **(environment or {})},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -49,19 +52,20 @@ class Cassandra:
 
     def __init__(self):
         self.nodes = self.datacentres = 0
+        self.paxos = PAXOS
         self.is_partitioned = False
         self.absent = set()
         self.paused = set()
 
     # ---- life ----
 
-    def up(self, nodes=1, datacentres=1):
-        """A new, empty cluster, unless one of this size is up: that one is made whole again."""
-        if (nodes, datacentres) == (self.nodes, self.datacentres):
+    def up(self, nodes=1, datacentres=1, paxos=PAXOS):
+        """A new, empty cluster, unless such a one is up: that one is made whole again."""
+        if (nodes, datacentres, paxos) == (self.nodes, self.datacentres, self.paxos):
             self.make_whole()
             return
-        self._cluster("up", "--fresh", "--nodes", nodes, "--dcs", datacentres)
-        self.nodes, self.datacentres = nodes, datacentres
+        self._cluster("up", "--fresh", "--nodes", nodes, "--dcs", datacentres, HOLDFAST_CASSANDRA_PAXOS=paxos)
+        self.nodes, self.datacentres, self.paxos = nodes, datacentres, paxos
         self.is_partitioned, self.absent, self.paused = False, set(), set()
         with self.session(timeout=60) as session:
             session.execute(f"CREATE KEYSPACE whole WITH replication = {self.replication(copies=self.nodes)}")
@@ -132,8 +136,8 @@ class Cassandra:
                         raise EngineError(f"node {node} does not reach all the others") from error
                     time.sleep(0.5)
 
-    def _cluster(self, *arguments):
-        return run("cassandra/cluster", *arguments)
+    def _cluster(self, *arguments, **environment):
+        return run("cassandra/cluster", *arguments, environment=environment)
 
     # ---- use ----
 
