@@ -9,12 +9,12 @@
 #define LOOK_LASTS_NS (100 * NS_PER_MS)
 
 static struct error *read_state(struct op *op, struct commit *commit, struct account_id account,
-	bool *ret_found, struct account_static *ret_state)
+	enum read_level level, bool *ret_found, struct account_static *ret_state)
 {
 	struct engine_row row;
 	*ret_state = (struct account_static){0};
 	TRY(engine_get(commit->engine, op, &account_table, key_account(&op->arena, account, 0),
-		SLICE_NONE, READ_NORMAL, ret_found, &row));
+		SLICE_NONE, level, ret_found, &row));
 	return *ret_found ? row_decode(op, &account_static_row, row.value, ret_state) : NULL;
 }
 
@@ -23,7 +23,7 @@ struct error *commit_stored_modseq(
 {
 	bool found;
 	struct account_static state;
-	TRY(read_state(op, commit, account, &found, &state));
+	TRY(read_state(op, commit, account, READ_NORMAL, &found, &state));
 	*ret_modseq = state.modseq;
 	return NULL;
 }
@@ -34,7 +34,7 @@ static struct error *poll_head(
 	bool found;
 	struct account_static state;
 	uint64_t now_ns = clock_monotonic_ns();
-	TRY(read_state(op, commit, account->id, &found, &state));
+	TRY(read_state(op, commit, account->id, READ_NORMAL, &found, &state));
 	mutex_lock(&account->lock);
 	*ret_is_fresh = account->head.is_loaded && account->head.exists == found &&
 			account->head.state.modseq >= state.modseq;
@@ -42,6 +42,26 @@ static struct error *poll_head(
 		account->looked_ns = MAX_OF(account->looked_ns, now_ns);
 	mutex_unlock(&account->lock);
 	return NULL;
+}
+
+/* Too few replicas are left to tell what is the latest. Where nothing is decided by it, a head in
+ * memory goes on to be shown if those that the read fallback asks know of nothing newer; it is not
+ * taken for fresh by anybody else. Anything newer, or nothing in memory: *ret_is_shown false. */
+static struct error *show_head(
+	struct op *op, struct commit *commit, struct commit_account *account, bool *ret_is_shown)
+{
+	bool found;
+	struct account_static state;
+	TRY(read_state(op, commit, account->id, READ_RELAXED, &found, &state));
+	AUTO_LOCK(&account->lock);
+	*ret_is_shown = account->head.is_loaded && account->head.exists && found &&
+			account->head.state.modseq >= state.modseq;
+	return NULL;
+}
+
+static bool is_of_engine(const struct error *err)
+{
+	return err->kind == ERR_UNAVAILABLE || err->kind == ERR_TIMEOUT;
 }
 
 /* With the lock held. One look serves all that an operation reads: what it is told was true at some
@@ -59,8 +79,14 @@ static struct error *freshen(struct op *op, struct commit *commit, struct commit
 	bool is_fresh = account->head.is_loaded;
 	bool must_look = commit->engine->is_shared && !was_looked_at(op, account);
 	mutex_unlock(&account->lock);
-	if (is_fresh && must_look)
-		TRY(poll_head(op, commit, account, &is_fresh));
+	if (is_fresh && must_look) {
+		struct error *err = poll_head(op, commit, account, &is_fresh);
+		bool is_shown = false;
+		if (err && op->only_shows && is_of_engine(err) && op_time_left_ns(op))
+			TRY(show_head(op, commit, account, &is_shown));
+		if (err)
+			return is_shown ? NULL : err;
+	}
 	if (is_fresh)
 		return NULL;
 	mutex_lock(&account->lock);

@@ -25,6 +25,7 @@ struct fault_engine {
 	unsigned countdown;
 	enum fault planned;
 	bool is_down;
+	bool is_short_sighted;
 	struct late *late;
 	void (*step)(void *context);
 	void *step_context;
@@ -177,13 +178,21 @@ static struct error *uncertain(struct op *op)
 	return op_fail(op, ERR_UNCERTAIN, "no answer from the engine (injected)");
 }
 
+static bool reads_at(struct fault_engine *fault, enum read_level level)
+{
+	if (choose(fault, FAULT_READS) != FAULT_NONE)
+		return false;
+	AUTO_LOCK(&fault->lock);
+	return !fault->is_short_sighted || level == READ_RELAXED;
+}
+
 static struct error *fault_get(struct engine *engine, struct op *op, const struct table *table,
 	struct slice partition, struct slice key, enum read_level level, bool *ret_found,
 	struct engine_row *ret_row)
 {
 	struct fault_engine *fault = self(engine);
 	step(fault);
-	if (choose(fault, FAULT_READS) != FAULT_NONE)
+	if (!reads_at(fault, level))
 		return refused(op);
 	maybe_surface(fault);
 	struct error *err =
@@ -198,7 +207,7 @@ static struct error *fault_scan(struct engine *engine, struct op *op, const stru
 {
 	struct fault_engine *fault = self(engine);
 	step(fault);
-	if (choose(fault, FAULT_READS) != FAULT_NONE)
+	if (!reads_at(fault, level))
 		return refused(op);
 	maybe_surface(fault);
 	struct error *err = engine_scan(
@@ -320,6 +329,12 @@ void fault_set_down(struct engine *engine, bool is_down)
 {
 	AUTO_LOCK(&self(engine)->lock);
 	self(engine)->is_down = is_down;
+}
+
+void fault_set_short_sighted(struct engine *engine, bool is_short_sighted)
+{
+	AUTO_LOCK(&self(engine)->lock);
+	self(engine)->is_short_sighted = is_short_sighted;
 }
 
 void fault_on_step(struct engine *engine, void (*run)(void *context), void *context)

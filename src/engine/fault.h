@@ -36,6 +36,9 @@ void fault_on_call(struct engine *engine, unsigned classes, unsigned n, enum fau
 /* Everything fails with ERR_UNAVAILABLE, and nothing is written, until it is told otherwise. */
 void fault_set_down(struct engine *engine, bool is_down);
 
+/* Only READ_RELAXED is answered, as when too few replicas are left for the other levels. */
+void fault_set_short_sighted(struct engine *engine, bool is_short_sighted);
+
 /* What was to surface later never does, or does now. */
 void fault_drop_late(struct engine *engine);
 void fault_apply_late(struct engine *engine);

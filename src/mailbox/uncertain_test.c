@@ -338,6 +338,50 @@ static void reads_are_right_while_no_projection_can_be_written(void **state)
 	assert_int_equal(commit_apply_owed(&w->op, w->store->commit), 0);
 }
 
+/* ---- Too few replicas for all but relaxed reads ---- */
+
+static void then_status_is(struct world *w, bool only_shows, enum error_kind wanted)
+{
+	AUTO_OP(op, "reader");
+	struct mailbox_status status;
+	op.only_shows = only_shows;
+	struct error *err = mailbox_find(&op, w->store, w->account, SLICE("INBOX"), &status);
+	if (wanted == ERR_KIND_COUNT) {
+		assert_null(err);
+		assert_int_equal(status.messages, 1);
+	} else {
+		assert_non_null(err);
+		assert_int_equal(err->kind, wanted);
+	}
+}
+
+static void what_is_in_memory_is_shown_and_decides_nothing(void **state)
+{
+	struct world *w = *state;
+	w->engine->is_shared = true;
+	when_appended(w, NULL);
+	assert_null(w->err);
+	fault_set_short_sighted(w->engine, true);
+	then_status_is(w, false, ERR_UNAVAILABLE);
+	then_status_is(w, true, ERR_KIND_COUNT);
+	then_status_is(w, false, ERR_UNAVAILABLE);
+}
+
+static void what_is_known_to_be_old_is_not_shown(void **state)
+{
+	struct world *w = *state;
+	w->engine->is_shared = true;
+	when_appended(w, NULL);
+	struct mail_store *here = w->store;
+	w->store = mail_store_new(w->engine, w->ledger, w->blobs);
+	when_appended(w, NULL);
+	assert_null(w->err);
+	mail_store_free(w->store);
+	w->store = here;
+	fault_set_short_sighted(w->engine, true);
+	then_status_is(w, true, ERR_UNAVAILABLE);
+}
+
 int main(void)
 {
 #define SCENARIO(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -355,6 +399,8 @@ int main(void)
 		SCENARIO(content_that_is_nobodys_is_tidied_away),
 		SCENARIO(a_commit_is_not_sent_long_after_its_content_was_put),
 		SCENARIO(reads_are_right_while_no_projection_can_be_written),
+		SCENARIO(what_is_in_memory_is_shown_and_decides_nothing),
+		SCENARIO(what_is_known_to_be_old_is_not_shown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -144,6 +144,7 @@ static enum step run(struct op *op, struct imap_session *imap, struct command *c
 	const struct imap_command *row, struct imap_args *args)
 {
 	args->wants_more = false;
+	op->only_shows = row->flags & IMAP_ONLY_SHOWS;
 	struct error *err = row->handler(op, imap, args);
 	if (!err && args->wants_more) {
 		command->cursor = args;

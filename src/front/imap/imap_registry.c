@@ -9,7 +9,8 @@
 #define UID IMAP_HAS_UID_FORM
 #define KEEPS IMAP_KEEPS_SEQUENCE
 #define QUIET IMAP_NO_UPDATE
-#define SIGNS (IMAP_TRIES_SIGN_IN | IMAP_ENDS_PIPELINE | IMAP_ENDS_BY_ITSELF)
+#define SHOWS IMAP_ONLY_SHOWS
+#define SIGNS (IMAP_TRIES_SIGN_IN | IMAP_ENDS_PIPELINE | IMAP_ENDS_BY_ITSELF | SHOWS)
 
 /* clang-format off */
 static const struct imap_command commands[] = {
@@ -17,32 +18,32 @@ static const struct imap_command commands[] = {
 	{SLICE_INIT("APPEND"),         imap_append,       IN,         LANE_STORE, IMAP_SPOOLS_LITERAL},
 	{SLICE_INIT("AUTHENTICATE"),   imap_authenticate, OUT,        LANE_AUTH,  SIGNS},
 	{SLICE_INIT("CAPABILITY"),     imap_capability,   IMAP_ANY,   LANE_QUICK, QUIET},
-	{SLICE_INIT("CHECK"),          imap_noop,         BOX,        LANE_STORE, 0},
+	{SLICE_INIT("CHECK"),          imap_noop,         BOX,        LANE_STORE, SHOWS},
 	{SLICE_INIT("CLOSE"),          imap_close,        BOX,        LANE_STORE, QUIET},
 	{SLICE_INIT("COPY"),           imap_copy,         BOX,        LANE_STORE, UID},
 	{SLICE_INIT("CREATE"),         imap_create,       IN,         LANE_STORE, 0},
 	{SLICE_INIT("DELETE"),         imap_delete,       IN,         LANE_STORE, 0},
 	{SLICE_INIT("ENABLE"),         imap_enable,       IMAP_AUTHED, LANE_QUICK, QUIET},
-	{SLICE_INIT("EXAMINE"),        imap_examine,      IN,         LANE_STORE, QUIET},
+	{SLICE_INIT("EXAMINE"),        imap_examine,      IN,         LANE_STORE, QUIET | SHOWS},
 	{SLICE_INIT("EXPUNGE"),        imap_expunge,      BOX,        LANE_STORE, UID},
-	{SLICE_INIT("FETCH"),          imap_fetch,        BOX,        LANE_BULK,  UID | KEEPS},
-	{SLICE_INIT("GETQUOTA"),       imap_getquota,     IN,         LANE_STORE, 0},
-	{SLICE_INIT("GETQUOTAROOT"),   imap_getquotaroot, IN,         LANE_STORE, 0},
+	{SLICE_INIT("FETCH"),          imap_fetch,        BOX,        LANE_BULK,  UID | KEEPS | SHOWS},
+	{SLICE_INIT("GETQUOTA"),       imap_getquota,     IN,         LANE_STORE, SHOWS},
+	{SLICE_INIT("GETQUOTAROOT"),   imap_getquotaroot, IN,         LANE_STORE, SHOWS},
 	{SLICE_INIT("ID"),             imap_id,           IMAP_ANY,   LANE_QUICK, QUIET},
-	{SLICE_INIT("IDLE"),           imap_idle,         IN,         LANE_STORE, PIPE | IMAP_ENDS_BY_ITSELF},
-	{SLICE_INIT("LIST"),           imap_list,         IN,         LANE_STORE, 0},
+	{SLICE_INIT("IDLE"),           imap_idle,         IN,         LANE_STORE, PIPE | IMAP_ENDS_BY_ITSELF | SHOWS},
+	{SLICE_INIT("LIST"),           imap_list,         IN,         LANE_STORE, SHOWS},
 	{SLICE_INIT("LOGIN"),          imap_login,        OUT,        LANE_AUTH,  SIGNS},
 	{SLICE_INIT("LOGOUT"),         imap_logout,       IMAP_ANY,   LANE_QUICK, PIPE | QUIET},
-	{SLICE_INIT("LSUB"),           imap_lsub,         IN,         LANE_STORE, 0},
+	{SLICE_INIT("LSUB"),           imap_lsub,         IN,         LANE_STORE, SHOWS},
 	{SLICE_INIT("MOVE"),           imap_move,         BOX,        LANE_STORE, UID},
 	{SLICE_INIT("NAMESPACE"),      imap_namespace,    IN,         LANE_QUICK, QUIET},
-	{SLICE_INIT("NOOP"),           imap_noop,         IMAP_ANY,   LANE_STORE, 0},
+	{SLICE_INIT("NOOP"),           imap_noop,         IMAP_ANY,   LANE_STORE, SHOWS},
 	{SLICE_INIT("RENAME"),         imap_rename,       IN,         LANE_STORE, 0},
-	{SLICE_INIT("SEARCH"),         imap_search,       BOX,        LANE_BULK,  UID | KEEPS},
-	{SLICE_INIT("SELECT"),         imap_select,       IN,         LANE_STORE, QUIET},
+	{SLICE_INIT("SEARCH"),         imap_search,       BOX,        LANE_BULK,  UID | KEEPS | SHOWS},
+	{SLICE_INIT("SELECT"),         imap_select,       IN,         LANE_STORE, QUIET | SHOWS},
 	{SLICE_INIT("SETQUOTA"),       imap_setquota,     IN,         LANE_QUICK, QUIET},
 	{SLICE_INIT("STARTTLS"),       imap_starttls,     OUT,        LANE_QUICK, PIPE},
-	{SLICE_INIT("STATUS"),         imap_status,       IN,         LANE_STORE, 0},
+	{SLICE_INIT("STATUS"),         imap_status,       IN,         LANE_STORE, SHOWS},
 	{SLICE_INIT("STORE"),          imap_store,        BOX,        LANE_STORE, UID | KEEPS},
 	{SLICE_INIT("SUBSCRIBE"),      imap_subscribe,    IN,         LANE_STORE, 0},
 	{SLICE_INIT("UNSELECT"),       imap_unselect,     BOX,        LANE_QUICK, QUIET},

@@ -24,6 +24,7 @@ enum imap_command_flag {
 	IMAP_TRIES_SIGN_IN = 1 << 4,
 	IMAP_NO_UPDATE = 1 << 5, /* no news behind it: it leaves the mailbox, or reads nothing */
 	IMAP_ENDS_BY_ITSELF = 1 << 6, /* the handler writes the tagged answer */
+	IMAP_ONLY_SHOWS = 1 << 7,     /* nothing is decided by what it reads */
 };
 
 typedef struct error *(*imap_handler)(

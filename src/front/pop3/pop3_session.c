@@ -173,6 +173,7 @@ static enum step pop3_execute(struct op *op, struct session *session, struct com
 	}
 	struct slice arguments;
 	pop3_verb_find(command->line, &arguments);
+	op->only_shows = verb->id != POP3_VERB_QUIT;
 	return handlers[verb->id](op, pop3, command, arguments);
 }
 
