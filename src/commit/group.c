@@ -46,6 +46,7 @@ struct sending {
 	uint64_t expected_modseq;
 	bool head_is_behind; /* a plan found rows that are newer, or needs a fresh head */
 	bool head_is_fresh;  /* it was read by this leader, for this group */
+	int conflicts;
 };
 
 static void fail_group(struct commit_change *group, const struct error *err)
@@ -387,10 +388,13 @@ static struct error *spread_change(struct sending *s, struct commit_change *chan
 }
 
 /* The account has changed meanwhile: look for our own operations among what is new, then plan anew.
- */
+ * Whoever waits does so before the look, never between it and the next CAS: another node that
+ * commits without a break would have been there again, each time. */
 static struct error *settle_conflict(struct sending *s)
 {
 	metric_add(&conflicts, 1);
+	if (s->conflicts++)
+		pause_before(s->conflicts);
 	TRY(account_reload(s->op, s->commit, s->account, READ_SERIAL));
 	s->head_is_fresh = true;
 	for (struct commit_change *change = s->group; change; change = change->next) {
@@ -454,7 +458,6 @@ static void lead_group(
 			fail_group(group, err);
 		if (is_all_done(group))
 			return;
-		pause_before(attempt);
 	}
 	fail_group(
 		group, op_fail(&op, ERR_UNAVAILABLE,

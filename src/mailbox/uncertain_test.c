@@ -4,6 +4,7 @@
 #include "base/test.h"
 
 #include "base/clock.h"
+#include "base/world.h"
 #include "engine/fault.h"
 #include "engine/memory.h"
 #include "mailbox/store_private.h"
@@ -382,6 +383,72 @@ static void what_is_known_to_be_old_is_not_shown(void **state)
 	then_status_is(w, true, ERR_UNAVAILABLE);
 }
 
+/* ---- Another node that commits whenever this one waits ---- */
+
+static struct world *racing;
+static struct mail_store *elsewhere;
+static uint64_t now_ns = NS_PER_S;
+
+static uint64_t racing_monotonic_ns(void)
+{
+	return now_ns += NS_PER_MS;
+}
+
+static uint64_t racing_realtime_us(void)
+{
+	return now_ns / 1000;
+}
+
+static void racing_random(void *bytes, size_t len)
+{
+	static uint8_t next;
+	for (size_t i = 0; i < len; i++)
+		((uint8_t *)bytes)[i] = ++next;
+}
+
+static void commit_elsewhere(void)
+{
+	struct mail_store *here = racing->store;
+	struct append_result result = racing->result;
+	racing->store = elsewhere;
+	when_appended(racing, NULL);
+	assert_null(racing->err);
+	racing->store = here;
+	racing->result = result;
+}
+
+static void racing_sleep(uint64_t monotonic_ns)
+{
+	now_ns = monotonic_ns;
+	commit_elsewhere();
+}
+
+static void racing_yield(void)
+{
+	fail();
+}
+
+static void a_change_gets_its_turn_beside_a_busy_node(void **state)
+{
+	static const struct world_hooks hooks = {.monotonic_ns = racing_monotonic_ns,
+		.realtime_us = racing_realtime_us,
+		.random_bytes = racing_random,
+		.yield = racing_yield,
+		.sleep_until = racing_sleep};
+	struct world *w = racing = *state;
+	w->engine->is_shared = true;
+	elsewhere = mail_store_new(w->engine, w->ledger, w->blobs);
+	world_hooks = &hooks;
+	when_appended(w, NULL);
+	struct error *first = w->err;
+	commit_elsewhere();
+	when_appended(w, NULL);
+	world_hooks = NULL;
+	assert_null(first);
+	assert_null(w->err);
+	mail_store_free(elsewhere);
+}
+
 int main(void)
 {
 #define SCENARIO(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -401,6 +468,7 @@ int main(void)
 		SCENARIO(reads_are_right_while_no_projection_can_be_written),
 		SCENARIO(what_is_in_memory_is_shown_and_decides_nothing),
 		SCENARIO(what_is_known_to_be_old_is_not_shown),
+		SCENARIO(a_change_gets_its_turn_beside_a_busy_node),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
