@@ -46,7 +46,7 @@ struct sending {
 	uint64_t expected_modseq;
 	bool head_is_behind; /* a plan found rows that are newer, or needs a fresh head */
 	bool head_is_fresh;  /* it was read by this leader, for this group */
-	int conflicts;
+	int pauses;
 };
 
 static void fail_group(struct commit_change *group, const struct error *err)
@@ -393,8 +393,7 @@ static struct error *spread_change(struct sending *s, struct commit_change *chan
 static struct error *settle_conflict(struct sending *s)
 {
 	metric_add(&conflicts, 1);
-	if (s->conflicts++)
-		pause_before(s->conflicts);
+	pause_before(s->pauses++);
 	TRY(account_reload(s->op, s->commit, s->account, READ_SERIAL));
 	s->head_is_fresh = true;
 	for (struct commit_change *change = s->group; change; change = change->next) {
@@ -441,7 +440,8 @@ static struct error *attempt_group(struct sending *s)
 	if (err->kind == ERR_CONFLICT)
 		return settle_conflict(s);
 	if (err->kind == ERR_UNCERTAIN) {
-		settle_uncertain(s, err);
+		if (settle_uncertain(s, err))
+			pause_before(s->pauses++);
 		return NULL;
 	}
 	return op_wrap(s->op, err, "commit");

@@ -86,6 +86,7 @@ def apart(cluster, gateway, tmp_path_factory):
             cassandra__contact_points="127.0.1.2",
             cassandra__address_map="127.0.0.1=127.0.1.2:9042",
             cassandra__request_timeout="6 s",  # a request is held up for a while below
+            commit__projection_delay="1500 ms",
             node__poll_interval="60 s",
             content__store="s3",
             content__reclaim_interval="500 ms",
@@ -148,6 +149,15 @@ def appending(client):
     assert answers and answers[0][0] == "OK", answers
 
 
+def wait_until_applied(counter):
+    """What came before has been copied, and the account says so: by a commit of its own."""
+    while True:
+        with counter.counting():
+            time.sleep(2)
+        if not counter.commits:
+            return
+
+
 def test_the_put_and_the_row_are_on_their_way_at_once(apart, s3):
     """Neither waits for the other: each is seen to arrive while the other is held up."""
     server, counter, proxy, prefix = apart
@@ -157,6 +167,7 @@ def test_the_put_and_the_row_are_on_their_way_at_once(apart, s3):
 
     with server.imap() as client:
         client.append("INBOX", None, None, b"Subject: x\r\n\r\nx\r\n")
+        wait_until_applied(counter)
         with counter.counting():
             s3.pause()
             try:
@@ -167,6 +178,7 @@ def test_the_put_and_the_row_are_on_their_way_at_once(apart, s3):
             finally:
                 s3.resume()
         assert len(counter.commits) == 1, counter.texts()
+        wait_until_applied(counter)
         before = len(s3.keys(prefix))
         held = proxy.add(Fault(DELAY_REQUEST, match=is_row, seconds=4, times=1))
         with counter.counting(), appending(client):
