@@ -208,7 +208,8 @@ static void run_scenario(struct sim_world *w, uint64_t seed, int bug)
 	}
 	if (w->kind == SIM_CLUSTER)
 		fiber_start(0, world_weather, w);
-	w->has_stops = w->node_count > 1 && sim_below(4) == 0;
+	bool is_wanted = sim_below(4) == 0 || is_planted(BUG_LATE_COMMIT);
+	w->has_stops = w->node_count > 1 && is_wanted;
 	if (w->has_stops) {
 		commit_settings.content_age_ms = CONTENT_AGE_MS;
 		fiber_start(0, stop_run, w);
