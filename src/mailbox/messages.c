@@ -76,6 +76,14 @@ static struct error *take_row(struct reading *r, const struct engine_row *row)
 	return message_row_decode(r->op, uid, row->value, add_message(r));
 }
 
+/* Too few replicas for a level that sees all. What is only shown may come from one that does not: a
+ * row that it lacks, or that is older than the snapshot, is found out and looked up in the log. */
+static bool may_be_relaxed(const struct op *op, const struct error *err)
+{
+	return err && op->only_shows &&
+	       (err->kind == ERR_UNAVAILABLE || err->kind == ERR_TIMEOUT) && op_time_left_ns(op);
+}
+
 static struct error *read_run(struct reading *r, uint32_t first, uint32_t last)
 {
 	struct arena *arena = &r->op->arena;
@@ -83,16 +91,26 @@ static struct error *read_run(struct reading *r, uint32_t first, uint32_t last)
 	if (first == last) {
 		bool found;
 		struct engine_row row;
-		TRY(engine_get(r->store->engine, r->op, &mailbox_message_table, partition,
-			key_u32_row(arena, first), READ_NORMAL, &found, &row));
+		struct slice key = key_u32_row(arena, first);
+		struct error *err = engine_get(r->store->engine, r->op, &mailbox_message_table,
+			partition, key, READ_NORMAL, &found, &row);
+		if (may_be_relaxed(r->op, err))
+			err = engine_get(r->store->engine, r->op, &mailbox_message_table, partition,
+				key, READ_RELAXED, &found, &row);
+		TRY(err);
 		return found ? take_row(r, &row) : NULL;
 	}
 	struct buf to = buf_in(arena);
 	buf_append(&to, key_u32_row(arena, last));
 	buf_u8(&to, 0);
 	struct engine_rows rows;
-	TRY(engine_scan(r->store->engine, r->op, &mailbox_message_table, partition,
-		key_u32_row(arena, first), buf_as_slice(&to), SIZE_MAX, false, READ_NORMAL, &rows));
+	struct slice from = key_u32_row(arena, first);
+	struct error *err = engine_scan(r->store->engine, r->op, &mailbox_message_table, partition,
+		from, buf_as_slice(&to), SIZE_MAX, false, READ_NORMAL, &rows);
+	if (may_be_relaxed(r->op, err))
+		err = engine_scan(r->store->engine, r->op, &mailbox_message_table, partition, from,
+			buf_as_slice(&to), SIZE_MAX, false, READ_RELAXED, &rows);
+	TRY(err);
 	for (size_t i = 0; i < rows.count; i++)
 		TRY(take_row(r, &rows.rows[i]));
 	return NULL;
