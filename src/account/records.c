@@ -15,8 +15,6 @@ static struct error *read_relaxed(struct op *op, struct accounts *accounts,
 	const struct table *table, struct slice name, bool *ret_found, struct engine_row *ret_row,
 	struct error *serial_failure)
 {
-	if (!op_time_left_ns(op))
-		return serial_failure;
 	TRY(engine_get(
 		accounts->engine, op, table, name, SLICE_NONE, READ_RELAXED, ret_found, ret_row));
 	return *ret_found ? NULL : serial_failure;
@@ -29,7 +27,7 @@ struct error *record_read(struct op *op, struct accounts *accounts, const struct
 	*ret_encoded = SLICE_NONE;
 	struct error *err = engine_get(
 		accounts->engine, op, table, name, SLICE_NONE, READ_SERIAL, ret_found, &row);
-	if (err && op->only_shows && (err->kind == ERR_UNAVAILABLE || err->kind == ERR_TIMEOUT))
+	if (engine_may_read_relaxed(op, err))
 		err = read_relaxed(op, accounts, table, name, ret_found, &row, err);
 	TRY(err);
 	if (!*ret_found) {

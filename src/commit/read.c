@@ -59,11 +59,6 @@ static struct error *show_head(
 	return NULL;
 }
 
-static bool is_of_engine(const struct error *err)
-{
-	return err->kind == ERR_UNAVAILABLE || err->kind == ERR_TIMEOUT;
-}
-
 /* With the lock held. One look serves all that an operation reads: what it is told was true at some
  * moment since it began. */
 static bool was_looked_at(const struct op *op, const struct commit_account *account)
@@ -82,7 +77,7 @@ static struct error *freshen(struct op *op, struct commit *commit, struct commit
 	if (is_fresh && must_look) {
 		struct error *err = poll_head(op, commit, account, &is_fresh);
 		bool is_shown = false;
-		if (err && op->only_shows && is_of_engine(err) && op_time_left_ns(op))
+		if (engine_may_read_relaxed(op, err))
 			TRY(show_head(op, commit, account, &is_shown));
 		if (err)
 			return is_shown ? NULL : err;

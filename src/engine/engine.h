@@ -132,6 +132,14 @@ MUST_CHECK struct error *engine_partitions(struct engine *engine, struct op *op,
 	const struct table *table, struct slice after, size_t limit, struct slice **ret_partitions,
 	size_t *ret_count);
 
+/* After a failed read at another level: may READ_RELAXED be tried? Where a client is only shown
+ * what is read, when too few replicas answered. */
+static inline bool engine_may_read_relaxed(const struct op *op, const struct error *err)
+{
+	return err && op->only_shows &&
+	       (err->kind == ERR_UNAVAILABLE || err->kind == ERR_TIMEOUT) && op_time_left_ns(op);
+}
+
 static inline bool engine_is_atomic(const struct engine *engine)
 {
 	return engine->is_atomic;

@@ -76,14 +76,8 @@ static struct error *take_row(struct reading *r, const struct engine_row *row)
 	return message_row_decode(r->op, uid, row->value, add_message(r));
 }
 
-/* Too few replicas for a level that sees all. What is only shown may come from one that does not: a
- * row that it lacks, or that is older than the snapshot, is found out and looked up in the log. */
-static bool may_be_relaxed(const struct op *op, const struct error *err)
-{
-	return err && op->only_shows &&
-	       (err->kind == ERR_UNAVAILABLE || err->kind == ERR_TIMEOUT) && op_time_left_ns(op);
-}
-
+/* What is only shown may come from a level that does not see all: a row that it lacks, or that is
+ * older than the snapshot, is found out and looked up in the log. */
 static struct error *read_run(struct reading *r, uint32_t first, uint32_t last)
 {
 	struct arena *arena = &r->op->arena;
@@ -94,7 +88,7 @@ static struct error *read_run(struct reading *r, uint32_t first, uint32_t last)
 		struct slice key = key_u32_row(arena, first);
 		struct error *err = engine_get(r->store->engine, r->op, &mailbox_message_table,
 			partition, key, READ_NORMAL, &found, &row);
-		if (may_be_relaxed(r->op, err))
+		if (engine_may_read_relaxed(r->op, err))
 			err = engine_get(r->store->engine, r->op, &mailbox_message_table, partition,
 				key, READ_RELAXED, &found, &row);
 		TRY(err);
@@ -107,7 +101,7 @@ static struct error *read_run(struct reading *r, uint32_t first, uint32_t last)
 	struct slice from = key_u32_row(arena, first);
 	struct error *err = engine_scan(r->store->engine, r->op, &mailbox_message_table, partition,
 		from, buf_as_slice(&to), SIZE_MAX, false, READ_NORMAL, &rows);
-	if (may_be_relaxed(r->op, err))
+	if (engine_may_read_relaxed(r->op, err))
 		err = engine_scan(r->store->engine, r->op, &mailbox_message_table, partition, from,
 			buf_as_slice(&to), SIZE_MAX, false, READ_RELAXED, &rows);
 	TRY(err);

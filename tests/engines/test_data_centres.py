@@ -2,9 +2,7 @@
 acknowledged is in both, and a cut link costs one time-out and nothing more."""
 
 import contextlib
-import imaplib
 import re
-import smtplib
 import struct
 import time
 import types
@@ -16,6 +14,7 @@ from cassandra.query import SimpleStatement
 
 from support.cql_proxy import PASS, CqlProxy, Fault, is_lwt
 from support.nodes import Nodes
+from support.patience import code_of, timed, until
 
 ALICE = "alice@example.org"
 MAIL = "Received: by test id {0}\r\nSubject: {0}\r\n\r\n{0}\r\n"
@@ -105,13 +104,6 @@ def one_more(centres, **settings):
     server.check_log()
 
 
-def until(condition, seconds=90):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.1)
-
-
 def status(server, kind):
     return next(row for row in server.ctl_json("consistency", "status")["levels"] if row["kind"] == kind)
 
@@ -125,26 +117,10 @@ def metric(server, name, kind):
     return float(found.group(1))
 
 
-def timed(work, *arguments):
-    """(the answer, or the error that it was; seconds)"""
-    begun = time.monotonic()
-    try:
-        answer = work(*arguments)
-    except (smtplib.SMTPResponseException, smtplib.SMTPRecipientsRefused, imaplib.IMAP4.error) as error:
-        answer = error
-    return answer, time.monotonic() - begun
-
-
 def delivers(server, text):
     """True once a mail is taken; for what must come back by itself."""
     answer, _ = timed(server.deliver, MAIL.format(text))
     return not isinstance(answer, Exception)
-
-
-def code_of(error):
-    if isinstance(error, smtplib.SMTPRecipientsRefused):
-        return next(iter(error.recipients.values()))[0]
-    return error.smtp_code
 
 
 def texts(server, user=ALICE):

@@ -1,11 +1,9 @@
 """Three replicas, and what is left of the service when one, two or all of them are gone: what can be served is served,
 what cannot is told within two seconds or so, nothing is half done, and no hand is needed afterwards."""
 
-import imaplib
 import json
 import os
 import pathlib
-import smtplib
 import subprocess
 import sys
 import threading
@@ -14,6 +12,7 @@ import time
 import pytest
 
 from support.nodes import cassandra_settings, nodes_over
+from support.patience import code_of, timed, until
 
 MAIL = "Subject: {0}\r\n\r\n{0}\r\n"
 # By our own deadlines an answer takes two seconds at the most; the machine that runs the tests may have more to do.
@@ -30,28 +29,6 @@ def nodes(cluster, tmp_path_factory):
     with cluster.keyspace() as keyspace, nodes_over(tmp_path_factory.mktemp("nodes"), cluster, keyspace) as nodes:
         yield nodes
         cluster.make_whole()
-
-
-def timed(work, *arguments):
-    begun = time.monotonic()
-    try:
-        answer = work(*arguments)
-    except (smtplib.SMTPResponseException, smtplib.SMTPRecipientsRefused, imaplib.IMAP4.error) as error:
-        answer = error
-    return answer, time.monotonic() - begun
-
-
-def code_of(error):
-    if isinstance(error, smtplib.SMTPRecipientsRefused):
-        return next(iter(error.recipients.values()))[0]
-    return error.smtp_code
-
-
-def until(condition, seconds=60):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.2)
 
 
 def delivers(server, subject):
