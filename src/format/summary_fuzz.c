@@ -1,12 +1,14 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "format/envelope_texts.h"
 #include "format/mime.h"
 #include "format/summary.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
-/* Any bytes are a message; its parts lie within it and within their parents. */
+/* Any bytes are a message; its parts lie within it and within their parents. Its envelope is read
+ * back, and so are the bytes themselves, as a row that is damaged would be. */
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
 	AUTO_OP(op, "fuzz");
@@ -14,6 +16,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	struct message_summary summary;
 	if (mime_summarise(&op, message, &summary))
 		abort();
+	struct envelope_texts texts;
+	envelope_texts_read(&op.arena, summary.envelope, &texts);
+	envelope_texts_read(&op.arena, message, &texts);
 	const struct mime_part *root = mime_scan(&op.arena, message);
 	for (const struct mime_part *part = root; part; part = mime_next(root, part)) {
 		assert(part->header_start <= part->body_start);

@@ -85,8 +85,10 @@ static struct error *set_seen(struct op *op, struct imap_session *session,
 		return NULL;
 	struct flag_change change = {.mode = FLAGS_ADD, .flags = FLAG_SEEN};
 	struct flag_result result;
+	op->only_shows = false;
 	struct error *err = mailbox_change_flags(
 		op, session->store, session->account, session->mailbox, &unseen, &change, &result);
+	op->only_shows = true;
 	/* Refused, so certainly not set: what can be read is read all the same. */
 	if (err && err->kind == ERR_UNAVAILABLE)
 		return NULL;
