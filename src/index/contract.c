@@ -1,0 +1,364 @@
+#include "index/contract.h"
+
+#include "base/test.h"
+
+#include "base/buf.h"
+#include "base/random.h"
+#include "format/charset.h"
+
+struct world {
+	struct op op;
+	struct index *index;
+	struct account_id account;
+	struct mailbox_id inbox, archive;
+};
+
+static struct index *(*open_index)(struct op *op);
+
+static int set_up(void **state)
+{
+	struct world *w = HEAP_NEW(struct world);
+	op_init(&w->op, "test");
+	w->index = open_index(&w->op);
+	w->account.uuid = uuid_v7();
+	w->inbox.uuid = uuid_v7();
+	w->archive.uuid = uuid_v7();
+	*state = w;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct world *w = *state;
+	index_close(w->index);
+	op_done(&w->op);
+	free(w);
+	return 0;
+}
+
+static void apply(struct world *w, struct index_batch batch)
+{
+	struct error *err = index_apply(w->index, &w->op, w->account, &batch);
+	if (err)
+		fail_msg("%s", error_chain(&w->op.arena, err));
+}
+
+static struct index_coverage coverage(struct mailbox_id mailbox, uint32_t uidnext)
+{
+	return (struct index_coverage){.mailbox = mailbox, .uidvalidity = 1, .uidnext = uidnext};
+}
+
+static struct search_texts body(const char *text)
+{
+	return (struct search_texts){
+		.fields = {[TEXT_BODY] = slice_from_cstr(text)}, .is_whole = true};
+}
+
+/* Adds one message, and covers the mailbox up to it. */
+static struct message_id add_texts(
+	struct world *w, struct mailbox_id mailbox, uint32_t uid, const struct search_texts *texts)
+{
+	struct message_id message = {uuid_v7()};
+	struct index_coverage covered = coverage(mailbox, uid + 1);
+	struct index_add add = {.place = {mailbox, uid}, .message = message, .texts = texts};
+	apply(w, (struct index_batch){.added = &add,
+			 .added_count = 1,
+			 .covered = &covered,
+			 .covered_count = 1,
+			 .cursor = uid + 100});
+	return message;
+}
+
+static struct message_id add(
+	struct world *w, struct mailbox_id mailbox, uint32_t uid, const char *text)
+{
+	struct search_texts texts = body(text);
+	return add_texts(w, mailbox, uid, &texts);
+}
+
+static void remove_place(struct world *w, struct mailbox_id mailbox, uint32_t uid, uint64_t cursor)
+{
+	struct index_place place = {mailbox, uid};
+	apply(w, (struct index_batch){.removed = &place, .removed_count = 1, .cursor = cursor});
+}
+
+static struct index_found find(
+	struct world *w, struct mailbox_id mailbox, unsigned fields, const char *needle)
+{
+	struct index_found found;
+	struct index_query query = {
+		.mailbox = mailbox, .fields = fields, .needle = slice_from_cstr(needle)};
+	struct error *err = index_find(w->index, &w->op, w->account, &query, &found);
+	if (err)
+		fail_msg("%s", error_chain(&w->op.arena, err));
+	return found;
+}
+
+/* `uids` ends with 0. */
+static void then_found(struct world *w, struct mailbox_id mailbox, unsigned fields,
+	const char *needle, const uint32_t *uids)
+{
+	struct index_found found = find(w, mailbox, fields, needle);
+	size_t count = 0;
+	for (; uids[count]; count++)
+		if (count >= found.count || found.uids[count] != uids[count])
+			fail_msg("%s: %u is not found", needle, uids[count]);
+	if (found.count != count)
+		fail_msg("%s: %u is found", needle, found.uids[count]);
+}
+
+#define THEN_FOUND(w, mailbox, fields, needle, ...) \
+	then_found(w, mailbox, fields, needle, (const uint32_t[]){__VA_ARGS__})
+
+static void an_index_that_is_not_there_says_so(void **state)
+{
+	struct world *w = *state;
+	struct index_state known;
+	struct index_size size;
+	bool has = true;
+	struct message_id message = {uuid_v7()};
+	assert_int_equal(find(w, w->inbox, INDEX_ALL_FIELDS, "anything").cursor, 0);
+	assert_null(index_get_state(w->index, &w->op, w->account, &known));
+	assert_int_equal(known.cursor, 0);
+	assert_int_equal(known.covered_count, 0);
+	assert_null(index_has(w->index, &w->op, w->account, &message, 1, &has));
+	assert_false(has);
+	assert_null(index_measure(w->index, &w->op, w->account, &size));
+	assert_int_equal(size.documents, 0);
+	assert_null(index_drop(w->index, &w->op, w->account));
+}
+
+static void what_has_the_text_is_proposed(void **state)
+{
+	struct world *w = *state;
+	add(w, w->inbox, 3, "the quick brown fox");
+	add(w, w->inbox, 7, "a quicker one \"quoted\" it's 100%");
+	add(w, w->inbox, 9,
+		"stra\xc3\x9f"
+		"e caf\xc3\xa9 \xe6\x97\xa5\xe6\x9c\xac\xe8\xaa\x9e");
+	add(w, w->archive, 3, "quick in another folder");
+	THEN_FOUND(w, w->inbox, INDEX_ALL_FIELDS, "quick", 3, 7, 0);
+	THEN_FOUND(w, w->inbox, INDEX_ALL_FIELDS, "uicke", 7, 0);
+	THEN_FOUND(w, w->inbox, INDEX_ALL_FIELDS, "brown fox", 3, 0);
+	THEN_FOUND(w, w->inbox, INDEX_ALL_FIELDS, "\"quoted\" it's 100%", 7, 0);
+	THEN_FOUND(w, w->inbox, INDEX_ALL_FIELDS, "caf\xc3\xa9", 9, 0);
+	THEN_FOUND(w, w->inbox, INDEX_ALL_FIELDS, "\xe6\x97\xa5\xe6\x9c\xac\xe8\xaa\x9e", 9, 0);
+	THEN_FOUND(w, w->inbox, INDEX_ALL_FIELDS, "nowhere", 0);
+	THEN_FOUND(w, w->archive, INDEX_ALL_FIELDS, "quick", 3, 0);
+	THEN_FOUND(w, w->inbox, INDEX_ALL_FIELDS, " AND ", 0);
+}
+
+static void only_the_fields_asked_for_are_looked_at(void **state)
+{
+	struct world *w = *state;
+	struct search_texts texts = {.is_whole = true};
+	static const char *const words[TEXT_FIELD_COUNT] = {
+		"alpha", "bravo", "charlie", "delta", "echoo", "foxtrot", "golf"};
+	for (int i = 0; i < TEXT_FIELD_COUNT; i++)
+		texts.fields[i] = slice_from_cstr(words[i]);
+	add_texts(w, w->inbox, 1, &texts);
+	for (int i = 0; i < TEXT_FIELD_COUNT; i++)
+		for (int j = 0; j < TEXT_FIELD_COUNT; j++)
+			assert_int_equal(find(w, w->inbox, 1U << i, words[j]).count, i == j);
+	THEN_FOUND(w, w->inbox, 1U << TEXT_TO | 1U << TEXT_CC, "charlie", 1, 0);
+	THEN_FOUND(w, w->inbox, INDEX_ALL_FIELDS, "golf", 1, 0);
+}
+
+static void what_is_not_known_whole_is_always_proposed(void **state)
+{
+	struct world *w = *state;
+	struct search_texts cut = body("the beginning");
+	struct index_add unknown = {.place = {w->inbox, 5}};
+	struct index_coverage covered = coverage(w->inbox, 6);
+	cut.is_whole = false;
+	add(w, w->inbox, 2, "whole");
+	add_texts(w, w->inbox, 4, &cut);
+	apply(w, (struct index_batch){.added = &unknown,
+			 .added_count = 1,
+			 .covered = &covered,
+			 .covered_count = 1});
+	THEN_FOUND(w, w->inbox, INDEX_ALL_FIELDS, "the end", 4, 5, 0);
+	THEN_FOUND(w, w->inbox, 1U << TEXT_SUBJECT, "whole", 4, 5, 0);
+	THEN_FOUND(w, w->inbox, INDEX_ALL_FIELDS, "whole", 2, 4, 5, 0);
+}
+
+static void it_says_how_far_it_is_complete(void **state)
+{
+	struct world *w = *state;
+	struct index_state known;
+	add(w, w->inbox, 4, "some text");
+	add(w, w->archive, 8, "some text");
+	struct index_found found = find(w, w->inbox, INDEX_ALL_FIELDS, "nowhere");
+	assert_int_equal(found.cursor, 108);
+	assert_int_equal(found.coverage.uidnext, 5);
+	assert_int_equal(found.coverage.uidvalidity, 1);
+	struct mailbox_id other = {uuid_v7()};
+	found = find(w, other, INDEX_ALL_FIELDS, "some");
+	assert_int_equal(found.coverage.uidnext, 0);
+	assert_int_equal(found.count, 0);
+	assert_null(index_get_state(w->index, &w->op, w->account, &known));
+	assert_int_equal(known.cursor, 108);
+	assert_int_equal(known.covered_count, 2);
+}
+
+static void a_copy_needs_no_text_and_a_move_leaves_one_place(void **state)
+{
+	struct world *w = *state;
+	bool has[2];
+	struct message_id message = add(w, w->inbox, 1, "to be moved");
+	struct message_id ask[] = {message, {uuid_v7()}};
+	struct index_coverage covered = coverage(w->archive, 2);
+	struct index_add copy = {.place = {w->archive, 1}, .message = message};
+	apply(w, (struct index_batch){.added = &copy,
+			 .added_count = 1,
+			 .covered = &covered,
+			 .covered_count = 1,
+			 .cursor = 200});
+	THEN_FOUND(w, w->inbox, INDEX_ALL_FIELDS, "moved", 1, 0);
+	THEN_FOUND(w, w->archive, INDEX_ALL_FIELDS, "moved", 1, 0);
+	remove_place(w, w->inbox, 1, 201);
+	THEN_FOUND(w, w->inbox, INDEX_ALL_FIELDS, "moved", 0);
+	THEN_FOUND(w, w->archive, INDEX_ALL_FIELDS, "moved", 1, 0);
+	assert_null(index_has(w->index, &w->op, w->account, ask, 2, has));
+	assert_true(has[0]);
+	assert_false(has[1]);
+}
+
+static void what_is_done_twice_is_done_once(void **state)
+{
+	struct world *w = *state;
+	struct index_size size;
+	struct search_texts texts = body("hello again");
+	struct index_add adds[] = {{.place = {w->inbox, 1}, .texts = &texts},
+		{.place = {w->inbox, 1}, .texts = &texts}};
+	adds[0].message.uuid = adds[1].message.uuid = uuid_v7();
+	for (int i = 0; i < 2; i++)
+		apply(w, (struct index_batch){.added = adds, .added_count = 2, .cursor = 1});
+	assert_null(index_measure(w->index, &w->op, w->account, &size));
+	assert_int_equal(size.documents, 1);
+	assert_int_equal(size.places, 1);
+	for (int i = 0; i < 2; i++)
+		remove_place(w, w->inbox, 1, 2);
+	assert_null(index_measure(w->index, &w->op, w->account, &size));
+	assert_int_equal(size.places, 0);
+	assert_int_equal(size.dead, size.documents);
+}
+
+static void a_mailbox_that_is_forgotten_is_not_covered(void **state)
+{
+	struct world *w = *state;
+	add(w, w->inbox, 1, "some text");
+	add(w, w->archive, 1, "some text");
+	apply(w, (struct index_batch){.forgotten = &w->inbox, .forgotten_count = 1});
+	assert_int_equal(find(w, w->inbox, INDEX_ALL_FIELDS, "some").coverage.uidnext, 0);
+	THEN_FOUND(w, w->archive, INDEX_ALL_FIELDS, "some", 1, 0);
+}
+
+static void a_batch_that_fails_changes_nothing(void **state)
+{
+	struct world *w = *state;
+	struct search_texts texts = body("new text");
+	struct index_coverage covered = coverage(w->inbox, 9);
+	struct index_add adds[] = {
+		{.place = {w->inbox, 7}, .message = {uuid_v7()}, .texts = &texts},
+		/* Said to be there, and is not. */
+		{.place = {w->inbox, 8}, .message = {uuid_v7()}}};
+	struct index_batch batch = {.added = adds,
+		.added_count = 2,
+		.covered = &covered,
+		.covered_count = 1,
+		.cursor = 300};
+	add(w, w->inbox, 1, "old text");
+	struct error *err = index_apply(w->index, &w->op, w->account, &batch);
+	assert_non_null(err);
+	assert_int_equal(err->kind, ERR_CORRUPT);
+	assert_true(find(w, w->inbox, INDEX_ALL_FIELDS, "text").coverage.uidnext < 9);
+}
+
+static void accounts_know_nothing_of_each_other(void **state)
+{
+	struct world *w = *state;
+	struct account_id first = w->account;
+	add(w, w->inbox, 1, "mine alone");
+	w->account.uuid = uuid_v7();
+	assert_int_equal(find(w, w->inbox, INDEX_ALL_FIELDS, "mine").cursor, 0);
+	add(w, w->inbox, 2, "mine too");
+	assert_null(index_drop(w->index, &w->op, w->account));
+	assert_int_equal(find(w, w->inbox, INDEX_ALL_FIELDS, "mine").cursor, 0);
+	w->account = first;
+	THEN_FOUND(w, w->inbox, INDEX_ALL_FIELDS, "mine", 1, 0);
+}
+
+/* Random texts of few characters; what has the needle must be among what is proposed. */
+static void nothing_that_has_the_needle_is_left_out(void **state)
+{
+	static const char *const pieces[] = {"a", "b", "ab", " ", "\n", "\"", "\xc3\xa9",
+		"\xe6\x97\xa5", "\xf0\x9f\x98\x80", "-"};
+	struct world *w = *state;
+	enum { TEXTS = 40, NEEDLES = 300 };
+	struct slice texts[TEXTS];
+	struct arena *arena = &w->op.arena;
+	for (uint32_t i = 0; i < TEXTS; i++) {
+		struct buf text = buf_in(arena);
+		for (uint64_t left = 5 + random_below(60); left; left--)
+			buf_append(
+				&text, slice_from_cstr(pieces[random_below(ARRAY_SIZE(pieces))]));
+		if (i % 9 == 0)
+			buf_append(&text, SLICE("nul\0and more\xff"));
+		texts[i] = utf8_fold(arena, buf_as_slice(&text));
+		struct search_texts made = {.fields = {[TEXT_BODY] = texts[i]}, .is_whole = true};
+		add_texts(w, w->inbox, i + 1, &made);
+	}
+	size_t proposed = 0, right = 0;
+	for (int i = 0; i < NEEDLES; i++) {
+		struct slice from = texts[random_below(TEXTS)];
+		size_t at = random_below(from.len);
+		struct slice needle =
+			utf8_fold(arena, slice_range(from, at, at + 3 + random_below(20)));
+		struct index_found found;
+		struct index_query query = {
+			.mailbox = w->inbox, .fields = 1U << TEXT_BODY, .needle = needle};
+		if (!index_takes_needle(needle))
+			continue;
+		assert_null(index_find(w->index, &w->op, w->account, &query, &found));
+		size_t next = 0;
+		for (uint32_t uid = 1; uid <= TEXTS; uid++) {
+			bool has = slice_find(texts[uid - 1], needle) < texts[uid - 1].len;
+			bool is_proposed = next < found.count && found.uids[next] == uid;
+			next += is_proposed;
+			assert_true(is_proposed || !has);
+			right += has;
+		}
+		proposed += found.count;
+	}
+	assert_true(right > 0);
+	/* Random texts: an index that proposes everything is none. */
+	assert_true(proposed < (size_t)TEXTS * NEEDLES / 2);
+}
+
+int index_contract_run(const char *name, struct index *(*open)(struct op *op))
+{
+	open_index = open;
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(
+			an_index_that_is_not_there_says_so, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_has_the_text_is_proposed, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			only_the_fields_asked_for_are_looked_at, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			what_is_not_known_whole_is_always_proposed, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(it_says_how_far_it_is_complete, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_copy_needs_no_text_and_a_move_leaves_one_place, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_is_done_twice_is_done_once, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_mailbox_that_is_forgotten_is_not_covered, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_batch_that_fails_changes_nothing, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			accounts_know_nothing_of_each_other, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			nothing_that_has_the_needle_is_left_out, set_up, tear_down),
+	};
+	return cmocka_run_group_tests_name(name, tests, NULL, NULL);
+}

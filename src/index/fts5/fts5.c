@@ -1,0 +1,478 @@
+#include "index/fts5/fts5_private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "base/buf.h"
+
+/* So many trigrams of a needle are asked for; the others would narrow no further. */
+#define TRIGRAMS_MOST 48
+
+static const char *const columns[TEXT_FIELD_COUNT] = {[TEXT_SUBJECT] = "subject",
+	[TEXT_FROM] = "sender",
+	[TEXT_TO] = "recipient",
+	[TEXT_CC] = "copied",
+	[TEXT_BCC] = "hidden",
+	[TEXT_OTHER_FIELDS] = "other",
+	[TEXT_BODY] = "body"};
+
+static struct fts5 *fts5_of(struct index *index)
+{
+	return (struct fts5 *)index;
+}
+
+/* ---- Changing ---- */
+
+/* The number of a mailbox; it is added when it is not there. */
+static struct error *mailbox_number(
+	struct op *op, sqlite3 *db, struct mailbox_id mailbox, uint64_t *ret_number)
+{
+	bool row;
+	AUTO_FTS5_STATEMENT(find);
+	AUTO_FTS5_STATEMENT(add);
+	TRY(fts5_prepare(op, db, "SELECT id FROM mailbox WHERE mailbox = ?", &find));
+	fts5_bind_id(&find, &mailbox.uuid);
+	TRY(fts5_step(&find, &row));
+	*ret_number = row ? fts5_number(&find, 0) : 0;
+	if (row)
+		return NULL;
+	TRY(fts5_prepare(op, db, "INSERT INTO mailbox VALUES(NULL, ?, 0, 0)", &add));
+	fts5_bind_id(&add, &mailbox.uuid);
+	TRY(fts5_execute(&add));
+	*ret_number = (uint64_t)sqlite3_last_insert_rowid(db);
+	return NULL;
+}
+
+/* Runs of places are mostly of one mailbox. */
+struct mailbox_memory {
+	struct mailbox_id mailbox;
+	uint64_t number; /* 0: none yet */
+};
+
+static struct error *remember(
+	struct op *op, sqlite3 *db, struct mailbox_id mailbox, struct mailbox_memory *memory)
+{
+	if (memory->number && ID_EQUAL(memory->mailbox, mailbox))
+		return NULL;
+	memory->mailbox = mailbox;
+	return mailbox_number(op, db, mailbox, &memory->number);
+}
+
+static struct error *forget_mailboxes(struct op *op, sqlite3 *db, const struct index_batch *batch)
+{
+	static const char *const sql[] = {
+		"DELETE FROM place WHERE mailbox = (SELECT id FROM mailbox WHERE mailbox = ?)",
+		"DELETE FROM mailbox WHERE mailbox = ?"};
+	for (size_t i = 0; i < ARRAY_SIZE(sql) && batch->forgotten_count; i++) {
+		AUTO_FTS5_STATEMENT(statement);
+		TRY(fts5_prepare(op, db, sql[i], &statement));
+		for (size_t j = 0; j < batch->forgotten_count; j++) {
+			fts5_bind_id(&statement, &batch->forgotten[j].uuid);
+			TRY(fts5_execute(&statement));
+		}
+	}
+	return NULL;
+}
+
+static struct error *remove_places(struct op *op, sqlite3 *db, const struct index_batch *batch)
+{
+	struct mailbox_memory memory = {0};
+	AUTO_FTS5_STATEMENT(statement);
+	if (!batch->removed_count)
+		return NULL;
+	TRY(fts5_prepare(op, db, "DELETE FROM place WHERE mailbox = ? AND uid = ?", &statement));
+	for (size_t i = 0; i < batch->removed_count; i++) {
+		TRY(remember(op, db, batch->removed[i].mailbox, &memory));
+		fts5_bind_number(&statement, memory.number);
+		fts5_bind_number(&statement, batch->removed[i].uid);
+		TRY(fts5_execute(&statement));
+	}
+	return NULL;
+}
+
+struct adding {
+	struct op *op;
+	sqlite3 *db;
+	struct fts5_statement find, document, text, place;
+	struct mailbox_memory memory;
+};
+
+static struct error *find_document(
+	struct adding *adding, struct message_id message, bool *ret_found, uint64_t *ret_document)
+{
+	fts5_bind_id(&adding->find, &message.uuid);
+	TRY(fts5_step(&adding->find, ret_found));
+	*ret_document = *ret_found ? fts5_number(&adding->find, 0) : 0;
+	sqlite3_reset(adding->find.stmt);
+	adding->find.bound = 0;
+	return NULL;
+}
+
+/* The tokenizer stops at a NUL. No needle has one, so anything may stand there. */
+static struct slice without_nuls(struct arena *arena, struct slice text)
+{
+	if (!text.len || !memchr(text.ptr, '\0', text.len))
+		return text;
+	char *copy = arena_alloc_raw(arena, text.len);
+	for (size_t i = 0; i < text.len; i++)
+		copy[i] = text.ptr[i] ? text.ptr[i] : '\n';
+	return slice_of(copy, text.len);
+}
+
+static struct error *add_document(
+	struct adding *adding, const struct index_add *add, uint64_t *ret_document)
+{
+	struct arena *arena = &adding->op->arena;
+	fts5_bind_id(&adding->document, &add->message.uuid);
+	fts5_bind_number(&adding->document, add->texts->is_whole);
+	TRY(fts5_execute(&adding->document));
+	*ret_document = (uint64_t)sqlite3_last_insert_rowid(adding->db);
+	struct arena_mark mark = arena_mark(arena);
+	fts5_bind_number(&adding->text, *ret_document);
+	for (int i = 0; i < TEXT_FIELD_COUNT; i++)
+		fts5_bind_text(&adding->text, without_nuls(arena, add->texts->fields[i]));
+	TRY(fts5_execute(&adding->text));
+	arena_release(arena, mark);
+	return NULL;
+}
+
+/* A message that is said to be here already and is not: whoever said so is told to begin anew. */
+static struct error *add_place(struct adding *adding, const struct index_add *add)
+{
+	bool found;
+	uint64_t document;
+	TRY(find_document(adding, add->message, &found, &document));
+	if (!found && !add->texts)
+		return op_fail(adding->op, ERR_CORRUPT, "a message is not in the index");
+	if (!found)
+		TRY(add_document(adding, add, &document));
+	TRY(remember(adding->op, adding->db, add->place.mailbox, &adding->memory));
+	fts5_bind_number(&adding->place, adding->memory.number);
+	fts5_bind_number(&adding->place, add->place.uid);
+	fts5_bind_number(&adding->place, document);
+	return fts5_execute(&adding->place);
+}
+
+static struct error *prepare_adding(struct adding *adding)
+{
+	struct op *op = adding->op;
+	TRY(fts5_prepare(
+		op, adding->db, "SELECT id FROM document WHERE message = ?", &adding->find));
+	TRY(fts5_prepare(
+		op, adding->db, "INSERT INTO document VALUES(NULL, ?, ?)", &adding->document));
+	TRY(fts5_prepare(op, adding->db,
+		"INSERT INTO text(rowid, subject, sender, recipient, copied, hidden, other, body)"
+		" VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
+		&adding->text));
+	return fts5_prepare(
+		op, adding->db, "INSERT OR REPLACE INTO place VALUES(?, ?, ?)", &adding->place);
+}
+
+static struct error *add_places(struct op *op, sqlite3 *db, const struct index_batch *batch)
+{
+	struct adding adding = {.op = op, .db = db};
+	if (!batch->added_count)
+		return NULL;
+	struct error *err = prepare_adding(&adding);
+	for (size_t i = 0; i < batch->added_count && !err; i++)
+		err = add_place(&adding, &batch->added[i]);
+	fts5_finish(&adding.find);
+	fts5_finish(&adding.document);
+	fts5_finish(&adding.text);
+	fts5_finish(&adding.place);
+	return err;
+}
+
+static struct error *cover(struct op *op, sqlite3 *db, const struct index_batch *batch)
+{
+	AUTO_FTS5_STATEMENT(statement);
+	if (!batch->covered_count)
+		return NULL;
+	TRY(fts5_prepare(op, db, "UPDATE mailbox SET uidvalidity = ?, uidnext = ? WHERE id = ?",
+		&statement));
+	for (size_t i = 0; i < batch->covered_count; i++) {
+		uint64_t number;
+		TRY(mailbox_number(op, db, batch->covered[i].mailbox, &number));
+		fts5_bind_number(&statement, batch->covered[i].uidvalidity);
+		fts5_bind_number(&statement, batch->covered[i].uidnext);
+		fts5_bind_number(&statement, number);
+		TRY(fts5_execute(&statement));
+	}
+	return NULL;
+}
+
+static struct error *move_cursor(struct op *op, sqlite3 *db, uint64_t cursor)
+{
+	AUTO_FTS5_STATEMENT(statement);
+	if (!cursor)
+		return NULL;
+	TRY(fts5_prepare(op, db, "UPDATE progress SET cursor = ?", &statement));
+	fts5_bind_number(&statement, cursor);
+	return fts5_execute(&statement);
+}
+
+static struct error *change(struct op *op, sqlite3 *db, const struct index_batch *batch)
+{
+	TRY(fts5_run(op, db, "BEGIN"));
+	TRY(forget_mailboxes(op, db, batch));
+	TRY(remove_places(op, db, batch));
+	TRY(add_places(op, db, batch));
+	TRY(cover(op, db, batch));
+	TRY(move_cursor(op, db, batch->cursor));
+	return fts5_run(op, db, "COMMIT");
+}
+
+static struct error *apply(struct index *index, struct op *op, struct account_id account,
+	const struct index_batch *batch)
+{
+	struct fts5_file *file;
+	TRY(fts5_take(op, fts5_of(index), account, true, &file));
+	struct error *err = change(op, file->db, batch);
+	fts5_give_back(fts5_of(index), file, err);
+	return err;
+}
+
+/* ---- Asking ---- */
+
+static size_t character_length(struct slice text, size_t at)
+{
+	size_t length = 1;
+	while (at + length < text.len && ((unsigned char)text.ptr[at + length] & 0xc0) == 0x80)
+		length++;
+	return length;
+}
+
+/* `{subject body} : ("abc" AND "bcd")`, quotes doubled. */
+static struct slice match_expression(struct arena *arena, const struct index_query *query)
+{
+	struct buf out = buf_in(arena);
+	struct slice needle = query->needle;
+	buf_append_char(&out, '{');
+	for (int i = 0; i < TEXT_FIELD_COUNT; i++)
+		if (query->fields & (1U << i))
+			buf_printf(&out, "%s ", columns[i]);
+	buf_append(&out, SLICE("} : ("));
+	size_t at = 0;
+	for (int i = 0; i < TRIGRAMS_MOST; i++) {
+		size_t end = at;
+		for (int j = 0; j < INDEX_NEEDLE_MIN && end < needle.len; j++)
+			end += character_length(needle, end);
+		buf_append(&out, i ? SLICE(" AND \"") : SLICE("\""));
+		for (size_t k = at; k < end; k++) {
+			if (needle.ptr[k] == '"')
+				buf_append_char(&out, '"');
+			buf_append_char(&out, needle.ptr[k]);
+		}
+		buf_append_char(&out, '"');
+		if (end >= needle.len)
+			break;
+		at += character_length(needle, at);
+	}
+	buf_append_char(&out, ')');
+	return buf_as_slice(&out);
+}
+
+static struct error *read_coverage(struct op *op, sqlite3 *db, struct mailbox_id mailbox,
+	uint64_t *ret_number, struct index_coverage *ret_coverage)
+{
+	bool row;
+	AUTO_FTS5_STATEMENT(statement);
+	*ret_coverage = (struct index_coverage){.mailbox = mailbox};
+	TRY(fts5_prepare(op, db, "SELECT id, uidvalidity, uidnext FROM mailbox WHERE mailbox = ?",
+		&statement));
+	fts5_bind_id(&statement, &mailbox.uuid);
+	TRY(fts5_step(&statement, &row));
+	*ret_number = row ? fts5_number(&statement, 0) : 0;
+	if (row) {
+		ret_coverage->uidvalidity = (uint32_t)fts5_number(&statement, 1);
+		ret_coverage->uidnext = (uint32_t)fts5_number(&statement, 2);
+	}
+	return NULL;
+}
+
+static struct error *read_uids(
+	struct op *op, struct fts5_statement *statement, struct index_found *found)
+{
+	struct buf uids = buf_in(&op->arena);
+	for (;;) {
+		bool row;
+		TRY(fts5_step(statement, &row));
+		if (!row)
+			break;
+		uint32_t uid = (uint32_t)fts5_number(statement, 0);
+		buf_append(&uids, slice_of(&uid, sizeof(uid)));
+	}
+	found->count = uids.len / sizeof(uint32_t);
+	found->uids = ARENA_ARRAY(&op->arena, uint32_t, found->count + 1);
+	if (uids.len)
+		memcpy(found->uids, uids.ptr, uids.len);
+	return NULL;
+}
+
+static struct error *find_in(
+	struct op *op, sqlite3 *db, const struct index_query *query, struct index_found *found)
+{
+	uint64_t number;
+	AUTO_FTS5_STATEMENT(statement);
+	TRY(fts5_ask(op, db, "SELECT cursor FROM progress", &found->cursor));
+	if (!found->cursor)
+		return NULL;
+	TRY(read_coverage(op, db, query->mailbox, &number, &found->coverage));
+	if (!found->coverage.uidnext)
+		return NULL;
+	TRY(fts5_prepare(op, db,
+		"SELECT uid FROM place WHERE mailbox = ? AND document IN"
+		" (SELECT rowid FROM text WHERE text MATCH ?"
+		" UNION ALL SELECT id FROM document WHERE is_whole = 0) ORDER BY uid",
+		&statement));
+	fts5_bind_number(&statement, number);
+	fts5_bind_text(&statement, match_expression(&op->arena, query));
+	return read_uids(op, &statement, found);
+}
+
+static struct error *find(struct index *index, struct op *op, struct account_id account,
+	const struct index_query *query, struct index_found *ret_found)
+{
+	struct fts5_file *file;
+	TRY(fts5_take(op, fts5_of(index), account, false, &file));
+	if (!file)
+		return NULL;
+	struct error *err = find_in(op, file->db, query, ret_found);
+	fts5_give_back(fts5_of(index), file, err);
+	return err;
+}
+
+static struct error *read_state(struct op *op, sqlite3 *db, struct index_state *state)
+{
+	uint64_t count;
+	AUTO_FTS5_STATEMENT(statement);
+	TRY(fts5_ask(op, db, "SELECT cursor FROM progress", &state->cursor));
+	TRY(fts5_ask(op, db, "SELECT count(*) FROM mailbox", &count));
+	state->covered = ARENA_ARRAY(&op->arena, struct index_coverage, count + 1);
+	TRY(fts5_prepare(op, db, "SELECT mailbox, uidvalidity, uidnext FROM mailbox", &statement));
+	for (bool row = true; state->covered_count < count;) {
+		struct index_coverage *covered = &state->covered[state->covered_count];
+		TRY(fts5_step(&statement, &row));
+		if (!row)
+			break;
+		TRY(fts5_id(&statement, 0, &covered->mailbox.uuid));
+		covered->uidvalidity = (uint32_t)fts5_number(&statement, 1);
+		covered->uidnext = (uint32_t)fts5_number(&statement, 2);
+		state->covered_count++;
+	}
+	return NULL;
+}
+
+static struct error *state(struct index *index, struct op *op, struct account_id account,
+	struct index_state *ret_state)
+{
+	struct fts5_file *file;
+	TRY(fts5_take(op, fts5_of(index), account, false, &file));
+	if (!file)
+		return NULL;
+	struct error *err = read_state(op, file->db, ret_state);
+	fts5_give_back(fts5_of(index), file, err);
+	return err;
+}
+
+static struct error *look_up(
+	struct op *op, sqlite3 *db, const struct message_id *messages, size_t count, bool *ret_has)
+{
+	AUTO_FTS5_STATEMENT(statement);
+	TRY(fts5_prepare(op, db, "SELECT 1 FROM document WHERE message = ?", &statement));
+	for (size_t i = 0; i < count; i++) {
+		fts5_bind_id(&statement, &messages[i].uuid);
+		TRY(fts5_step(&statement, &ret_has[i]));
+		sqlite3_reset(statement.stmt);
+		statement.bound = 0;
+	}
+	return NULL;
+}
+
+static struct error *has(struct index *index, struct op *op, struct account_id account,
+	const struct message_id *messages, size_t count, bool *ret_has)
+{
+	struct fts5_file *file;
+	TRY(fts5_take(op, fts5_of(index), account, false, &file));
+	for (size_t i = 0; i < count; i++)
+		ret_has[i] = false;
+	if (!file)
+		return NULL;
+	struct error *err = look_up(op, file->db, messages, count, ret_has);
+	fts5_give_back(fts5_of(index), file, err);
+	return err;
+}
+
+static struct error *measure(struct op *op, sqlite3 *db, struct index_size *size)
+{
+	uint64_t pages, page_bytes;
+	TRY(fts5_ask(op, db, "SELECT count(*) - 1 FROM document", &size->documents));
+	TRY(fts5_ask(op, db,
+		"SELECT count(*) FROM document WHERE id > 0 AND NOT EXISTS"
+		" (SELECT 1 FROM place WHERE place.document = document.id)",
+		&size->dead));
+	TRY(fts5_ask(op, db, "SELECT count(*) FROM place", &size->places));
+	TRY(fts5_ask(op, db, "PRAGMA page_count", &pages));
+	TRY(fts5_ask(op, db, "PRAGMA page_size", &page_bytes));
+	size->bytes = pages * page_bytes;
+	return NULL;
+}
+
+static struct error *size(
+	struct index *index, struct op *op, struct account_id account, struct index_size *ret_size)
+{
+	struct fts5_file *file;
+	TRY(fts5_take(op, fts5_of(index), account, false, &file));
+	if (!file)
+		return NULL;
+	struct error *err = measure(op, file->db, ret_size);
+	fts5_give_back(fts5_of(index), file, err);
+	return err;
+}
+
+static struct error *drop(struct index *index, struct op *op, struct account_id account)
+{
+	struct fts5_file *file;
+	TRY(fts5_take(op, fts5_of(index), account, false, &file));
+	if (!file)
+		return NULL;
+	fts5_throw_away(fts5_of(index), file);
+	fts5_give_back(fts5_of(index), file, NULL);
+	return NULL;
+}
+
+static void close_index(struct index *index)
+{
+	struct fts5 *fts5 = fts5_of(index);
+	fts5_close_all(fts5);
+	hash_map_done(&fts5->files);
+	mutex_done(&fts5->lock);
+	free(fts5->folder);
+	free(fts5);
+}
+
+static const struct index_ops fts5_ops = {.name = "fts5",
+	.apply = apply,
+	.find = find,
+	.state = state,
+	.has = has,
+	.size = size,
+	.drop = drop,
+	.close = close_index};
+
+struct error *fts5_open(struct op *op, const struct fts5_options *options, struct index **ret_index)
+{
+	if (mkdir(options->folder, 0700) < 0 && errno != EEXIST)
+		return op_fail(op, ERR_UNAVAILABLE, "cannot make %s: %s", options->folder,
+			strerror(errno));
+	struct fts5 *fts5 = HEAP_NEW(struct fts5);
+	fts5->index.ops = &fts5_ops;
+	fts5->folder = heap_cstr(slice_from_cstr(options->folder));
+	fts5->open_files = options->open_files;
+	fts5->rules = options->rules;
+	mutex_init(&fts5->lock);
+	hash_map_init(&fts5->files);
+	*ret_index = &fts5->index;
+	return NULL;
+}

@@ -1,0 +1,59 @@
+#include "index/index.h"
+
+#include <assert.h>
+
+struct error *index_apply(struct index *index, struct op *op, struct account_id account,
+	const struct index_batch *batch)
+{
+	return index->ops->apply(index, op, account, batch);
+}
+
+struct error *index_find(struct index *index, struct op *op, struct account_id account,
+	const struct index_query *query, struct index_found *ret_found)
+{
+	assert(index_takes_needle(query->needle));
+	*ret_found = (struct index_found){0};
+	return index->ops->find(index, op, account, query, ret_found);
+}
+
+struct error *index_get_state(struct index *index, struct op *op, struct account_id account,
+	struct index_state *ret_state)
+{
+	*ret_state = (struct index_state){0};
+	return index->ops->state(index, op, account, ret_state);
+}
+
+struct error *index_has(struct index *index, struct op *op, struct account_id account,
+	const struct message_id *messages, size_t count, bool *ret_has)
+{
+	return index->ops->has(index, op, account, messages, count, ret_has);
+}
+
+struct error *index_measure(
+	struct index *index, struct op *op, struct account_id account, struct index_size *ret_size)
+{
+	*ret_size = (struct index_size){0};
+	return index->ops->size(index, op, account, ret_size);
+}
+
+struct error *index_drop(struct index *index, struct op *op, struct account_id account)
+{
+	return index->ops->drop(index, op, account);
+}
+
+void index_close(struct index *index)
+{
+	if (index)
+		index->ops->close(index);
+}
+
+bool index_takes_needle(struct slice needle)
+{
+	size_t characters = 0;
+	for (size_t i = 0; i < needle.len; i++) {
+		if (needle.ptr[i] == '\0')
+			return false;
+		characters += ((unsigned char)needle.ptr[i] & 0xc0) != 0x80;
+	}
+	return characters >= INDEX_NEEDLE_MIN;
+}
