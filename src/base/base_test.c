@@ -94,6 +94,11 @@ static void uuids_ascend_and_survive_their_text(void **state)
 		assert_true(uuid_compare(last, next) < 0);
 		last = next;
 	}
+	assert_int_equal(uuid_version(last), 7);
+	struct uuid eight = uuid_v8();
+	assert_int_equal(uuid_version(eight), 8);
+	struct uuid after_it = uuid_v8();
+	assert_true(uuid_compare(eight, after_it) < 0);
 	char text[UUID_TEXT_LENGTH + 1];
 	uuid_format(&last, text);
 	struct uuid parsed;

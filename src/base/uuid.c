@@ -38,17 +38,27 @@ static void cheap_random(void *bytes, size_t len)
 	left -= len;
 }
 
-struct uuid uuid_v7(void)
+static struct uuid time_ordered(unsigned version)
 {
 	struct uuid uuid = uuid_random();
 	uint64_t stamp = next_stamp();
 	uint64_t millis = stamp >> 12;
 	for (int i = 0; i < 6; i++)
 		uuid.bytes[i] = (uint8_t)(millis >> (8 * (5 - i)));
-	uuid.bytes[6] = (uint8_t)(0x70 | (stamp >> 8 & 0x0f));
+	uuid.bytes[6] = (uint8_t)(version << 4 | (stamp >> 8 & 0x0f));
 	uuid.bytes[7] = (uint8_t)stamp;
 	uuid.bytes[8] = (uint8_t)(0x80 | (uuid.bytes[8] & 0x3f));
 	return uuid;
+}
+
+struct uuid uuid_v7(void)
+{
+	return time_ordered(7);
+}
+
+struct uuid uuid_v8(void)
+{
+	return time_ordered(8);
 }
 
 struct uuid uuid_random(void)

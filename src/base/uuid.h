@@ -13,6 +13,15 @@ struct uuid {
 /* Strictly ascending within a process. */
 struct uuid uuid_v7(void);
 
+/* Made as version 7 is, but of version 8 (RFC 9562 5.8): what sets it apart is its maker's affair.
+ * Ascends among its own kind. */
+struct uuid uuid_v8(void);
+
+static inline unsigned uuid_version(struct uuid uuid)
+{
+	return uuid.bytes[6] >> 4;
+}
+
 /* 128 random bits: operation ids. */
 struct uuid uuid_random(void);
 

@@ -45,7 +45,28 @@ struct blob_store {
 	const struct blob_ops *ops;
 	/* Its puts wait for something else than the engine: rows may be written meanwhile. */
 	bool is_apart;
+	/* New content up to so many bytes is to stand among the rows of its message; 0: none. */
+	uint64_t inline_max;
 };
+
+/* An id tells where its content is, so that neither a message's rows nor a setting need to say it:
+ * of version 8 among the rows of the message of the same id, else in the store of content. */
+static inline bool blob_is_inline(struct blob_id id)
+{
+	return uuid_version(id.uuid) == 8;
+}
+
+/* An id for new content of so many bytes. */
+static inline struct blob_id blob_new_id(const struct blob_store *store, uint64_t size)
+{
+	bool is_small = store->inline_max && size <= store->inline_max;
+	return (struct blob_id){is_small ? uuid_v8() : uuid_v7()};
+}
+
+static inline bool blob_is_apart(const struct blob_store *store, struct blob_id id)
+{
+	return store->is_apart && !blob_is_inline(id);
+}
 
 /* Content above this is written, and durable, before the commit; below it may go with it. */
 #define BLOB_STAGED_MAX MIB(1)

@@ -263,7 +263,9 @@ static const struct blob_ops cache_ops = {
 struct blob_store *blob_cache_new(struct blob_store *below, uint64_t max_bytes)
 {
 	struct blob_cache *cache = HEAP_NEW(struct blob_cache);
-	*cache = (struct blob_cache){.store = {.ops = &cache_ops, .is_apart = below->is_apart},
+	*cache = (struct blob_cache){.store = {.ops = &cache_ops,
+					     .is_apart = below->is_apart,
+					     .inline_max = below->inline_max},
 		.below = below,
 		.shard_max = max_bytes / SHARDS};
 	for (size_t i = 0; i < SHARDS; i++) {

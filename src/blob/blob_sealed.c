@@ -255,7 +255,9 @@ struct error *blob_sealed_open(struct op *op, const struct blob_sealed_config *c
 	if (config->key_file)
 		TRY(read_keys(op, config->key_file, &keys));
 	struct blob_sealed *sealed = HEAP_NEW(struct blob_sealed);
-	*sealed = (struct blob_sealed){.store = {.ops = &sealed_ops, .is_apart = below->is_apart},
+	*sealed = (struct blob_sealed){.store = {.ops = &sealed_ops,
+					       .is_apart = below->is_apart,
+					       .inline_max = below->inline_max},
 		.below = below,
 		.compress = config->compression == BLOB_ZSTD,
 		.accept_plain = config->accept_plain};

@@ -29,7 +29,7 @@ static int tear_down(void **state)
 
 static struct blob_id put(struct world *w, struct slice content)
 {
-	struct blob_id id = {uuid_v7()};
+	struct blob_id id = blob_new_id(w->blobs, content.len);
 	uint8_t digest[SHA256_SIZE];
 	sha256_of(content, digest);
 	assert_null(
@@ -68,10 +68,10 @@ static void what_is_not_there_is_not_found(void **state)
 	struct world *w = *state;
 	struct slice bytes;
 	struct error *err =
-		blob_read(w->blobs, &w->op, (struct blob_id){uuid_v7()}, 0, UINT64_MAX, &bytes);
+		blob_read(w->blobs, &w->op, blob_new_id(w->blobs, 1), 0, UINT64_MAX, &bytes);
 	assert_non_null(err);
 	assert_int_equal(err->kind, ERR_NOT_FOUND);
-	assert_null(blob_remove(w->blobs, &w->op, (struct blob_id){uuid_v7()}));
+	assert_null(blob_remove(w->blobs, &w->op, blob_new_id(w->blobs, 1)));
 }
 
 static void what_was_removed_is_gone(void **state)
@@ -89,7 +89,7 @@ static void what_was_removed_is_gone(void **state)
 static void content_with_a_wrong_checksum_is_never_read(void **state)
 {
 	struct world *w = *state;
-	struct blob_id id = {uuid_v7()};
+	struct blob_id id = blob_new_id(w->blobs, 7);
 	uint8_t digest[SHA256_SIZE] = {0};
 	struct slice bytes;
 	struct error *refused = blob_put(
@@ -141,7 +141,7 @@ static void many_are_read_at_once_each_with_its_own_error(void **state)
 		parts[i] = (struct blob_part){.id = put(w, pattern(w, 100 + i)),
 			.offset = i % 3,
 			.length = i % 2 ? UINT64_MAX : 10};
-	parts[7].id.uuid = uuid_v7();
+	parts[7].id = blob_new_id(w->blobs, 107);
 	blob_read_many(w->blobs, &w->op, parts, COUNT);
 	for (size_t i = 0; i < COUNT; i++) {
 		struct slice content = pattern(w, 100 + i);
@@ -167,7 +167,7 @@ static void many_are_removed_at_once(void **state)
 	struct blob_id kept = put(w, SLICE("kept"));
 	for (size_t i = 0; i < COUNT - 1; i++)
 		ids[i] = put(w, SLICE("gone"));
-	ids[COUNT - 1].uuid = uuid_v7();
+	ids[COUNT - 1] = blob_new_id(w->blobs, 4);
 	assert_null(blob_remove_many(w->blobs, &w->op, ids, COUNT));
 	assert_null(blob_list(w->blobs, &w->op, SLICE_NONE, 100, &left, &count));
 	assert_int_equal(count, 1);

@@ -318,8 +318,10 @@ static struct error *store_content(struct op *op, struct append *append, struct 
 	sha256_of(append->request->content, digest);
 	struct slice sha256 = slice_of(digest, SHA256_SIZE);
 	struct error *err;
+	bool waits_elsewhere =
+		!append->request->blob && blob_is_apart(store->blobs, append->message.blob_id);
 	stage_rows(op, append, sha256, staged);
-	if (!engine_is_atomic(store->engine) && store->blobs->is_apart && !append->request->blob) {
+	if (!engine_is_atomic(store->engine) && waits_elsewhere) {
 		err = put_beside_rows(op, append, sha256, staged);
 	} else {
 		err = put_content(op, append, sha256, staged);
@@ -381,13 +383,14 @@ struct error *mailbox_append(struct op *op, struct mail_store *store,
 		.result = ret_result,
 		.summary = request->summary,
 		.message = {.flags = request->flags & FLAGS_ALL,
-			.id.uuid = uuid_v7(),
+			/* One id for both, unless the content is another message's. */
+			.blob_id = request->blob ? *request->blob
+						 : blob_new_id(store->blobs, request->content.len),
 			.internal_date_us =
 				request->internal_date_us ? request->internal_date_us : now_us,
 			.save_date_us = now_us,
 			.size = request->content.len}};
-	append.message.blob_id =
-		request->blob ? *request->blob : (struct blob_id){append.message.id.uuid};
+	append.message.id.uuid = request->blob ? uuid_v7() : append.message.blob_id.uuid;
 	if (!append.summary) {
 		TRY(mime_summarise(op, request->content, &summary));
 		append.summary = &summary;

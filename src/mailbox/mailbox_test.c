@@ -1,6 +1,7 @@
 #include "base/test.h"
 
 #include "base/clock.h"
+#include "blob/blob_inline.h"
 #include "engine/memory.h"
 #include "mailbox/store_private.h"
 
@@ -14,6 +15,7 @@ struct world {
 };
 
 static bool engine_is_weak;
+static bool content_is_inline;
 
 static int set_up(void **state)
 {
@@ -22,6 +24,8 @@ static int set_up(void **state)
 	w->engine = memory_engine_new(!engine_is_weak);
 	assert_null(ledger_open(&w->op, NULL, &w->ledger));
 	w->blobs = blob_engine_new(w->engine);
+	if (content_is_inline)
+		w->blobs = blob_inline_new(w->blobs, w->engine, BLOB_INLINE_MOST);
 	w->store = mail_store_new(w->engine, w->ledger, w->blobs);
 	w->account.uuid = uuid_v7();
 	assert_null(
@@ -454,5 +458,7 @@ int main(void)
 	int failed = run("mailbox, one write spans all");
 	engine_is_weak = true;
 	failed += run("mailbox, projections are owed");
+	content_is_inline = true;
+	failed += run("mailbox, content among the rows");
 	return failed;
 }

@@ -1,6 +1,7 @@
 #include "base/test.h"
 
 #include "base/clock.h"
+#include "blob/blob_inline.h"
 #include "engine/memory.h"
 #include "mailbox/store_private.h"
 #include "mailbox/vault.h"
@@ -23,6 +24,7 @@ static const char mail[] = "Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n"
 			   "The Quick brown fox\r\n";
 
 static bool engine_is_weak;
+static bool content_is_inline;
 
 static int set_up(void **state)
 {
@@ -31,6 +33,8 @@ static int set_up(void **state)
 	w->engine = memory_engine_new(!engine_is_weak);
 	assert_null(ledger_open(&w->op, NULL, &w->ledger));
 	w->blobs = blob_engine_new(w->engine);
+	if (content_is_inline)
+		w->blobs = blob_inline_new(w->blobs, w->engine, BLOB_INLINE_MOST);
 	w->store = mail_store_new(w->engine, w->ledger, w->blobs);
 	w->account.uuid = uuid_v7();
 	assert_null(
@@ -462,5 +466,15 @@ int main(void)
 	};
 	int failed = cmocka_run_group_tests_name("atomic", tests, NULL, NULL);
 	engine_is_weak = true;
-	return failed + cmocka_run_group_tests_name("weak", tests, NULL, NULL);
+	failed += cmocka_run_group_tests_name("weak", tests, NULL, NULL);
+	const struct CMUnitTest about_content[] = {
+		SCENARIO(an_emptied_account_keeps_its_vault),
+		SCENARIO(a_restored_message_is_what_it_was),
+		SCENARIO(what_reclaim_has_taken_is_not_restored),
+		SCENARIO(what_is_purged_goes_at_the_next_round),
+		SCENARIO(the_last_place_counts),
+		SCENARIO(nothing_is_damaged_by_what_the_vault_does),
+	};
+	content_is_inline = true;
+	return failed + cmocka_run_group_tests_name("inline", about_content, NULL, NULL);
 }

@@ -101,6 +101,10 @@ ROW(message_gone_row, message_gone,
 	COLUMN(message_gone, state, COLUMN_U8),
 	COLUMN(message_gone, known_modseq, COLUMN_U64));
 
+ROW(message_content_row, message_content,
+	COLUMN(message_content, sha256, COLUMN_BYTES),
+	COLUMN(message_content, bytes, COLUMN_BYTES));
+
 ROW(vault_row, vault,
 	COLUMN(vault, modseq, COLUMN_U64));
 
@@ -228,7 +232,8 @@ const struct table message_table = {
 	.row_key = {[MESSAGE_PLACE] = {{"mailbox_id", KEY_UUID}, {"uid", KEY_U32}}},
 	.rows = {[MESSAGE_SUMMARY] = &message_summary_row,
 		[MESSAGE_PLACE] = &message_place_row,
-		[MESSAGE_GONE] = &message_gone_row},
+		[MESSAGE_GONE] = &message_gone_row,
+		[MESSAGE_CONTENT] = &message_content_row},
 };
 
 const struct table vault_table = {

@@ -117,7 +117,13 @@ extern const struct row_type mailbox_map_row;
 
 /* ---- message: what never changes about it, and where it is ---- */
 
-enum message_row_kind { MESSAGE_SUMMARY = 1, MESSAGE_PLACE = 2, MESSAGE_GONE = 3 };
+enum message_row_kind {
+	MESSAGE_SUMMARY = 1,
+	MESSAGE_PLACE = 2,
+	MESSAGE_GONE = 3,
+	/* The last one, so that reads of the others end before it. */
+	MESSAGE_CONTENT = 4
+};
 
 struct message_summary_columns {
 	struct uuid account_id;
@@ -152,8 +158,15 @@ struct message_gone {
 	uint64_t known_modseq; /* when purged, the account had come so far: no place was left */
 };
 
+/* The content of a small message whose blob_id says that it stands here: blob/blob_inline.h. */
+struct message_content {
+	struct slice sha256; /* of the bytes as they stand here */
+	struct slice bytes;
+};
+
 extern const struct table message_table;
-extern const struct row_type message_summary_row, message_place_row, message_gone_row;
+extern const struct row_type message_summary_row, message_place_row, message_gone_row,
+	message_content_row;
 
 /* Which messages of an account have a MESSAGE_GONE row. Partition: account, period. */
 #define VAULT_PERIOD_US (30 * 86400 * UINT64_C(1000000))

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/world.h"
+#include "blob/blob_inline.h"
 #include "simulation/clients.h"
 #include "simulation/fibers.h"
 #include "simulation/worlds.h"
@@ -48,7 +49,9 @@ static void set_up(struct sim_world *w)
 	commit_settings.group_changes = 1 + sim_below(6);
 	commit_settings.resolve_budget_ms = 20 + sim_below(200);
 	for (int i = 0; i < w->node_count; i++) {
-		w->blobs[i] = blob_engine_new(w->nodes[i].engine);
+		/* The nodes may be told differently: each reads what the other has stored. */
+		w->blobs[i] = blob_inline_new(blob_engine_new(w->nodes[i].engine),
+			w->nodes[i].engine, sim_below(2) ? BLOB_INLINE_MOST : 0);
 		must(ledger_open(&op, NULL, &w->nodes[i].ledger));
 		fibers_set_skew(i, (int64_t)sim_below(2000000) - 1000000);
 		start_node(w, i);

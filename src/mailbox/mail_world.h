@@ -1,0 +1,25 @@
+#pragma once
+
+/* What tests of mailboxes stand on: a store of mail over an engine of theirs, and an account in it.
+ * Test code only. */
+
+#include "base/test.h"
+#include "mailbox/store_private.h"
+
+struct mail_world {
+	struct op op;
+	struct engine *engine;
+	struct ledger *ledger;
+	struct blob_store *blobs;
+	struct mail_store *store;
+	struct account_id account; /* with the usual folders */
+};
+
+/* Takes both. `blobs` NULL: content is in the engine. */
+void mail_world_open(struct mail_world *w, struct engine *engine, struct blob_store *blobs);
+void mail_world_close(struct mail_world *w);
+
+void mail_world_make_account(struct mail_world *w, struct slice address);
+
+/* A restarted process knows what is stored, and nothing else. */
+void mail_world_restart(struct mail_world *w);
