@@ -151,7 +151,7 @@ static void a_data_directory_is_held_by_one_at_a_time(void **state)
 static void a_newer_or_unreadable_format_is_refused(void **state)
 {
 	struct world *w = *state;
-	static const char *const formats[] = {"2\n", "0\n", "", "one\n"};
+	static const char *const formats[] = {"3\n", "0\n", "", "one\n"};
 	for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
 		given_file(w, "FORMAT", formats[i]);
 		struct data_directory directory;
@@ -159,6 +159,32 @@ static void a_newer_or_unreadable_format_is_refused(void **state)
 		assert_non_null(err);
 		assert_int_equal(err->kind, ERR_INVALID);
 	}
+}
+
+static void then_file_holds(struct world *w, const char *file, const char *text)
+{
+	char found[64] = "";
+	FILE *in = fopen(arena_printf(&w->op.arena, "%s/%s", w->directory, file), "r");
+	assert_non_null(in);
+	assert_true(fread(found, 1, sizeof(found) - 1, in) > 0);
+	fclose(in);
+	assert_string_equal(found, text);
+}
+
+/* An older program may go on with a directory until something is used that it does not know. */
+static void the_format_is_raised_by_what_needs_it(void **state)
+{
+	struct world *w = *state;
+	struct data_directory directory;
+	assert_null(data_directory_open(&w->op, w->directory, &directory));
+	then_file_holds(w, "FORMAT", "1\n");
+	assert_null(data_directory_need_format(&w->op, &directory, DATA_FORMAT_INLINE));
+	then_file_holds(w, "FORMAT", "2\n");
+	data_directory_close(&directory);
+	assert_null(data_directory_open(&w->op, w->directory, &directory));
+	assert_null(data_directory_need_format(&w->op, &directory, DATA_FORMAT_FIRST));
+	then_file_holds(w, "FORMAT", "2\n");
+	data_directory_close(&directory);
 }
 
 int main(void)
@@ -172,6 +198,7 @@ int main(void)
 		TEST(the_sample_is_a_file_of_defaults),
 		TEST(a_data_directory_is_held_by_one_at_a_time),
 		TEST(a_newer_or_unreadable_format_is_refused),
+		TEST(the_format_is_raised_by_what_needs_it),
 	};
 	return cmocka_run_group_tests_name("app", tests, NULL, NULL);
 }

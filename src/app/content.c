@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "blob/blob_cache.h"
+#include "blob/blob_inline.h"
 #include "blob/blob_s3.h"
 #include "blob/blob_sealed.h"
 
@@ -10,6 +11,7 @@
 #define CHECK_NS (5 * NS_PER_S)
 
 uint64_t content_cache_bytes;
+uint64_t content_inline_max;
 
 const char *const content_compressions[] = {[BLOB_PLAIN] = "none", [BLOB_ZSTD] = "zstd", NULL};
 
@@ -78,7 +80,13 @@ struct error *content_open(struct op *op, enum content_store store,
 	const struct data_directory *data, struct engine *engine, struct blob_store **ret_blobs)
 {
 	struct blob_store *blobs = NULL;
+	/* A program that does not know of it would take such content for lost. */
+	if (content_inline_max)
+		TRY(data_directory_need_format(op, data, DATA_FORMAT_INLINE));
 	TRY(open_store(op, store, data, engine, &blobs));
+	/* Below the seal, so that what stands among the rows is sealed like the rest; and always,
+	 * since what was stored with another limit is to be read. */
+	blobs = blob_inline_new(blobs, engine, content_inline_max);
 	if (blob_sealed_is_wanted(&blob_sealed_config)) {
 		struct error *err = blob_sealed_open(op, &blob_sealed_config, blobs, &blobs);
 		if (err) {

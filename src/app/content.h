@@ -12,6 +12,9 @@ extern const char *const content_compressions[];
 /* content.cache; 0: none. */
 extern uint64_t content_cache_bytes;
 
+/* content.inline_max; 0: none. */
+extern uint64_t content_inline_max;
+
 enum content_store { CONTENT_ENGINE, CONTENT_FILE, CONTENT_S3 };
 
 /* Are the settings of this store right? ERR_INVALID: *ret_setting is the one at fault. */

@@ -60,18 +60,32 @@ static struct error *read_line(struct op *op, const struct data_directory *direc
 	return NULL;
 }
 
-static struct error *check_format(struct op *op, const struct data_directory *directory)
+static struct error *write_format(
+	struct op *op, const struct data_directory *directory, enum data_format format)
+{
+	return write_line(op, directory, "FORMAT", arena_printf(&op->arena, "%d", (int)format));
+}
+
+/* *ret_format 0: there is none yet. */
+static struct error *read_format(
+	struct op *op, const struct data_directory *directory, uint32_t *ret_format)
 {
 	bool found;
 	struct slice line;
+	*ret_format = 0;
 	TRY(read_line(op, directory, "FORMAT", &found, &line));
-	if (!found)
-		return write_line(
-			op, directory, "FORMAT", arena_printf(&op->arena, "%d", DATA_FORMAT));
-	uint32_t format;
-	if (!slice_parse_u32(line, &format) || format == 0)
+	if (found && (!slice_parse_u32(line, ret_format) || *ret_format == 0))
 		return op_fail(
 			op, ERR_INVALID, "%s/FORMAT holds no format number", directory->path);
+	return NULL;
+}
+
+static struct error *check_format(struct op *op, const struct data_directory *directory)
+{
+	uint32_t format;
+	TRY(read_format(op, directory, &format));
+	if (!format)
+		return write_format(op, directory, DATA_FORMAT_FIRST);
 	if (format > DATA_FORMAT)
 		return op_fail(op, ERR_INVALID,
 			"%s was written by a newer Holdfast: its format is %u, this one reads up "
@@ -96,6 +110,14 @@ struct error *data_directory_open(
 	}
 	*ret_directory = directory;
 	return NULL;
+}
+
+struct error *data_directory_need_format(
+	struct op *op, const struct data_directory *directory, enum data_format format)
+{
+	uint32_t now;
+	TRY(read_format(op, directory, &now));
+	return now < (uint32_t)format ? write_format(op, directory, format) : NULL;
 }
 
 void data_directory_close(struct data_directory *directory)

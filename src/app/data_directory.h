@@ -6,7 +6,11 @@
 #include "base/op.h"
 #include "base/uuid.h"
 
-#define DATA_FORMAT 1
+/* What this program reads. */
+#define DATA_FORMAT 2
+
+/* What each feature needs of a program that reads the directory after it was used. */
+enum data_format { DATA_FORMAT_FIRST = 1, DATA_FORMAT_INLINE = 2 };
 
 struct data_directory {
 	const char *path;
@@ -17,6 +21,11 @@ struct data_directory {
  * has it. ERR_INVALID: its format is not ours. */
 MUST_CHECK struct error *data_directory_open(
 	struct op *op, const char *path, struct data_directory *ret_directory);
+
+/* From now on programs that do not read so high a format refuse the directory. Does nothing when
+ * that is so already. */
+MUST_CHECK struct error *data_directory_need_format(
+	struct op *op, const struct data_directory *directory, enum data_format format);
 void data_directory_close(struct data_directory *directory);
 
 /* "path/name", in the arena. */

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"
+#include "blob/blob_inline.h"
 #include "blob/blob_sealed.h"
 #include "consistency/levels.h"
 #include "engine/cassandra/cassandra.h"
@@ -51,6 +52,8 @@ const struct setting storage_settings[] = {
 		"With content.key_file: content that was stored without encryption is served too."},
 	{"content.cache", SETTING_BYTES, &content_cache_bytes, "0", 0, 1099511627776, NULL, false,
 		"Memory for content lately stored or read, up to 256 KiB each: for a store that is far away."},
+	{"content.inline_max", SETTING_BYTES, &content_inline_max, "0", 0, BLOB_INLINE_MOST, NULL, false,
+		"New messages up to this size are kept among the rows of engine.kind instead of in content.store; 0: none."},
 	{"content.grace", SETTING_DURATION, &mail_settings.grace_ms, "1 d", 7200000, 31536000000, NULL, true,
 		"Content that nothing refers to any more is kept for so long, and so is deleted mail in the vault."},
 	{"content.vault", SETTING_BOOL, &mail_settings.keeps_vault, "yes", 0, 0, NULL, true,
