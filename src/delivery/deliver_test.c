@@ -3,18 +3,14 @@
 #include <stdlib.h>
 
 #include "account/accounts.h"
-#include "blob/blob.h"
-#include "consistency/ledger.h"
 #include "delivery/deliver.h"
 #include "delivery/smtp_envelope.h"
 #include "engine/fault.h"
 #include "engine/memory.h"
+#include "mailbox/mail_world.h"
 
 struct world {
-	struct op op;
-	struct engine *engine;
-	struct ledger *ledger;
-	struct blob_store *blobs;
+	struct mail_world mail;
 	struct delivery_service service;
 };
 
@@ -26,23 +22,21 @@ static void given_user(struct world *w, const char *address)
 	struct account_id account;
 	const struct password_record none = {0};
 	assert_null(user_create(
-		&w->op, w->service.accounts, slice_from_cstr(address), &none, &account));
+		&w->mail.op, w->service.accounts, slice_from_cstr(address), &none, &account));
 }
 
 static int set_up(void **state)
 {
 	struct world *w = HEAP_NEW(struct world);
-	op_init(&w->op, "test");
-	w->engine = fault_engine_new(memory_engine_new(true), 1);
-	assert_null(ledger_open(&w->op, NULL, &w->ledger));
-	w->blobs = blob_engine_new(w->engine);
-	w->service.store = mail_store_new(w->engine, w->ledger, w->blobs);
+	mail_world_open(&w->mail, fault_engine_new(memory_engine_new(true), 1), NULL, 0);
+	w->service.store = w->mail.store;
 	w->service.accounts = accounts_new(w->service.store);
-	assert_null(domain_create(&w->op, w->service.accounts, SLICE("example.org")));
+	assert_null(domain_create(&w->mail.op, w->service.accounts, SLICE("example.org")));
 	given_user(w, "alice@example.org");
 	given_user(w, "bob@example.org");
 	const struct slice both[] = {SLICE("alice@example.org"), SLICE("bob@example.org")};
-	assert_null(alias_set(&w->op, w->service.accounts, SLICE("both@example.org"), both, 2));
+	assert_null(
+		alias_set(&w->mail.op, w->service.accounts, SLICE("both@example.org"), both, 2));
 	*state = w;
 	return 0;
 }
@@ -51,11 +45,7 @@ static int tear_down(void **state)
 {
 	struct world *w = *state;
 	accounts_free(w->service.accounts);
-	mail_store_free(w->service.store);
-	blob_store_close(w->blobs);
-	ledger_close(w->ledger);
-	engine_close(w->engine);
-	op_done(&w->op);
+	mail_world_close(&w->mail);
 	free(w);
 	return 0;
 }
@@ -74,17 +64,18 @@ static struct error *when_delivered(struct world *w, const char *content, const 
 	delivery_prepare(&mail);
 	keys = NULL;
 	key_count = 0;
-	TRY(delivery_resolve(&w->op, &w->service, recipient.address, &recipient.targets,
+	TRY(delivery_resolve(&w->mail.op, &w->service, recipient.address, &recipient.targets,
 		&recipient.target_count));
-	return deliver_message(&w->op, &w->service, &mail, &recipient, &keys, &key_count);
+	return deliver_message(&w->mail.op, &w->service, &mail, &recipient, &keys, &key_count);
 }
 
 static void then_inbox_holds(struct world *w, const char *address, uint32_t count)
 {
 	struct user_info user;
 	struct mailbox_status inbox;
-	assert_null(user_get(&w->op, w->service.accounts, slice_from_cstr(address), &user));
-	assert_null(mailbox_find(&w->op, w->service.store, user.account, SLICE("INBOX"), &inbox));
+	assert_null(user_get(&w->mail.op, w->service.accounts, slice_from_cstr(address), &user));
+	assert_null(
+		mailbox_find(&w->mail.op, w->service.store, user.account, SLICE("INBOX"), &inbox));
 	assert_int_equal(inbox.messages, count);
 }
 
@@ -103,7 +94,7 @@ static void a_retry_gives_one_copy_until_the_answer_was_seen(void **state)
 	assert_null(when_delivered(w, plain, "alice@example.org"));
 	assert_null(when_delivered(w, plain, "alice@example.org"));
 	then_inbox_holds(w, "alice@example.org", 1);
-	delivery_release(&w->op, &w->service, keys, key_count);
+	delivery_release(&w->mail.op, &w->service, keys, key_count);
 	assert_null(when_delivered(w, plain, "alice@example.org"));
 	then_inbox_holds(w, "alice@example.org", 2);
 }
@@ -115,17 +106,18 @@ static void read_envelope(struct world *w, const char *address, struct smtp_enve
 	struct mailbox_status inbox;
 	struct message *messages;
 	size_t count;
-	assert_null(user_get(&w->op, w->service.accounts, slice_from_cstr(address), &user));
-	assert_null(mailbox_find(&w->op, w->service.store, user.account, SLICE("INBOX"), &inbox));
+	assert_null(user_get(&w->mail.op, w->service.accounts, slice_from_cstr(address), &user));
+	assert_null(
+		mailbox_find(&w->mail.op, w->service.store, user.account, SLICE("INBOX"), &inbox));
 	struct uid_set uids;
-	uid_set_init(&uids, &w->op.arena);
+	uid_set_init(&uids, &w->mail.op.arena);
 	uid_set_add(&uids, inbox.uidnext - 1);
 	assert_null(mailbox_messages(
-		&w->op, w->service.store, user.account, inbox.id, &uids, &messages, &count));
+		&w->mail.op, w->service.store, user.account, inbox.id, &uids, &messages, &count));
 	assert_int_equal(count, 1);
 	struct slice bytes;
-	assert_null(message_smtp_envelope_get(&w->op, w->service.store, &messages[0], &bytes));
-	assert_null(smtp_envelope_decode(&w->op, bytes, ret_envelope));
+	assert_null(message_smtp_envelope_get(&w->mail.op, w->service.store, &messages[0], &bytes));
+	assert_null(smtp_envelope_decode(&w->mail.op, bytes, ret_envelope));
 }
 
 static void the_envelope_is_kept_with_its_dsn_parameters(void **state)
@@ -137,9 +129,10 @@ static void the_envelope_is_kept_with_its_dsn_parameters(void **state)
 	struct delivery_recipient recipient = {.address = SLICE("both@example.org"),
 		.parameters = SLICE("NOTIFY=SUCCESS ORCPT=rfc822;both@example.com")};
 	delivery_prepare(&mail);
-	assert_null(delivery_resolve(&w->op, &w->service, recipient.address, &recipient.targets,
-		&recipient.target_count));
-	assert_null(deliver_message(&w->op, &w->service, &mail, &recipient, &keys, &key_count));
+	assert_null(delivery_resolve(&w->mail.op, &w->service, recipient.address,
+		&recipient.targets, &recipient.target_count));
+	assert_null(
+		deliver_message(&w->mail.op, &w->service, &mail, &recipient, &keys, &key_count));
 
 	struct smtp_envelope envelope;
 	read_envelope(w, "bob@example.org", &envelope);
@@ -153,12 +146,12 @@ static void a_torn_envelope_is_damage(void **state)
 {
 	struct world *w = *state;
 	struct smtp_envelope envelope = {.sender = SLICE("a@example.net")};
-	struct slice bytes = smtp_envelope_encode(&w->op.arena, &envelope);
+	struct slice bytes = smtp_envelope_encode(&w->mail.op.arena, &envelope);
 	bytes.len--;
-	struct error *err = smtp_envelope_decode(&w->op, bytes, &envelope);
+	struct error *err = smtp_envelope_decode(&w->mail.op, bytes, &envelope);
 	assert_non_null(err);
 	assert_int_equal(err->kind, ERR_CORRUPT);
-	assert_null(smtp_envelope_decode(&w->op, SLICE_NONE, &envelope));
+	assert_null(smtp_envelope_decode(&w->mail.op, SLICE_NONE, &envelope));
 	assert_int_equal(envelope.sender.len, 0);
 }
 
@@ -174,7 +167,7 @@ static void a_mail_with_an_id_keeps_its_key(void **state)
 static void what_failed_for_one_is_tried_again_for_that_one_only(void **state)
 {
 	struct world *w = *state;
-	fault_on_call(w->engine, FAULT_CAS, 2, FAULT_REFUSED);
+	fault_on_call(w->mail.engine, FAULT_CAS, 2, FAULT_REFUSED);
 	struct error *err = when_delivered(w, plain, "both@example.org");
 	assert_non_null(err);
 	assert_int_equal(err->kind, ERR_UNAVAILABLE);
@@ -196,16 +189,16 @@ static void any_fault_and_a_retry_give_one_copy(void **state)
 	for (size_t f = 0; f < ARRAY_SIZE(faults); f++)
 		for (unsigned n = 1; n <= 12; n++) {
 			const char *mail =
-				arena_printf(&w->op.arena, "X: %zu %u\r\n\r\nbody\r\n", f, n);
-			fault_on_call(
-				w->engine, FAULT_READS | FAULT_WRITES | FAULT_CAS, n, faults[f]);
+				arena_printf(&w->mail.op.arena, "X: %zu %u\r\n\r\nbody\r\n", f, n);
+			fault_on_call(w->mail.engine, FAULT_READS | FAULT_WRITES | FAULT_CAS, n,
+				faults[f]);
 			struct error *err = when_delivered(w, mail, "alice@example.org");
 			for (int tries = 0; err && tries < 20; tries++) {
-				mail_store_work(&w->op, w->service.store);
+				mail_store_work(&w->mail.op, w->service.store);
 				err = when_delivered(w, mail, "alice@example.org");
 			}
 			assert_null(err);
-			fault_on_call(w->engine, 0, 0, FAULT_NONE);
+			fault_on_call(w->mail.engine, 0, 0, FAULT_NONE);
 			mails++;
 			then_inbox_holds(w, "alice@example.org", mails);
 		}

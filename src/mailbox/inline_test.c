@@ -88,8 +88,7 @@ static struct engine *engine_new(void)
 static int set_up(void **state)
 {
 	struct mail_world *w = HEAP_NEW(struct mail_world);
-	struct engine *engine = engine_new();
-	mail_world_open(w, engine, blob_inline_new(down_new(), engine, LIMIT));
+	mail_world_open(w, engine_new(), down_new(), LIMIT);
 	mail_world_make_account(w, SLICE("alice@example.org"));
 	asked = 0;
 	*state = w;
@@ -120,9 +119,7 @@ static struct message_id given_small(struct mail_world *w)
 
 static struct mailbox_id box(struct mail_world *w, const char *path)
 {
-	struct mailbox_status status;
-	assert_null(mailbox_find(&w->op, w->store, w->account, slice_from_cstr(path), &status));
-	return status.id;
+	return mail_world_status(w, path).id;
 }
 
 static struct uid_set all_uids(struct mail_world *w)

@@ -1,10 +1,13 @@
 #include "mailbox/mail_world.h"
 
-void mail_world_open(struct mail_world *w, struct engine *engine, struct blob_store *blobs)
+#include "blob/blob_inline.h"
+
+void mail_world_open(struct mail_world *w, struct engine *engine, struct blob_store *content,
+	uint64_t inline_max)
 {
 	op_init(&w->op, "test");
 	w->engine = engine;
-	w->blobs = blobs ? blobs : blob_engine_new(engine);
+	w->blobs = blob_inline_new(content ? content : blob_engine_new(engine), engine, inline_max);
 	assert_null(ledger_open(&w->op, NULL, &w->ledger));
 	w->store = mail_store_new(w->engine, w->ledger, w->blobs);
 }
@@ -28,4 +31,11 @@ void mail_world_restart(struct mail_world *w)
 {
 	mail_store_free(w->store);
 	w->store = mail_store_new(w->engine, w->ledger, w->blobs);
+}
+
+struct mailbox_status mail_world_status(struct mail_world *w, const char *path)
+{
+	struct mailbox_status status;
+	assert_null(mailbox_find(&w->op, w->store, w->account, slice_from_cstr(path), &status));
+	return status;
 }

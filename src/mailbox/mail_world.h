@@ -15,11 +15,15 @@ struct mail_world {
 	struct account_id account; /* with the usual folders */
 };
 
-/* Takes both. `blobs` NULL: content is in the engine. */
-void mail_world_open(struct mail_world *w, struct engine *engine, struct blob_store *blobs);
+/* Takes both. `content` NULL: it is in the engine. Content up to `inline_max` is among the rows. */
+void mail_world_open(struct mail_world *w, struct engine *engine, struct blob_store *content,
+	uint64_t inline_max);
 void mail_world_close(struct mail_world *w);
 
 void mail_world_make_account(struct mail_world *w, struct slice address);
 
 /* A restarted process knows what is stored, and nothing else. */
 void mail_world_restart(struct mail_world *w);
+
+/* It must be there. */
+struct mailbox_status mail_world_status(struct mail_world *w, const char *path);

@@ -1,60 +1,31 @@
-#include "base/test.h"
-
 #include "base/clock.h"
 #include "blob/blob_inline.h"
 #include "engine/memory.h"
-#include "mailbox/store_private.h"
-
-struct world {
-	struct op op;
-	struct engine *engine;
-	struct ledger *ledger;
-	struct blob_store *blobs;
-	struct mail_store *store;
-	struct account_id account;
-};
+#include "mailbox/mail_world.h"
 
 static bool engine_is_weak;
 static bool content_is_inline;
 
 static int set_up(void **state)
 {
-	struct world *w = HEAP_NEW(struct world);
-	op_init(&w->op, "test");
-	w->engine = memory_engine_new(!engine_is_weak);
-	assert_null(ledger_open(&w->op, NULL, &w->ledger));
-	w->blobs = blob_engine_new(w->engine);
-	if (content_is_inline)
-		w->blobs = blob_inline_new(w->blobs, w->engine, BLOB_INLINE_MOST);
-	w->store = mail_store_new(w->engine, w->ledger, w->blobs);
-	w->account.uuid = uuid_v7();
-	assert_null(
-		mail_store_make_account(&w->op, w->store, w->account, SLICE("alice@example.org")));
+	struct mail_world *w = HEAP_NEW(struct mail_world);
+	mail_world_open(w, memory_engine_new(!engine_is_weak), NULL,
+		content_is_inline ? BLOB_INLINE_MOST : 0);
+	mail_world_make_account(w, SLICE("alice@example.org"));
 	*state = w;
 	return 0;
 }
 
 static int tear_down(void **state)
 {
-	struct world *w = *state;
-	mail_store_free(w->store);
-	blob_store_close(w->blobs);
-	ledger_close(w->ledger);
-	engine_close(w->engine);
-	op_done(&w->op);
+	struct mail_world *w = *state;
+	mail_world_close(w);
 	free(w);
 	return 0;
 }
 
-static struct mailbox_status status_of(struct world *w, const char *path)
-{
-	struct mailbox_status status;
-	assert_null(mailbox_find(&w->op, w->store, w->account, slice_from_cstr(path), &status));
-	return status;
-}
-
 static struct append_result append(
-	struct world *w, const char *path, const char *content, uint16_t flags)
+	struct mail_world *w, const char *path, const char *content, uint16_t flags)
 {
 	struct append_result result;
 	struct append_request request = {.account = w->account,
@@ -65,40 +36,33 @@ static struct append_result append(
 	return result;
 }
 
-static struct uid_set all_uids(struct world *w)
+static struct uid_set all_uids(struct mail_world *w)
 {
 	struct uid_set set = {.arena = &w->op.arena};
 	uid_set_add_range(&set, 1, UINT32_MAX);
 	return set;
 }
 
-static size_t messages_in(struct world *w, const char *path, struct message **ret_messages)
+static size_t messages_in(struct mail_world *w, const char *path, struct message **ret_messages)
 {
 	size_t count;
 	struct uid_set all = all_uids(w);
-	assert_null(mailbox_messages(
-		&w->op, w->store, w->account, status_of(w, path).id, &all, ret_messages, &count));
+	assert_null(mailbox_messages(&w->op, w->store, w->account, mail_world_status(w, path).id,
+		&all, ret_messages, &count));
 	return count;
 }
 
-static struct snapshot *snapshot_of(struct world *w, const char *path)
+static struct snapshot *snapshot_of(struct mail_world *w, const char *path)
 {
 	struct snapshot *snapshot;
-	assert_null(
-		mailbox_snapshot(&w->op, w->store, w->account, status_of(w, path).id, &snapshot));
+	assert_null(mailbox_snapshot(
+		&w->op, w->store, w->account, mail_world_status(w, path).id, &snapshot));
 	return snapshot;
-}
-
-/* A restarted process knows what is stored, and nothing else. */
-static void restart(struct world *w)
-{
-	mail_store_free(w->store);
-	w->store = mail_store_new(w->engine, w->ledger, w->blobs);
 }
 
 static void an_appended_message_is_there_with_its_bytes(void **state)
 {
-	struct world *w = *state;
+	struct mail_world *w = *state;
 	struct append_result result =
 		append(w, "INBOX", "Subject: hello\r\n\r\nbody\r\n", FLAG_SEEN);
 	assert_int_equal(result.uid, 1);
@@ -108,7 +72,7 @@ static void an_appended_message_is_there_with_its_bytes(void **state)
 	assert_null(message_content(&w->op, w->store, &messages[0], 0, UINT64_MAX, &content));
 	assert_true(slice_equal(content, SLICE("Subject: hello\r\n\r\nbody\r\n")));
 	assert_int_equal(messages[0].flags, FLAG_SEEN);
-	struct mailbox_status status = status_of(w, "inbox");
+	struct mailbox_status status = mail_world_status(w, "inbox");
 	assert_int_equal(status.messages, 1);
 	assert_int_equal(status.unseen, 0);
 	assert_int_equal(status.uidnext, 2);
@@ -117,10 +81,10 @@ static void an_appended_message_is_there_with_its_bytes(void **state)
 
 static void everything_is_there_after_a_restart(void **state)
 {
-	struct world *w = *state;
+	struct mail_world *w = *state;
 	append(w, "INBOX", "a\r\n", 0);
 	append(w, "INBOX", "b\r\n", FLAG_FLAGGED);
-	restart(w);
+	mail_world_restart(w);
 	struct snapshot *snapshot = snapshot_of(w, "INBOX");
 	assert_int_equal(snapshot_count(snapshot), 2);
 	assert_int_equal(snapshot_at(snapshot, 1).flags, FLAG_FLAGGED);
@@ -129,8 +93,8 @@ static void everything_is_there_after_a_restart(void **state)
 	assert_int_equal(messages_in(w, "INBOX", &messages), 2);
 }
 
-static struct flag_result change(
-	struct world *w, const char *path, enum flag_mode mode, uint16_t flags, const char *keyword)
+static struct flag_result change(struct mail_world *w, const char *path, enum flag_mode mode,
+	uint16_t flags, const char *keyword)
 {
 	struct flag_result result;
 	struct uid_set all = all_uids(w);
@@ -138,19 +102,19 @@ static struct flag_result change(
 	struct flag_change wish = {
 		.mode = mode, .flags = flags, .keywords = &name, .keyword_count = keyword != NULL};
 	assert_null(mailbox_change_flags(
-		&w->op, w->store, w->account, status_of(w, path).id, &all, &wish, &result));
+		&w->op, w->store, w->account, mail_world_status(w, path).id, &all, &wish, &result));
 	return result;
 }
 
 static void flags_change_counts_and_modseqs(void **state)
 {
-	struct world *w = *state;
+	struct mail_world *w = *state;
 	append(w, "INBOX", "a\r\n", 0);
 	append(w, "INBOX", "bc\r\n", FLAG_SEEN);
 	struct flag_result result =
 		change(w, "INBOX", FLAGS_ADD, FLAG_SEEN | FLAG_DELETED, "$Junk");
 	assert_int_equal(uid_set_size(&result.changed), 2);
-	struct mailbox_status status = status_of(w, "INBOX");
+	struct mailbox_status status = mail_world_status(w, "INBOX");
 	assert_int_equal(status.unseen, 0);
 	assert_int_equal(status.deleted, 2);
 	assert_int_equal(status.deleted_bytes, 7);
@@ -158,7 +122,7 @@ static void flags_change_counts_and_modseqs(void **state)
 	assert_true(uid_set_is_empty(&result.changed));
 	assert_int_equal(result.modseq, 0);
 	change(w, "INBOX", FLAGS_REMOVE, FLAG_DELETED, "$junk");
-	status = status_of(w, "INBOX");
+	status = mail_world_status(w, "INBOX");
 	assert_int_equal(status.deleted, 0);
 	assert_int_equal(status.deleted_bytes, 0);
 	struct snapshot *snapshot = snapshot_of(w, "INBOX");
@@ -170,13 +134,13 @@ static void flags_change_counts_and_modseqs(void **state)
 
 static void expunged_messages_vanish_exactly(void **state)
 {
-	struct world *w = *state;
+	struct mail_world *w = *state;
 	for (int i = 0; i < 5; i++)
 		append(w, "INBOX", "a\r\n", i % 2 ? FLAG_DELETED : 0);
-	uint64_t before = status_of(w, "INBOX").highest_modseq;
+	uint64_t before = mail_world_status(w, "INBOX").highest_modseq;
 	struct expunge_result result;
-	assert_null(mailbox_expunge(
-		&w->op, w->store, w->account, status_of(w, "INBOX").id, NULL, true, &result));
+	assert_null(mailbox_expunge(&w->op, w->store, w->account, mail_world_status(w, "INBOX").id,
+		NULL, true, &result));
 	assert_int_equal(uid_set_size(&result.expunged), 2);
 	struct snapshot *snapshot = snapshot_of(w, "INBOX");
 	struct mailbox_changes changes;
@@ -196,18 +160,18 @@ static void expunged_messages_vanish_exactly(void **state)
 
 static void a_move_takes_all_in_one_commit(void **state)
 {
-	struct world *w = *state;
+	struct mail_world *w = *state;
 	for (int i = 0; i < 3; i++)
 		append(w, "INBOX", "a\r\n", FLAG_ANSWERED);
 	change(w, "INBOX", FLAGS_ADD, 0, "work");
 	struct copy_result result;
 	struct uid_set all = all_uids(w);
-	assert_null(mailbox_move(&w->op, w->store, w->account, status_of(w, "INBOX").id, &all,
-		status_of(w, "Archive").id, &result));
+	assert_null(mailbox_move(&w->op, w->store, w->account, mail_world_status(w, "INBOX").id,
+		&all, mail_world_status(w, "Archive").id, &result));
 	assert_int_equal(result.count, 3);
 	assert_int_equal(result.to[2], 3);
-	assert_int_equal(status_of(w, "INBOX").messages, 0);
-	assert_int_equal(status_of(w, "Archive").messages, 3);
+	assert_int_equal(mail_world_status(w, "INBOX").messages, 0);
+	assert_int_equal(mail_world_status(w, "Archive").messages, 3);
 	struct message *messages;
 	assert_int_equal(messages_in(w, "Archive", &messages), 3);
 	assert_int_equal(messages[0].flags, FLAG_ANSWERED);
@@ -217,19 +181,19 @@ static void a_move_takes_all_in_one_commit(void **state)
 
 static void a_large_copy_is_whole(void **state)
 {
-	struct world *w = *state;
+	struct mail_world *w = *state;
 	const int count = CHUNK_OF_MESSAGES * 2 + 7;
 	for (int i = 0; i < count; i++)
 		append(w, "INBOX", "a\r\n", 0);
 	struct copy_result result;
 	struct uid_set all = all_uids(w);
-	assert_null(mailbox_copy(&w->op, w->store, w->account, status_of(w, "INBOX").id, &all,
-		status_of(w, "Archive").id, &result));
+	assert_null(mailbox_copy(&w->op, w->store, w->account, mail_world_status(w, "INBOX").id,
+		&all, mail_world_status(w, "Archive").id, &result));
 	assert_int_equal(result.count, count);
-	assert_int_equal(status_of(w, "Archive").messages, count);
-	restart(w);
+	assert_int_equal(mail_world_status(w, "Archive").messages, count);
+	mail_world_restart(w);
 	mail_store_work(&w->op, w->store);
-	assert_int_equal(status_of(w, "Archive").messages, count);
+	assert_int_equal(mail_world_status(w, "Archive").messages, count);
 	struct snapshot *snapshot = snapshot_of(w, "INBOX");
 	assert_int_equal(snapshot_count(snapshot), count);
 	/* Blocks are nearly full only where messages came one by one. */
@@ -239,13 +203,13 @@ static void a_large_copy_is_whole(void **state)
 
 static void a_large_store_changes_all(void **state)
 {
-	struct world *w = *state;
+	struct mail_world *w = *state;
 	const int count = CHUNK_OF_MESSAGES * 2 + 7;
 	for (int i = 0; i < count; i++)
 		append(w, "INBOX", "a\r\n", 0);
 	struct flag_result result = change(w, "INBOX", FLAGS_ADD, FLAG_SEEN | FLAG_DELETED, NULL);
 	assert_int_equal(uid_set_size(&result.changed), count);
-	struct mailbox_status status = status_of(w, "INBOX");
+	struct mailbox_status status = mail_world_status(w, "INBOX");
 	assert_int_equal(status.unseen, 0);
 	assert_int_equal(status.deleted, count);
 	assert_int_equal(status.deleted_bytes, 3 * count);
@@ -253,32 +217,32 @@ static void a_large_store_changes_all(void **state)
 	struct expunge_result gone;
 	assert_null(mailbox_expunge(&w->op, w->store, w->account, status.id, NULL, true, &gone));
 	assert_int_equal(uid_set_size(&gone.expunged), count);
-	assert_int_equal(status_of(w, "INBOX").messages, 0);
+	assert_int_equal(mail_world_status(w, "INBOX").messages, 0);
 }
 
 static void a_copy_that_was_finished_is_not_undone(void **state)
 {
-	struct world *w = *state;
+	struct mail_world *w = *state;
 	struct copy_result copied;
 	struct uid_set all = all_uids(w);
 	append(w, "INBOX", "a\r\n", 0);
-	assert_null(mailbox_copy(&w->op, w->store, w->account, status_of(w, "INBOX").id, &all,
-		status_of(w, "Archive").id, &copied));
+	assert_null(mailbox_copy(&w->op, w->store, w->account, mail_world_status(w, "INBOX").id,
+		&all, mail_world_status(w, "Archive").id, &copied));
 	/* Somebody saw an intent that is gone by the time it is driven. */
-	assert_null(expunge_for_intent(
-		&w->op, w->store, w->account, status_of(w, "Archive").id, &all, uuid_random()));
-	assert_int_equal(status_of(w, "Archive").messages, 1);
+	assert_null(expunge_for_intent(&w->op, w->store, w->account,
+		mail_world_status(w, "Archive").id, &all, uuid_random()));
+	assert_int_equal(mail_world_status(w, "Archive").messages, 1);
 }
 
 static void a_tree_is_renamed_whole(void **state)
 {
-	struct world *w = *state;
+	struct mail_world *w = *state;
 	struct mailbox_id id;
 	assert_null(mailbox_create(&w->op, w->store, w->account, SLICE("a/b/c"), 0, &id));
 	append(w, "a/b", "x\r\n", 0);
 	assert_null(mailbox_rename(&w->op, w->store, w->account, SLICE("a"), SLICE("z/y")));
-	assert_int_equal(status_of(w, "z/y/b").messages, 1);
-	assert_true(ID_EQUAL(status_of(w, "z/y/b/c").id, id));
+	assert_int_equal(mail_world_status(w, "z/y/b").messages, 1);
+	assert_true(ID_EQUAL(mail_world_status(w, "z/y/b/c").id, id));
 	struct mailbox_status status;
 	struct error *err = mailbox_find(&w->op, w->store, w->account, SLICE("a"), &status);
 	assert_non_null(err);
@@ -291,7 +255,7 @@ static void a_tree_is_renamed_whole(void **state)
 
 static void a_deleted_mailbox_is_cleaned_up(void **state)
 {
-	struct world *w = *state;
+	struct mail_world *w = *state;
 	struct mailbox_id id;
 	assert_null(mailbox_create(&w->op, w->store, w->account, SLICE("tmp"), 0, &id));
 	append(w, "tmp", "x\r\n", 0);
@@ -314,7 +278,7 @@ static void a_deleted_mailbox_is_cleaned_up(void **state)
 
 static void a_once_key_makes_one_of_two(void **state)
 {
-	struct world *w = *state;
+	struct mail_world *w = *state;
 	struct append_result first;
 	struct append_result second;
 	struct append_request request = {.account = w->account,
@@ -325,7 +289,7 @@ static void a_once_key_makes_one_of_two(void **state)
 	assert_null(mailbox_append(&w->op, w->store, &request, &second));
 	assert_true(second.was_done_before);
 	assert_int_equal(second.uid, first.uid);
-	restart(w);
+	mail_world_restart(w);
 	mail_store_work(&w->op, w->store);
 	assert_null(mailbox_append(&w->op, w->store, &request, &second));
 	assert_true(second.was_done_before);
@@ -334,7 +298,7 @@ static void a_once_key_makes_one_of_two(void **state)
 	assert_false(second.was_done_before);
 	assert_null(mailbox_append(&w->op, w->store, &request, &second));
 	assert_true(second.was_done_before);
-	assert_int_equal(status_of(w, "INBOX").messages, 2);
+	assert_int_equal(mail_world_status(w, "INBOX").messages, 2);
 }
 
 static struct error *two_messages(struct op *op, void *context, struct account_id account,
@@ -351,7 +315,7 @@ static struct error *two_messages(struct op *op, void *context, struct account_i
 
 static void quota_is_checked_inside_the_commit(void **state)
 {
-	struct world *w = *state;
+	struct mail_world *w = *state;
 	mail_store_set_quota(w->store, two_messages, NULL);
 	append(w, "INBOX", "a\r\n", 0);
 	append(w, "INBOX", "a\r\n", 0);
@@ -361,26 +325,26 @@ static void quota_is_checked_inside_the_commit(void **state)
 	struct error *err = mailbox_append(&w->op, w->store, &request, &result);
 	assert_non_null(err);
 	assert_int_equal(err->kind, ERR_LIMIT);
-	assert_int_equal(status_of(w, "INBOX").messages, 2);
-	assert_int_equal(status_of(w, "INBOX").uidnext, 3);
+	assert_int_equal(mail_world_status(w, "INBOX").messages, 2);
+	assert_int_equal(mail_world_status(w, "INBOX").uidnext, 3);
 }
 
 static void a_long_history_is_trimmed_and_still_known(void **state)
 {
-	struct world *w = *state;
+	struct mail_world *w = *state;
 	append(w, "INBOX", "a\r\n", 0);
-	uint64_t before = status_of(w, "INBOX").highest_modseq;
+	uint64_t before = mail_world_status(w, "INBOX").highest_modseq;
 	for (int i = 0; i < 1500; i++) {
 		change(w, "INBOX", i % 2 ? FLAGS_REMOVE : FLAGS_ADD, FLAG_FLAGGED, NULL);
 		if (i == 700) {
 			append(w, "INBOX", "b\r\n", FLAG_DELETED);
 			struct expunge_result result;
 			assert_null(mailbox_expunge(&w->op, w->store, w->account,
-				status_of(w, "INBOX").id, NULL, true, &result));
+				mail_world_status(w, "INBOX").id, NULL, true, &result));
 		}
 		arena_release(&w->op.arena, (struct arena_mark){0});
 	}
-	restart(w);
+	mail_world_restart(w);
 	struct snapshot *snapshot = snapshot_of(w, "INBOX");
 	assert_int_equal(snapshot_count(snapshot), 1);
 	assert_int_equal(snapshot_uidnext(snapshot), 3);
@@ -403,7 +367,7 @@ static void a_long_history_is_trimmed_and_still_known(void **state)
 
 static void *deliver_many(void *argument)
 {
-	struct world *w = argument;
+	struct mail_world *w = argument;
 	for (int i = 0; i < MAILS; i++) {
 		AUTO_OP(op, "writer");
 		struct append_result result;
@@ -416,13 +380,13 @@ static void *deliver_many(void *argument)
 
 static void writers_at_once_get_distinct_uids(void **state)
 {
-	struct world *w = *state;
+	struct mail_world *w = *state;
 	pthread_t threads[WRITERS];
 	for (int i = 0; i < WRITERS; i++)
 		thread_start(&threads[i], "writer", deliver_many, w);
 	for (int i = 0; i < WRITERS; i++)
 		thread_join(threads[i]);
-	struct mailbox_status status = status_of(w, "INBOX");
+	struct mailbox_status status = mail_world_status(w, "INBOX");
 	assert_int_equal(status.messages, WRITERS * MAILS);
 	assert_int_equal(status.uidnext, WRITERS * MAILS + 1);
 	struct message *messages;

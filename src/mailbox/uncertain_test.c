@@ -1,22 +1,15 @@
 /* The write path when the engine does not answer: what clients are told, what the ledger holds,
  * what becomes of content. */
 
-#include "base/test.h"
-
 #include "base/clock.h"
 #include "base/world.h"
 #include "blob/blob_inline.h"
 #include "engine/fault.h"
 #include "engine/memory.h"
-#include "mailbox/store_private.h"
+#include "mailbox/mail_world.h"
 
 struct world {
-	struct op op;
-	struct engine *engine;
-	struct ledger *ledger;
-	struct blob_store *blobs;
-	struct mail_store *store;
-	struct account_id account;
+	struct mail_world mail;
 	struct error *err; /* of the last append */
 	struct append_result result;
 };
@@ -27,15 +20,9 @@ static bool content_is_inline;
 static int set_up(void **state)
 {
 	struct world *w = HEAP_NEW(struct world);
-	op_init(&w->op, "test");
-	w->engine = fault_engine_new(memory_engine_new(false), 1);
-	assert_null(ledger_open(&w->op, NULL, &w->ledger));
-	w->blobs = blob_engine_new(w->engine);
-	if (content_is_inline)
-		w->blobs = blob_inline_new(w->blobs, w->engine, BLOB_INLINE_MOST);
-	w->store = mail_store_new(w->engine, w->ledger, w->blobs);
-	w->account.uuid = uuid_v7();
-	assert_null(mail_store_make_account(&w->op, w->store, w->account, SLICE("a@example.org")));
+	mail_world_open(&w->mail, fault_engine_new(memory_engine_new(false), 1), NULL,
+		content_is_inline ? BLOB_INLINE_MOST : 0);
+	mail_world_make_account(&w->mail, SLICE("a@example.org"));
 	saved_budget_ms = commit_settings.resolve_budget_ms;
 	commit_settings.resolve_budget_ms = 30;
 	*state = w;
@@ -46,55 +33,53 @@ static int tear_down(void **state)
 {
 	struct world *w = *state;
 	commit_settings.resolve_budget_ms = saved_budget_ms;
-	mail_store_free(w->store);
-	blob_store_close(w->blobs);
-	ledger_close(w->ledger);
-	engine_close(w->engine);
-	op_done(&w->op);
+	mail_world_close(&w->mail);
 	free(w);
 	return 0;
 }
 
 static void given_next_cas_is(struct world *w, enum fault fault)
 {
-	fault_on_call(w->engine, FAULT_CAS, 1, fault);
+	fault_on_call(w->mail.engine, FAULT_CAS, 1, fault);
 }
 
 /* Reads keep failing from the moment the CAS is answered. */
 static void given_reads_fail(struct world *w)
 {
-	fault_set_rates(w->engine, &(struct fault_rates){.refused_reads = 1000});
+	fault_set_rates(w->mail.engine, &(struct fault_rates){.refused_reads = 1000});
 }
 
 static void given_a_head_in_memory(struct world *w)
 {
 	struct mailbox_status status;
-	assert_null(mailbox_find(&w->op, w->store, w->account, SLICE("INBOX"), &status));
+	assert_null(
+		mailbox_find(&w->mail.op, w->mail.store, w->mail.account, SLICE("INBOX"), &status));
 }
 
 static void when_appended(struct world *w, const char *once_key)
 {
-	struct append_request request = {.account = w->account,
+	struct append_request request = {.account = w->mail.account,
 		.path = SLICE("INBOX"),
 		.content = SLICE("Subject: x\r\n\r\nhello\r\n"),
 		.once_key = slice_from_cstr(once_key)};
-	w->err = mailbox_append(&w->op, w->store, &request, &w->result);
+	w->err = mailbox_append(&w->mail.op, w->mail.store, &request, &w->result);
 }
 
 static void when_the_engine_recovers(struct world *w)
 {
-	fault_set_rates(w->engine, &(struct fault_rates){0});
+	fault_set_rates(w->mail.engine, &(struct fault_rates){0});
 }
 
 static void when_the_resolver_runs(struct world *w)
 {
-	assert_null(commit_resolve_owed(&w->op, w->store->commit, 0, 1));
+	assert_null(commit_resolve_owed(&w->mail.op, w->mail.store->commit, 0, 1));
 }
 
 static void then_the_mailbox_holds(struct world *w, uint32_t count)
 {
 	struct mailbox_status status;
-	assert_null(mailbox_find(&w->op, w->store, w->account, SLICE("INBOX"), &status));
+	assert_null(
+		mailbox_find(&w->mail.op, w->mail.store, w->mail.account, SLICE("INBOX"), &status));
 	assert_int_equal(status.messages, count);
 }
 
@@ -102,7 +87,7 @@ static size_t blobs_stored(struct world *w)
 {
 	struct blob_id *ids;
 	size_t count;
-	assert_null(blob_list(w->blobs, &w->op, SLICE_NONE, 100, &ids, &count));
+	assert_null(blob_list(w->mail.blobs, &w->mail.op, SLICE_NONE, 100, &ids, &count));
 	return count;
 }
 
@@ -110,8 +95,8 @@ static void when_everything_is_reclaimed(struct world *w)
 {
 	size_t removed;
 	for (int i = 0; i < 3; i++)
-		mail_store_work(&w->op, w->store);
-	assert_null(mail_store_reclaim(&w->op, w->store, 0, &removed));
+		mail_store_work(&w->mail.op, w->mail.store);
+	assert_null(mail_store_reclaim(&w->mail.op, w->mail.store, 0, &removed));
 }
 
 static void an_uncertain_append_that_was_applied_is_ok(void **state)
@@ -121,7 +106,7 @@ static void an_uncertain_append_that_was_applied_is_ok(void **state)
 	when_appended(w, NULL);
 	assert_null(w->err);
 	then_the_mailbox_holds(w, 1);
-	assert_int_equal(ledger_length(w->ledger), 0);
+	assert_int_equal(ledger_length(w->mail.ledger), 0);
 }
 
 static void an_uncertain_append_that_was_not_applied_is_sent_again(void **state)
@@ -139,7 +124,7 @@ static void an_append_that_may_surface_later_is_there_once(void **state)
 	given_next_cas_is(w, FAULT_UNCERTAIN_LATER);
 	when_appended(w, NULL);
 	assert_null(w->err);
-	fault_apply_late(w->engine);
+	fault_apply_late(w->mail.engine);
 	then_the_mailbox_holds(w, 1);
 }
 
@@ -152,12 +137,12 @@ static void an_uncertain_append_keeps_its_blob_until_the_truth_is_known(void **s
 	when_appended(w, NULL);
 	assert_non_null(w->err);
 	assert_int_equal(w->err->kind, ERR_UNCERTAIN);
-	assert_int_equal(ledger_length(w->ledger), 1);
+	assert_int_equal(ledger_length(w->mail.ledger), 1);
 
 	when_the_engine_recovers(w);
 	assert_int_equal(blobs_stored(w), 1);
 	when_the_resolver_runs(w);
-	assert_int_equal(ledger_length(w->ledger), 0);
+	assert_int_equal(ledger_length(w->mail.ledger), 0);
 	then_the_mailbox_holds(w, 1);
 	when_everything_is_reclaimed(w);
 	assert_int_equal(blobs_stored(w), 1);
@@ -175,7 +160,7 @@ static void an_uncertain_append_that_was_not_applied_leaks_nothing(void **state)
 
 	when_the_engine_recovers(w);
 	when_the_resolver_runs(w);
-	assert_int_equal(ledger_length(w->ledger), 0);
+	assert_int_equal(ledger_length(w->mail.ledger), 0);
 	then_the_mailbox_holds(w, 0);
 	when_everything_is_reclaimed(w);
 	assert_int_equal(blobs_stored(w), 0);
@@ -189,19 +174,19 @@ static void the_retry_of_an_uncertain_delivery_is_no_duplicate(void **state)
 	struct world *w = *state;
 	given_a_head_in_memory(w);
 	given_next_cas_is(w, FAULT_UNCERTAIN_APPLIED);
-	fault_set_rates(w->engine, &(struct fault_rates){0});
+	fault_set_rates(w->mail.engine, &(struct fault_rates){0});
 	/* The once row is read before the commit; reads fail behind it. */
 	commit_settings.resolve_budget_ms = 0;
 	when_appended(w, KEY);
 	assert_non_null(w->err);
-	assert_int_equal(ledger_length(w->ledger), 1);
+	assert_int_equal(ledger_length(w->mail.ledger), 1);
 
 	commit_settings.resolve_budget_ms = 30;
 	when_appended(w, KEY);
 	assert_null(w->err);
 	assert_true(w->result.was_done_before);
 	then_the_mailbox_holds(w, 1);
-	assert_int_equal(ledger_length(w->ledger), 0);
+	assert_int_equal(ledger_length(w->mail.ledger), 0);
 }
 
 static void the_retry_of_a_lost_delivery_delivers(void **state)
@@ -227,7 +212,7 @@ static void a_refused_append_is_certain(void **state)
 	when_appended(w, NULL);
 	assert_non_null(w->err);
 	assert_int_equal(w->err->kind, ERR_UNAVAILABLE);
-	assert_int_equal(ledger_length(w->ledger), 0);
+	assert_int_equal(ledger_length(w->mail.ledger), 0);
 	when_everything_is_reclaimed(w);
 	assert_int_equal(blobs_stored(w), 0);
 }
@@ -243,16 +228,16 @@ static void content_whose_put_is_uncertain_is_left_to_reclaim(void **state)
 	/* The first write is the content with what refers to it. */
 	for (size_t i = 0; i < ARRAY_SIZE(faults); i++) {
 		struct audit_report report;
-		fault_on_call(w->engine, FAULT_WRITES, 1, faults[i]);
+		fault_on_call(w->mail.engine, FAULT_WRITES, 1, faults[i]);
 		when_appended(w, NULL);
 		assert_int_equal(w->err->kind, ERR_UNAVAILABLE);
-		assert_null(mail_store_audit(&w->op, w->store, &report));
+		assert_null(mail_store_audit(&w->mail.op, w->mail.store, &report));
 		assert_int_equal(report.orphaned, 0);
 		when_everything_is_reclaimed(w);
 		assert_int_equal(blobs_stored(w), 0);
 	}
 	then_the_mailbox_holds(w, 0);
-	assert_int_equal(ledger_length(w->ledger), 0);
+	assert_int_equal(ledger_length(w->mail.ledger), 0);
 	assert_int_equal(content_left_behind_count(), left_behind);
 }
 
@@ -262,14 +247,14 @@ static void content_that_cannot_be_left_to_reclaim_is_counted_and_tried_again(vo
 	struct audit_report report;
 	given_a_head_in_memory(w);
 	/* The content with what refers to it, and then the note that it is nobody's. */
-	fault_set_rates(w->engine, &(struct fault_rates){.refused_cas = 1000});
-	fault_on_call(w->engine, FAULT_WRITES, 2, FAULT_REFUSED);
+	fault_set_rates(w->mail.engine, &(struct fault_rates){.refused_cas = 1000});
+	fault_on_call(w->mail.engine, FAULT_WRITES, 2, FAULT_REFUSED);
 	when_appended(w, NULL);
 	assert_int_equal(w->err->kind, ERR_UNAVAILABLE);
 	assert_int_equal(content_left_behind_count(), 1);
-	assert_null(mail_store_audit(&w->op, w->store, &report));
+	assert_null(mail_store_audit(&w->mail.op, w->mail.store, &report));
 	assert_int_equal(report.orphaned, 1);
-	fault_set_rates(w->engine, &(struct fault_rates){0});
+	fault_set_rates(w->mail.engine, &(struct fault_rates){0});
 	when_everything_is_reclaimed(w);
 	assert_int_equal(blobs_stored(w), 0);
 }
@@ -280,27 +265,26 @@ static void content_that_is_nobodys_is_tidied_away(void **state)
 	struct world *w = *state;
 	struct audit_report report;
 	given_a_head_in_memory(w);
-	fault_set_rates(w->engine, &(struct fault_rates){.refused_cas = 1000});
-	fault_on_call(w->engine, FAULT_WRITES, 2, FAULT_REFUSED);
+	fault_set_rates(w->mail.engine, &(struct fault_rates){.refused_cas = 1000});
+	fault_on_call(w->mail.engine, FAULT_WRITES, 2, FAULT_REFUSED);
 	when_appended(w, NULL);
 	assert_non_null(w->err);
-	mail_store_free(w->store);
-	w->store = mail_store_new(w->engine, w->ledger, w->blobs);
+	mail_world_restart(&w->mail);
 	when_the_engine_recovers(w);
 	when_appended(w, NULL);
 	assert_null(w->err);
 	assert_int_equal(blobs_stored(w), 2);
 
-	assert_null(mail_store_tidy(&w->op, w->store, 3600 * US_PER_S, &report));
+	assert_null(mail_store_tidy(&w->mail.op, w->mail.store, 3600 * US_PER_S, &report));
 	assert_int_equal(report.left, 0);
 	clock_sleep_ns(3 * NS_PER_MS);
 	/* The account owes rows: a commit may have taken what has no place yet. */
-	assert_null(mail_store_tidy(&w->op, w->store, 1, &report));
+	assert_null(mail_store_tidy(&w->mail.op, w->mail.store, 1, &report));
 	assert_int_equal(report.left, 0);
 	clock_sleep_ns(1200 * NS_PER_MS); /* quiet enough for `applied` to be moved by itself */
 	for (int i = 0; i < 3; i++)
-		commit_apply_owed(&w->op, w->store->commit);
-	assert_null(mail_store_tidy(&w->op, w->store, 1, &report));
+		commit_apply_owed(&w->mail.op, w->mail.store->commit);
+	assert_null(mail_store_tidy(&w->mail.op, w->mail.store, 1, &report));
 	assert_int_equal(report.orphaned, 1);
 	assert_int_equal(report.left, 1);
 	when_everything_is_reclaimed(w);
@@ -327,21 +311,22 @@ static void reads_are_right_while_no_projection_can_be_written(void **state)
 	struct message *messages;
 	size_t count;
 	struct mailbox_status status;
-	struct uid_set all = {.arena = &w->op.arena};
+	struct uid_set all = {.arena = &w->mail.op.arena};
 	when_appended(w, NULL);
 	when_appended(w, NULL);
-	fault_set_rates(w->engine, &(struct fault_rates){.refused_writes = 1000});
-	assert_int_not_equal(commit_apply_owed(&w->op, w->store->commit), 0);
+	fault_set_rates(w->mail.engine, &(struct fault_rates){.refused_writes = 1000});
+	assert_int_not_equal(commit_apply_owed(&w->mail.op, w->mail.store->commit), 0);
 	uid_set_add_range(&all, 1, UINT32_MAX);
-	assert_null(mailbox_find(&w->op, w->store, w->account, SLICE("INBOX"), &status));
 	assert_null(
-		mailbox_messages(&w->op, w->store, w->account, status.id, &all, &messages, &count));
+		mailbox_find(&w->mail.op, w->mail.store, w->mail.account, SLICE("INBOX"), &status));
+	assert_null(mailbox_messages(
+		&w->mail.op, w->mail.store, w->mail.account, status.id, &all, &messages, &count));
 	assert_int_equal(count, 2);
 	when_the_engine_recovers(w);
 	clock_sleep_ns(1200 * NS_PER_MS); /* quiet enough for `applied` to be moved by itself */
 	for (int i = 0; i < 4; i++)
-		commit_apply_owed(&w->op, w->store->commit);
-	assert_int_equal(commit_apply_owed(&w->op, w->store->commit), 0);
+		commit_apply_owed(&w->mail.op, w->mail.store->commit);
+	assert_int_equal(commit_apply_owed(&w->mail.op, w->mail.store->commit), 0);
 }
 
 /* ---- Too few replicas for all but relaxed reads ---- */
@@ -351,7 +336,8 @@ static void then_status_is(struct world *w, bool only_shows, enum error_kind wan
 	AUTO_OP(op, "reader");
 	struct mailbox_status status;
 	op.only_shows = only_shows;
-	struct error *err = mailbox_find(&op, w->store, w->account, SLICE("INBOX"), &status);
+	struct error *err =
+		mailbox_find(&op, w->mail.store, w->mail.account, SLICE("INBOX"), &status);
 	if (wanted == ERR_KIND_COUNT) {
 		assert_null(err);
 		assert_int_equal(status.messages, 1);
@@ -364,10 +350,10 @@ static void then_status_is(struct world *w, bool only_shows, enum error_kind wan
 static void what_is_in_memory_is_shown_and_decides_nothing(void **state)
 {
 	struct world *w = *state;
-	w->engine->is_shared = true;
+	w->mail.engine->is_shared = true;
 	when_appended(w, NULL);
 	assert_null(w->err);
-	fault_set_short_sighted(w->engine, true);
+	fault_set_short_sighted(w->mail.engine, true);
 	then_status_is(w, false, ERR_UNAVAILABLE);
 	then_status_is(w, true, ERR_KIND_COUNT);
 	then_status_is(w, false, ERR_UNAVAILABLE);
@@ -376,15 +362,15 @@ static void what_is_in_memory_is_shown_and_decides_nothing(void **state)
 static void what_is_known_to_be_old_is_not_shown(void **state)
 {
 	struct world *w = *state;
-	w->engine->is_shared = true;
+	w->mail.engine->is_shared = true;
 	when_appended(w, NULL);
-	struct mail_store *here = w->store;
-	w->store = mail_store_new(w->engine, w->ledger, w->blobs);
+	struct mail_store *here = w->mail.store;
+	w->mail.store = mail_store_new(w->mail.engine, w->mail.ledger, w->mail.blobs);
 	when_appended(w, NULL);
 	assert_null(w->err);
-	mail_store_free(w->store);
-	w->store = here;
-	fault_set_short_sighted(w->engine, true);
+	mail_store_free(w->mail.store);
+	w->mail.store = here;
+	fault_set_short_sighted(w->mail.engine, true);
 	then_status_is(w, true, ERR_UNAVAILABLE);
 }
 
@@ -413,12 +399,12 @@ static void racing_random(void *bytes, size_t len)
 
 static void commit_elsewhere(void)
 {
-	struct mail_store *here = racing->store;
+	struct mail_store *here = racing->mail.store;
 	struct append_result result = racing->result;
-	racing->store = elsewhere;
+	racing->mail.store = elsewhere;
 	when_appended(racing, NULL);
 	assert_null(racing->err);
-	racing->store = here;
+	racing->mail.store = here;
 	racing->result = result;
 }
 
@@ -441,8 +427,8 @@ static void a_change_gets_its_turn_beside_a_busy_node(void **state)
 		.yield = racing_yield,
 		.sleep_until = racing_sleep};
 	struct world *w = racing = *state;
-	w->engine->is_shared = true;
-	elsewhere = mail_store_new(w->engine, w->ledger, w->blobs);
+	w->mail.engine->is_shared = true;
+	elsewhere = mail_store_new(w->mail.engine, w->mail.ledger, w->mail.blobs);
 	world_hooks = &hooks;
 	when_appended(w, NULL);
 	struct error *first = w->err;

@@ -1,19 +1,8 @@
-#include "base/test.h"
-
 #include "base/clock.h"
 #include "blob/blob_inline.h"
 #include "engine/memory.h"
-#include "mailbox/store_private.h"
+#include "mailbox/mail_world.h"
 #include "mailbox/vault.h"
-
-struct world {
-	struct op op;
-	struct engine *engine;
-	struct ledger *ledger;
-	struct blob_store *blobs;
-	struct mail_store *store;
-	struct account_id account;
-};
 
 static const char mail[] = "Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n"
 			   "From: Carol <carol@example.net>\r\n"
@@ -28,17 +17,10 @@ static bool content_is_inline;
 
 static int set_up(void **state)
 {
-	struct world *w = HEAP_NEW(struct world);
-	op_init(&w->op, "test");
-	w->engine = memory_engine_new(!engine_is_weak);
-	assert_null(ledger_open(&w->op, NULL, &w->ledger));
-	w->blobs = blob_engine_new(w->engine);
-	if (content_is_inline)
-		w->blobs = blob_inline_new(w->blobs, w->engine, BLOB_INLINE_MOST);
-	w->store = mail_store_new(w->engine, w->ledger, w->blobs);
-	w->account.uuid = uuid_v7();
-	assert_null(
-		mail_store_make_account(&w->op, w->store, w->account, SLICE("alice@example.org")));
+	struct mail_world *w = HEAP_NEW(struct mail_world);
+	mail_world_open(w, memory_engine_new(!engine_is_weak), NULL,
+		content_is_inline ? BLOB_INLINE_MOST : 0);
+	mail_world_make_account(w, SLICE("alice@example.org"));
 	mail_settings.keeps_vault = true;
 	*state = w;
 	return 0;
@@ -46,24 +28,18 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-	struct world *w = *state;
-	mail_store_free(w->store);
-	blob_store_close(w->blobs);
-	ledger_close(w->ledger);
-	engine_close(w->engine);
-	op_done(&w->op);
+	struct mail_world *w = *state;
+	mail_world_close(w);
 	free(w);
 	return 0;
 }
 
-static struct mailbox_id box(struct world *w, const char *path)
+static struct mailbox_id box(struct mail_world *w, const char *path)
 {
-	struct mailbox_status status;
-	assert_null(mailbox_find(&w->op, w->store, w->account, slice_from_cstr(path), &status));
-	return status.id;
+	return mail_world_status(w, path).id;
 }
 
-static struct append_result given(struct world *w, const char *path, const char *content)
+static struct append_result given(struct mail_world *w, const char *path, const char *content)
 {
 	struct append_result result;
 	struct append_request request = {.account = w->account,
@@ -75,14 +51,14 @@ static struct append_result given(struct world *w, const char *path, const char 
 	return result;
 }
 
-static void when_expunged(struct world *w, const char *path)
+static void when_expunged(struct mail_world *w, const char *path)
 {
 	struct expunge_result result;
 	assert_null(
 		mailbox_expunge(&w->op, w->store, w->account, box(w, path), NULL, false, &result));
 }
 
-static void when_moved(struct world *w, const char *from, const char *to, bool is_copy)
+static void when_moved(struct mail_world *w, const char *from, const char *to, bool is_copy)
 {
 	struct copy_result result = {0};
 	struct uid_set all = {.arena = &w->op.arena};
@@ -97,7 +73,7 @@ static void when_moved(struct world *w, const char *from, const char *to, bool i
 }
 
 /* Rows that commits owe are written, where the engine does not do it with them. */
-static void when_applied(struct world *w)
+static void when_applied(struct mail_world *w)
 {
 	for (int i = 0; i < 3; i++) {
 		clock_sleep_ns(60 * NS_PER_MS);
@@ -114,21 +90,21 @@ static struct error *plan_nothing(struct op *op, struct commit_plan *plan, void 
 }
 
 /* The account's next commit says that they are written. */
-static void when_something_else_happens(struct world *w)
+static void when_something_else_happens(struct mail_world *w)
 {
 	struct commit_change change = {.plan = plan_nothing};
 	when_applied(w);
 	assert_null(commit_run(&w->op, mail_store_commit(w->store), w->account, &change));
 }
 
-static size_t when_reclaimed(struct world *w, uint64_t grace_us)
+static size_t when_reclaimed(struct mail_world *w, uint64_t grace_us)
 {
 	size_t removed;
 	assert_null(mail_store_reclaim(&w->op, w->store, grace_us, &removed));
 	return removed;
 }
 
-static size_t listed(struct world *w, const char *term, struct vault_message **ret_messages)
+static size_t listed(struct mail_world *w, const char *term, struct vault_message **ret_messages)
 {
 	size_t count;
 	bool has_more;
@@ -140,13 +116,13 @@ static size_t listed(struct world *w, const char *term, struct vault_message **r
 	return count;
 }
 
-static void then_vault_holds(struct world *w, size_t count)
+static void then_vault_holds(struct mail_world *w, size_t count)
 {
 	struct vault_message *messages;
 	assert_int_equal(listed(w, NULL, &messages), count);
 }
 
-static size_t contents(struct world *w)
+static size_t contents(struct mail_world *w)
 {
 	struct blob_id *blobs;
 	size_t count;
@@ -154,14 +130,15 @@ static size_t contents(struct world *w)
 	return count;
 }
 
-static struct error *restore(struct world *w, struct message_id id, struct append_result *result)
+static struct error *restore(
+	struct mail_world *w, struct message_id id, struct append_result *result)
 {
 	return vault_restore(&w->op, w->store, w->account, id, w->account, SLICE("Back"), result);
 }
 
 static void what_is_expunged_is_listed(void **state)
 {
-	struct world *w = *state;
+	struct mail_world *w = *state;
 	struct append_result result = given(w, "INBOX", mail);
 	then_vault_holds(w, 0);
 	uint64_t before_us = clock_realtime_us();
@@ -179,7 +156,7 @@ static void what_is_expunged_is_listed(void **state)
 
 static void what_is_in_a_mailbox_still_is_not_listed(void **state)
 {
-	struct world *w = *state;
+	struct mail_world *w = *state;
 	given(w, "INBOX", mail);
 	when_moved(w, "INBOX", "Trash", true);
 	when_expunged(w, "INBOX");
@@ -196,7 +173,7 @@ static void what_is_in_a_mailbox_still_is_not_listed(void **state)
 
 static void a_deleted_mailbox_leaves_its_mail_in_the_vault(void **state)
 {
-	struct world *w = *state;
+	struct mail_world *w = *state;
 	struct mailbox_id id;
 	assert_null(mailbox_create(&w->op, w->store, w->account, SLICE("tmp"), 0, &id));
 	given(w, "tmp", mail);
@@ -209,7 +186,7 @@ static void a_deleted_mailbox_leaves_its_mail_in_the_vault(void **state)
 
 static void an_emptied_account_keeps_its_vault(void **state)
 {
-	struct world *w = *state;
+	struct mail_world *w = *state;
 	struct append_result result = given(w, "INBOX", mail);
 	assert_null(mail_store_empty_account(&w->op, w->store, w->account));
 	when_applied(w);
@@ -223,7 +200,7 @@ static void an_emptied_account_keeps_its_vault(void **state)
 
 static void searches_find_decoded_words_in_any_case(void **state)
 {
-	struct world *w = *state;
+	struct mail_world *w = *state;
 	static const struct {
 		const char *term;
 		size_t found;
@@ -243,7 +220,7 @@ static void searches_find_decoded_words_in_any_case(void **state)
 
 static void a_list_ends_at_its_limit_and_keeps_to_its_times(void **state)
 {
-	struct world *w = *state;
+	struct mail_world *w = *state;
 	for (int i = 0; i < 3; i++) {
 		given(w, "INBOX", mail);
 		when_expunged(w, "INBOX");
@@ -270,7 +247,7 @@ static void a_list_ends_at_its_limit_and_keeps_to_its_times(void **state)
 
 static void a_restored_message_is_what_it_was(void **state)
 {
-	struct world *w = *state;
+	struct mail_world *w = *state;
 	struct append_result was = given(w, "INBOX", mail);
 	struct append_result is;
 	struct message *messages;
@@ -297,7 +274,7 @@ static void a_restored_message_is_what_it_was(void **state)
 
 static void a_message_is_restored_once(void **state)
 {
-	struct world *w = *state;
+	struct mail_world *w = *state;
 	struct append_result was = given(w, "INBOX", mail);
 	struct append_result is;
 	when_expunged(w, "INBOX");
@@ -330,7 +307,7 @@ static void a_message_is_restored_once(void **state)
 
 static void what_reclaim_has_taken_is_not_restored(void **state)
 {
-	struct world *w = *state;
+	struct mail_world *w = *state;
 	struct append_result was = given(w, "INBOX", mail);
 	struct append_result is;
 	when_expunged(w, "INBOX");
@@ -344,7 +321,7 @@ static void what_reclaim_has_taken_is_not_restored(void **state)
 
 static void what_is_purged_goes_at_the_next_round(void **state)
 {
-	struct world *w = *state;
+	struct mail_world *w = *state;
 	struct append_result purged = given(w, "INBOX", mail);
 	given(w, "INBOX", mail);
 	when_expunged(w, "INBOX");
@@ -365,7 +342,7 @@ static void what_is_purged_goes_at_the_next_round(void **state)
 
 static void what_is_purged_waits_for_rows_that_are_owed(void **state)
 {
-	struct world *w = *state;
+	struct mail_world *w = *state;
 	struct append_result purged = given(w, "INBOX", mail);
 	when_expunged(w, "INBOX");
 	assert_null(vault_purge(&w->op, w->store, w->account, purged.message));
@@ -378,7 +355,7 @@ static void what_is_purged_waits_for_rows_that_are_owed(void **state)
 
 static void only_its_own_account_sees_a_message(void **state)
 {
-	struct world *w = *state;
+	struct mail_world *w = *state;
 	struct account_id other = {uuid_v7()};
 	struct append_result was = given(w, "INBOX", mail);
 	struct append_result is;
@@ -397,7 +374,7 @@ static void only_its_own_account_sees_a_message(void **state)
 
 static void without_a_vault_nothing_is_listed(void **state)
 {
-	struct world *w = *state;
+	struct mail_world *w = *state;
 	given(w, "INBOX", mail);
 	mail_settings.keeps_vault = false;
 	when_expunged(w, "INBOX");
@@ -410,7 +387,7 @@ static void without_a_vault_nothing_is_listed(void **state)
 /* The grace period begins when the last place has gone, not the first. */
 static void the_last_place_counts(void **state)
 {
-	struct world *w = *state;
+	struct mail_world *w = *state;
 	given(w, "INBOX", mail);
 	when_moved(w, "INBOX", "Trash", true);
 	when_expunged(w, "INBOX");
@@ -427,7 +404,7 @@ static void the_last_place_counts(void **state)
 
 static void nothing_is_damaged_by_what_the_vault_does(void **state)
 {
-	struct world *w = *state;
+	struct mail_world *w = *state;
 	struct append_result restored = given(w, "INBOX", mail);
 	struct append_result purged = given(w, "INBOX", mail);
 	struct append_result is;
