@@ -16,6 +16,7 @@
 #include "base/random.h"
 #include "base/sync.h"
 #include "blob/blob_s3.h"
+#include "latencies.h"
 #include "wire/cql/cql.h"
 
 #define LATENCIES_MOST (1u << 20)
@@ -246,23 +247,6 @@ static void open_s3(const char *endpoint, const char *bucket, const char *key, c
 	op_done(&op);
 }
 
-static int by_number(const void *a, const void *b)
-{
-	uint32_t left = *(const uint32_t *)a, right = *(const uint32_t *)b;
-	return (left > right) - (left < right);
-}
-
-static void report(void)
-{
-	size_t count = MIN((size_t)latency_count, (size_t)LATENCIES_MOST);
-	qsort(latencies, count, sizeof(*latencies), by_number);
-	printf("{\"count\": %zu, \"errors\": %" PRIu64 ", \"seconds\": %.3f, \"per_second\": %.1f, "
-	       "\"p50_us\": %u, \"p99_us\": %u}\n",
-		count, (uint64_t)errors, run_seconds, (double)count / run_seconds,
-		count ? latencies[(count - 1) / 2] : 0,
-		count ? latencies[(count - 1) * 99 / 100] : 0);
-}
-
 int main(int argc, char **argv)
 {
 	if (argc < 6)
@@ -289,7 +273,8 @@ int main(int argc, char **argv)
 		pthread_create(&threads[i], NULL, work, (void *)(uintptr_t)i);
 	for (unsigned i = 0; i < thread_count; i++)
 		pthread_join(threads[i], NULL);
-	report();
+	size_t noted = MIN((size_t)latency_count, (size_t)LATENCIES_MOST);
+	latencies_report(latencies, noted, errors, run_seconds);
 	if (cluster)
 		cql_cluster_close(cluster);
 	blob_store_close(blobs);

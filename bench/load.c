@@ -26,6 +26,7 @@
 
 #include "base/clock.h"
 #include "base/macros.h"
+#include "latencies.h"
 
 #define STEPS_MOST 32
 #define BODY_MOST (4 << 20)
@@ -266,26 +267,6 @@ static void read_some(struct connection *connection, int poll)
 
 /* ---- what came out ---- */
 
-static int by_number(const void *a, const void *b)
-{
-	uint32_t left = *(const uint32_t *)a, right = *(const uint32_t *)b;
-	return (left > right) - (left < right);
-}
-
-static uint32_t percentile(double share)
-{
-	return latency_count ? latencies[(size_t)(share * (double)(latency_count - 1))] : 0;
-}
-
-static void report(double took)
-{
-	qsort(latencies, latency_count, sizeof(*latencies), by_number);
-	printf("{\"count\": %zu, \"errors\": %" PRIu64 ", \"seconds\": %.3f, \"per_second\": %.1f, "
-	       "\"p50_us\": %u, \"p99_us\": %u}\n",
-		latency_count, errors, took, (double)latency_count / took, percentile(0.5),
-		percentile(0.99));
-}
-
 static double run(int poll)
 {
 	struct epoll_event events[256];
@@ -334,6 +315,7 @@ int main(int argc, char **argv)
 		connections[i].number = i;
 		open_connection(&connections[i], poll);
 	}
-	report(run(poll));
+	double took = run(poll);
+	latencies_report(latencies, latency_count, errors, took);
 	return 0;
 }
