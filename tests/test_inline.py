@@ -21,6 +21,11 @@ def texts(server, folder="INBOX", user=ALICE):
         return [bytes_.decode().partition("Subject: ")[2] for _, bytes_ in sorted(fetch_all(client, folder).items())]
 
 
+def metric(server, name):
+    [line] = [line for line in server.ctl("metrics").stdout.splitlines() if line.startswith(f"holdfast_{name} ")]
+    return int(float(line.split()[1]))
+
+
 def text(name, size=0):
     return mail(name, size).partition("Subject: ")[2]
 
@@ -76,6 +81,15 @@ def test_small_mail_never_meets_the_store_of_content(bare_server, tmp_path):
     work(server)
     check_work(server)
     assert files(server) == 0
+    assert metric(server, "content_inline_puts_total") == 5
+    # What only asks about mail does not read it.
+    before = metric(server, "content_inline_reads_total")
+    with server.imap() as client:
+        client.select("Archive")
+        assert client.uid("FETCH", "1:*", "(FLAGS RFC822.SIZE ENVELOPE BODYSTRUCTURE INTERNALDATE)")[0] == "OK"
+        assert metric(server, "content_inline_reads_total") == before
+        assert client.uid("FETCH", "1:*", "(BODY.PEEK[HEADER])")[0] == "OK"
+        assert metric(server, "content_inline_reads_total") == before + 1
     server.deliver(mail("large", LIMIT))
     assert files(server) == 1
 
