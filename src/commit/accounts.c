@@ -172,6 +172,13 @@ void commit_listen(struct commit *commit,
 	commit->listener_context = context;
 }
 
+void commit_follow(struct commit *commit,
+	bool (*is_behind)(void *context, struct account_id account), void *context)
+{
+	commit->follower_is_behind = is_behind;
+	commit->follower_context = context;
+}
+
 struct engine *commit_engine(struct commit *commit)
 {
 	return commit->engine;

@@ -245,6 +245,12 @@ static struct error *note_state(struct op *op, const struct head *head, void *co
 	return NULL;
 }
 
+static bool is_followed(const struct commit *commit, struct account_id account)
+{
+	return !commit->follower_is_behind ||
+	       !commit->follower_is_behind(commit->follower_context, account);
+}
+
 static struct error *sweep_slice(struct op *op, struct commit *commit, struct slice partition,
 	uint32_t slice, uint64_t now_us)
 {
@@ -268,7 +274,7 @@ static struct error *sweep_slice(struct op *op, struct commit *commit, struct sl
 			continue;
 		if (!err && !note.is_clean)
 			owe_projections(commit, account);
-		if (may_clear && (err || note.is_clean))
+		if (may_clear && (err || note.is_clean) && is_followed(commit, account))
 			mutations_delete(
 				&cleared, &dirty_table, partition, rows.rows[i].key, now_us);
 	}

@@ -48,6 +48,11 @@ void commit_free(struct commit *commit);
 void commit_listen(struct commit *commit,
 	void (*listener)(void *context, struct account_id account), void *context);
 
+/* Somebody follows the logs of accounts: while it is behind with one, the note in `dirty` that
+ * finds the account after a crash is kept. Must be quick. Set before the first sweep. */
+void commit_follow(struct commit *commit,
+	bool (*is_behind)(void *context, struct account_id account), void *context);
+
 struct engine *commit_engine(struct commit *commit);
 struct ledger *commit_ledger(struct commit *commit);
 

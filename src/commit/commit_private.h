@@ -40,6 +40,8 @@ struct commit {
 	struct commit_rules rules;
 	void (*listener)(void *context, struct account_id account);
 	void *listener_context;
+	bool (*follower_is_behind)(void *context, struct account_id account);
+	void *follower_context;
 	struct account_shard shards[ACCOUNT_SHARDS];
 	struct mutex owed_lock;
 	struct hash_map owed; /* account_id -> struct owed: log rows not applied yet */

@@ -211,25 +211,14 @@ static void work_on_intents(struct op *op, struct mail_store *store)
 /* A restart forgets which accounts have open intents: the notes for the sweeper say. */
 static struct error *find_intents(struct op *op, struct mail_store *store)
 {
-	struct slice after = SLICE_NONE;
+	struct dirty_walk walk = {0};
+	struct account_id account;
 	for (;;) {
-		struct slice *partitions;
-		size_t count;
-		TRY(engine_partitions(
-			store->engine, op, &dirty_table, after, 256, &partitions, &count));
-		if (!count)
+		bool more;
+		TRY(dirty_next(op, store, &walk, &account, &more));
+		if (!more)
 			return NULL;
-		for (size_t i = 0; i < count; i++) {
-			struct engine_rows rows;
-			TRY(engine_scan(store->engine, op, &dirty_table, partitions[i], SLICE_NONE,
-				SLICE_NONE, SIZE_MAX, false, READ_NORMAL, &rows));
-			for (size_t j = 0; j < rows.count; j++) {
-				struct account_id account;
-				if (uuid_from_slice(slice_from(rows.rows[j].key, 1), &account.uuid))
-					owe_intents(store, account);
-			}
-		}
-		after = partitions[count - 1];
+		owe_intents(store, account);
 	}
 }
 

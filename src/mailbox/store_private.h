@@ -58,6 +58,18 @@ MUST_CHECK struct error *read_messages(struct op *op, struct mail_store *store,
 	struct account_id account, struct commit_plan *plan, struct mailbox_id mailbox,
 	const struct uid_set *uids, struct message **ret_messages, size_t *ret_count);
 
+/* Walks the accounts that are noted for the sweeper. Starts zeroed; what it reads stays in the
+ * operation's arena. */
+struct dirty_walk {
+	struct slice *partitions;
+	size_t partition_count, partition_at;
+	struct engine_rows rows;
+	size_t row_at;
+	struct slice after;
+};
+MUST_CHECK struct error *dirty_next(struct op *op, struct mail_store *store,
+	struct dirty_walk *walk, struct account_id *ret_account, bool *ret_more);
+
 /* Content is to be left to reclaim by mail_store_work; `detail` is copied. */
 void owe_undo(struct mail_store *store, struct slice detail);
 
