@@ -1,0 +1,203 @@
+#include "search/search_private.h"
+
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/metric.h"
+#include "mailbox/follow.h"
+
+METRIC_COUNTER(failures, "index_failures_total", "Turns of the indexer that failed");
+
+/* So that messages that come together are indexed together. */
+#define DELAY_NS (300 * NS_PER_MS)
+/* Then others have their turn. */
+#define TURN_NS (2 * NS_PER_S)
+/* The indexer's thread yields to those that serve clients (nice(1)). */
+#define NICENESS 10
+
+struct search_config search_config = {.rate = 1000, .text_bytes = MIB(1)};
+
+/* clang-format off */
+const struct setting search_settings[] = {
+	{"search.rate", SETTING_NUMBER, &search_config.rate, "1000", 0, 1000000, NULL, true,
+		"Messages that the indexer reads in a second at the most; 0: as fast as it goes."},
+	{"search.text_limit", SETTING_BYTES, &search_config.text_bytes, "1 MiB", KIB(1), MIB(64), NULL, true,
+		"Text of one message that is indexed; what is longer is looked at by every search."},
+};
+const size_t search_setting_count = ARRAY_SIZE(search_settings);
+/* clang-format on */
+
+static bool is_behind(void *context, struct account_id account)
+{
+	struct search *search = context;
+	return queue_has(&search->queue, account);
+}
+
+struct search *search_new(struct mail_store *store, struct index *index)
+{
+	struct search *search = HEAP_NEW(struct search);
+	search->store = store;
+	search->index = index;
+	queue_init(&search->queue);
+	mail_store_follow(store, is_behind, search);
+	return search;
+}
+
+void search_account_changed(struct search *search, struct account_id account)
+{
+	if (search)
+		queue_put(&search->queue, account, DELAY_NS);
+}
+
+/* ---- The thread ---- */
+
+static struct error *take_unsettled(struct op *op, struct search *search)
+{
+	struct account_id *accounts;
+	size_t count;
+	TRY(mail_store_unsettled(op, search->store, &accounts, &count));
+	for (size_t i = 0; i < count; i++)
+		queue_put(&search->queue, accounts[i], 0);
+	return NULL;
+}
+
+static void find_unsettled(struct search *search)
+{
+	for (;;) {
+		AUTO_OP(op, "index");
+		struct error *err = take_unsettled(&op, search);
+		if (!err)
+			return;
+		log_warn(&op, "index-notes-unread", FIELD_ERROR(&op, err));
+		queue_pause(&search->queue, clock_monotonic_ns() + NS_PER_S);
+		if (queue_is_stopping(&search->queue))
+			return;
+	}
+}
+
+static bool pace(void *context, size_t messages)
+{
+	struct search *search = context;
+	uint64_t now_ns = clock_monotonic_ns();
+	if (search_config.rate) {
+		search->pace_ns =
+			MAX_OF(search->pace_ns, now_ns) + messages * NS_PER_S / search_config.rate;
+		queue_pause(&search->queue, search->pace_ns);
+	}
+	return !queue_is_stopping(&search->queue);
+}
+
+static enum turn work_on(struct search *search, struct account_id account)
+{
+	AUTO_OP(op, "index");
+	bool more;
+	struct catch_up work = {.store = search->store,
+		.index = search->index,
+		.account = account,
+		.until_ns = clock_monotonic_ns() + TURN_NS,
+		.pace = pace,
+		.pace_context = search};
+	struct error *err = catch_up_run(&op, &work, &more);
+	if (!err)
+		return more ? TURN_MORE : TURN_DONE;
+	metric_add(&failures, 1);
+	bool is_expected = err->kind == ERR_UNAVAILABLE || err->kind == ERR_TIMEOUT;
+	if (is_expected)
+		log_debug(&op, "index-behind", FIELD_ID("account", &op, account.uuid),
+			FIELD_ERROR(&op, err));
+	else
+		log_warn(&op, "index-behind", FIELD_ID("account", &op, account.uuid),
+			FIELD_ERROR(&op, err));
+	return TURN_FAILED;
+}
+
+static void *run(void *argument)
+{
+	struct search *search = argument;
+	struct account_id account;
+	bool forgot;
+	setpriority(PRIO_PROCESS, 0, NICENESS);
+	while (!queue_is_stopping(&search->queue)) {
+		if (queue_take(&search->queue, &account, &forgot))
+			queue_give_back(&search->queue, account, work_on(search, account));
+		else if (forgot)
+			find_unsettled(search);
+	}
+	return NULL;
+}
+
+void search_start(struct search *search)
+{
+	if (!search)
+		return;
+	search->is_started = true;
+	/* Before anybody clears the notes of what a crash left behind. */
+	find_unsettled(search);
+	thread_start(&search->thread, "index", run, search);
+}
+
+void search_free(struct search *search)
+{
+	if (!search)
+		return;
+	queue_stop(&search->queue);
+	if (search->is_started)
+		thread_join(search->thread);
+	mail_store_follow(search->store, NULL, NULL);
+	index_close(search->index);
+	queue_done(&search->queue);
+	free(search);
+}
+
+/* ---- For the administrator ---- */
+
+struct error *search_catch_up(struct op *op, struct search *search, struct account_id account)
+{
+	struct catch_up work = {.store = search->store,
+		.index = search->index,
+		.account = account,
+		.until_ns = UINT64_MAX};
+	bool more = true;
+	while (more)
+		TRY(catch_up_run(op, &work, &more));
+	return NULL;
+}
+
+struct error *search_rebuild(struct op *op, struct search *search, struct account_id account)
+{
+	TRY(index_drop(search->index, op, account));
+	queue_put(&search->queue, account, 0);
+	return NULL;
+}
+
+static uint64_t count_indexed(const struct snapshot *snapshot, const struct index_state *state)
+{
+	for (size_t i = 0; i < state->covered_count; i++)
+		if (ID_EQUAL(state->covered[i].mailbox, snapshot_mailbox(snapshot)))
+			return snapshot_lower_bound(snapshot, state->covered[i].uidnext);
+	return 0;
+}
+
+struct error *search_status(struct op *op, struct search *search, struct account_id account,
+	struct search_status *ret_status)
+{
+	struct account_news now;
+	struct index_state state;
+	*ret_status = (struct search_status){0};
+	TRY(index_get_state(search->index, op, account, &state));
+	TRY(account_news_since(op, search->store, account, 0, &now));
+	for (size_t i = 0; i < now.mailboxes.count; i++) {
+		struct snapshot *snapshot;
+		TRY(mailbox_snapshot(
+			op, search->store, account, now.mailboxes.items[i].id, &snapshot));
+		ret_status->messages += snapshot_count(snapshot);
+		ret_status->indexed += count_indexed(snapshot, &state);
+		snapshot_unref(snapshot);
+	}
+	ret_status->modseq = now.modseq;
+	ret_status->cursor = state.cursor;
+	ret_status->is_waiting = queue_has(&search->queue, account);
+	return index_measure(search->index, op, account, &ret_status->size);
+}

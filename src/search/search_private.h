@@ -1,0 +1,76 @@
+#pragma once
+
+/* Inside search/ only. */
+
+#include "base/hash_map.h"
+#include "base/sync.h"
+#include "search/search.h"
+
+struct search_config {
+	uint64_t rate;       /* messages read in a second; 0: as fast as it goes */
+	uint64_t text_bytes; /* of a message */
+};
+
+extern struct search_config search_config;
+
+/* An account whose index is behind, or may be. */
+struct waiting {
+	struct account_id account;
+	uint64_t due_ns;
+	unsigned failures; /* since the last success */
+	bool is_taken;     /* the thread works on it */
+	bool is_renewed;   /* and meanwhile it has changed again */
+	struct waiting *next, *previous;
+};
+
+/* Accounts in the order in which they are due, save for those that have failed. */
+struct queue {
+	struct mutex lock; /* of what follows */
+	struct condition wake;
+	struct hash_map waiting; /* account -> struct waiting */
+	struct waiting *first, *last;
+	bool has_forgotten; /* it was full: the sweeper's notes say what else there is */
+	bool is_stopping;
+};
+
+void queue_init(struct queue *queue);
+void queue_done(struct queue *queue);
+
+/* False when it is full and the account was forgotten. */
+bool queue_put(struct queue *queue, struct account_id account, uint64_t delay_ns);
+bool queue_has(struct queue *queue, struct account_id account);
+bool queue_is_stopping(struct queue *queue);
+void queue_stop(struct queue *queue);
+
+/* Waits until an account is due and takes it. False when told to stop, or, with *ret_forgot true,
+ * when the queue has forgotten accounts and has room for them again. */
+bool queue_take(struct queue *queue, struct account_id *ret_account, bool *ret_forgot);
+
+enum turn { TURN_DONE, TURN_MORE, TURN_FAILED };
+void queue_give_back(struct queue *queue, struct account_id account, enum turn turn);
+
+/* Waits, or until told to stop. */
+void queue_pause(struct queue *queue, uint64_t until_ns);
+
+struct search {
+	struct mail_store *store;
+	struct index *index;
+	struct queue queue;
+	bool is_started;
+	pthread_t thread;
+	uint64_t pace_ns; /* the thread's own: when it may read the next message */
+};
+
+/* ---- catch_up.c ---- */
+
+/* One slice of work on an account's index; *ret_more when it is not up to date behind it.
+ * `pace` is called after so many messages have been read. */
+struct catch_up {
+	struct mail_store *store;
+	struct index *index;
+	struct account_id account;
+	uint64_t until_ns;
+	bool (*pace)(void *context, size_t messages); /* false: stop; NULL: nobody cares */
+	void *pace_context;
+};
+MUST_CHECK struct error *catch_up_run(struct op *op, struct catch_up *work, bool *ret_more);
