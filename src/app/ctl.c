@@ -163,6 +163,8 @@ static const struct ctl_command commands[] = {
 	{"folder", "list", "ADDRESS", 1, 1, "GET", "v1/users/?/folders", NULL, NULL, "folders", folder_columns},
 	{"folder", "add", "ADDRESS PATH", 2, 2, "POST", "v1/users/?/folders", NULL, path_body, NULL, NULL},
 	{"folder", "remove", "ADDRESS PATH", 2, 2, "DELETE", "v1/users/?/folders", "path", NULL, NULL, NULL},
+	{"index", "status", "ADDRESS", 1, 1, "GET", "v1/users/?/index", NULL, NULL, NULL, NULL},
+	{"index", "rebuild", "ADDRESS", 1, 1, "POST", "v1/users/?/index/rebuild", NULL, NULL, NULL, NULL},
 	{"alias", "list", "[DOMAIN]", 0, 1, "GET", "v1/aliases", "domain", NULL, "aliases", alias_columns},
 	{"alias", "set", "ADDRESS TARGET...", 2, -1, "PUT", "v1/aliases/?", NULL, targets_body, NULL, NULL},
 	{"alias", "remove", "ADDRESS", 1, 1, "DELETE", "v1/aliases/?", NULL, NULL, NULL, NULL},

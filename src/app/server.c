@@ -11,6 +11,7 @@
 #include "app/listeners.h"
 #include "app/neighbours.h"
 #include "app/privileges.h"
+#include "app/search_index.h"
 #include "app/storage.h"
 #include "account/password.h"
 #include "base/clock.h"
@@ -50,6 +51,8 @@ static const struct setting_group groups[] = {
 	{admin_settings, &admin_setting_count},
 	{storage_settings, &storage_setting_count},
 	{neighbours_settings, &neighbours_setting_count},
+	{search_index_settings, &search_index_setting_count},
+	{search_settings, &search_setting_count},
 	{rocksdb_settings, &rocksdb_setting_count},
 	{levels_settings, &levels_setting_count},
 	{cassandra_settings, &cassandra_setting_count},
@@ -154,6 +157,13 @@ static struct error *bind_and_drop(struct op *op, struct server *server)
 	return privileges_drop(op, app_config.user);
 }
 
+static void account_changed(void *context, struct account_id account)
+{
+	struct server *server = context;
+	imap_account_changed(NULL, account);
+	search_account_changed(server->storage.search, account);
+}
+
 /* The doors are open by now, and nobody is served yet: whoever knocks waits. */
 static struct error *open_storage(struct op *op, struct server *server)
 {
@@ -161,13 +171,15 @@ static struct error *open_storage(struct op *op, struct server *server)
 	TRY(storage_open(op, &server->data, owner, is_told_to_stop, &server->storage));
 	struct mail_store *mails = server->storage.mails;
 	struct accounts *accounts = server->storage.accounts;
-	server->fronts.imap = (struct imap_context){.store = mails, .accounts = accounts};
+	server->fronts.imap = (struct imap_context){
+		.store = mails, .accounts = accounts, .search = server->storage.search};
 	server->fronts.smtp.delivery =
 		(struct delivery_service){.store = mails, .accounts = accounts};
 	server->fronts.pop3 = (struct pop3_service){.store = mails, .accounts = accounts};
 	server->admin_context = (struct admin_context){.accounts = accounts,
 		.store = mails,
 		.ledger = server->storage.ledger,
+		.search = server->storage.search,
 		.version = HOLDFAST_VERSION,
 		.engine = storage_engine_name(),
 		.has_levels = server->storage.cluster != NULL,
@@ -175,7 +187,7 @@ static struct error *open_storage(struct op *op, struct server *server)
 		.ready_context = server,
 		.find_faults = storage_find_faults,
 		.faults_context = &server->storage};
-	mail_store_listen(mails, imap_account_changed, NULL);
+	mail_store_listen(mails, account_changed, server);
 	return NULL;
 }
 

@@ -1,6 +1,7 @@
 #include "app/storage.h"
 
 #include "app/content.h"
+#include "app/search_index.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"
@@ -168,7 +169,7 @@ struct error *storage_open(struct op *op, const struct data_directory *data,
 		&storage->blobs));
 	storage->mails = mail_store_new(storage->engine, storage->ledger, storage->blobs);
 	storage->accounts = accounts_new(storage->mails);
-	return NULL;
+	return search_index_open(op, data, storage->mails, &storage->search);
 }
 
 const char *storage_engine_name(void)
@@ -306,6 +307,7 @@ static void start_cluster_work(struct storage *storage)
 void storage_start(struct storage *storage)
 {
 	storage->is_working = true;
+	search_start(storage->search);
 	if (storage->cluster)
 		start_cluster_work(storage);
 	thread_start(&storage->worker, "background", work, storage);
@@ -333,6 +335,7 @@ void storage_close(struct storage *storage)
 {
 	if (storage->is_working)
 		stop_working(storage);
+	search_free(storage->search);
 	accounts_free(storage->accounts);
 	mail_store_free(storage->mails);
 	blob_store_close(storage->blobs);

@@ -11,6 +11,7 @@
 #include "engine/cassandra/cassandra.h"
 #include "engine/rocksdb.h"
 #include "mailbox/store.h"
+#include "search/search.h"
 
 #define STORAGE_HELPERS 4
 
@@ -27,6 +28,7 @@ struct storage {
 	struct blob_store *blobs;
 	struct mail_store *mails;
 	struct accounts *accounts;
+	struct search *search; /* NULL: there is no index */
 	struct mutex lock;
 	struct condition stopping;
 	bool is_stopping;

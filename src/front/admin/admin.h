@@ -8,12 +8,14 @@
 #include "consistency/ledger.h"
 
 struct admin;
+struct search;
 
 /* What the handlers work on; filled before admin_start, and outlives the admin. */
 struct admin_context {
 	struct accounts *accounts;
 	struct mail_store *store;
 	struct ledger *ledger;
+	struct search *search; /* NULL: there is no index */
 	const char *version;
 	const char *engine;
 	bool has_levels; /* the store's engine is one of consistency/levels.h */

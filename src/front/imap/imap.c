@@ -81,6 +81,7 @@ static enum step greet(struct op *op, struct session *session)
 	struct imap_context *context = session_context(session);
 	imap->store = context->store;
 	imap->accounts = context->accounts;
+	imap->search = context->search;
 	imap->state = IMAP_NOT_AUTHED;
 	buf_append(imap->out, SLICE("* OK [CAPABILITY "));
 	imap_write_capabilities(imap);

@@ -4,12 +4,14 @@
 
 #include "account/account.h"
 #include "base/setting.h"
+#include "search/search.h"
 #include "session/session.h"
 
 /* What `app` hands to session_listen; must outlive the sessions. */
 struct imap_context {
 	struct mail_store *store;
 	struct accounts *accounts;
+	struct search *search; /* NULL: every search reads the messages */
 };
 
 extern const struct protocol imap_protocol;

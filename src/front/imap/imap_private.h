@@ -12,6 +12,7 @@ struct imap_session {
 	struct session *session;
 	struct mail_store *store;
 	struct accounts *accounts;
+	struct search *search;
 	struct buf *out; /* of the step in hand */
 
 	enum imap_state state;

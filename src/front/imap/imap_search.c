@@ -1,6 +1,7 @@
 #include "front/imap/imap_search.h"
 
 #include "base/clock.h"
+#include "format/charset.h"
 #include "format/imap_string.h"
 #include "front/imap/imap_private.h"
 
@@ -18,23 +19,55 @@ static struct error *resolve_sets(struct op *op, struct imap_session *session,
 	return NULL;
 }
 
-/* Messages of the view that pass all keys which need nothing read. */
-static struct error *find_candidates(struct op *op, struct imap_session *session,
-	const struct snapshot *now, const struct search_node *root, struct uid_set *ret_uids)
+/* An index is asked for so many texts; the others are looked at in the messages. */
+#define NARROWED_TEXTS_MAX 32
+
+/* An empty text asks for a field by name, which is a text of the header. */
+static struct slice needle_of(struct op *op, const struct search_node *node)
+{
+	if (node->kind != SEARCH_HEADER || node->text.len)
+		return node->text;
+	for (size_t i = 0; i < node->field.len; i++) {
+		char c = node->field.ptr[i];
+		if (!ascii_is_alpha(c) && !ascii_is_digit(c) && c != '-')
+			return SLICE_NONE;
+	}
+	return utf8_fold(&op->arena, node->field);
+}
+
+static unsigned fields_of(const struct search_node *node)
+{
+	if (node->kind == SEARCH_HEADER)
+		return 1U << text_field_of(node->field);
+	return node->kind == SEARCH_BODY ? 1U << TEXT_BODY : INDEX_ALL_FIELDS;
+}
+
+/* Asks the index for the texts in the tree. */
+static void narrow(struct op *op, struct imap_session *session, const struct snapshot *now,
+	struct search_node *node, size_t *inout_left)
+{
+	if (node->cost == SEARCH_COSTS_CONTENT && !node->first && *inout_left) {
+		search_narrow(op, session->search, session->account, now, fields_of(node),
+			needle_of(op, node), &node->narrowing);
+		--*inout_left;
+	}
+	for (struct search_node *child = node->first; child; child = child->next)
+		narrow(op, session, now, child, inout_left);
+}
+
+/* Messages of the view that may match, as far as can be said with nothing read. */
+static void find_candidates(struct op *op, struct imap_session *session, const struct snapshot *now,
+	const struct search_node *root, struct uid_set *ret_uids)
 {
 	const struct snapshot *shown = session->view->shown;
 	uid_set_init(ret_uids, &op->arena);
 	for (uint32_t i = 0; i < snapshot_count(shown); i++) {
 		struct search_message message = {.snapshot = now};
 		uint32_t position;
-		bool match;
-		if (!snapshot_find(now, snapshot_at(shown, i).uid, &position, &message.at))
-			continue;
-		TRY(imap_search_match(op, session, root, SEARCH_COSTS_NOTHING, &message, &match));
-		if (match)
+		if (snapshot_find(now, snapshot_at(shown, i).uid, &position, &message.at) &&
+			imap_search_may_match(session, root, &message))
 			uid_set_add(ret_uids, message.at.uid);
 	}
-	return NULL;
 }
 
 /* Reads a page of candidates and sets `ret_found` bits for those that match. */
@@ -53,7 +86,7 @@ static struct error *match_page(struct op *op, struct imap_session *session,
 		if (!snapshot_find(now, rows[i].uid, &position, &message.at))
 			continue;
 		struct arena_mark mark = arena_mark(&op->arena);
-		TRY(imap_search_match(op, session, root, root->cost, &message, &ret_found[i]));
+		TRY(imap_search_match(op, session, root, &message, &ret_found[i]));
 		arena_release(&op->arena, mark);
 		if (session_is_gone(session->session))
 			return op_fail(op, ERR_CANCELLED, "The client is gone");
@@ -64,7 +97,7 @@ static struct error *match_page(struct op *op, struct imap_session *session,
 /* A search under way: in the operation's arena, from step to step. */
 struct search {
 	struct search_request request;
-	struct uid_set candidates; /* passed all keys that need nothing read */
+	struct uid_set candidates; /* may match, by what is known with nothing read */
 	struct uid_cursor cursor;  /* behind those that were read */
 	struct uid_set found;
 };
@@ -212,16 +245,17 @@ static struct error *begin(
 	struct op *op, struct imap_session *session, struct imap_args *args, struct search *search)
 {
 	struct snapshot *now;
+	size_t narrowed = NARROWED_TEXTS_MAX;
 	TRY(imap_search_parse(op, args, &search->request));
 	TRY(resolve_sets(op, session, args, search->request.root));
 	if (search->request.uses_modseq)
 		imap_enable_condstore(session);
 	TRY(mailbox_snapshot(op, session->store, session->account, session->mailbox, &now));
-	struct error *err =
-		find_candidates(op, session, now, search->request.root, &search->candidates);
+	narrow(op, session, now, search->request.root, &narrowed);
+	find_candidates(op, session, now, search->request.root, &search->candidates);
 	snapshot_unref(now);
 	uid_set_init(&search->found, &op->arena);
-	return err;
+	return NULL;
 }
 
 static struct error *step(

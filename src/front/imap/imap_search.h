@@ -5,6 +5,7 @@
 #include "front/imap/imap_parser.h"
 #include "front/imap/imap_view.h"
 #include "mailbox/mailbox.h"
+#include "search/search.h"
 
 #define SEARCH_NODES_MAX 2000
 
@@ -56,7 +57,8 @@ struct search_node {
 	uint64_t number;
 	int64_t day;
 	struct imap_sequence sequence;
-	struct uid_set uids; /* the sequence, once it is known what it names */
+	struct uid_set uids;               /* the sequence, once it is known what it names */
+	struct search_narrowing narrowing; /* of a text */
 };
 
 enum search_return {
@@ -94,7 +96,11 @@ struct search_message {
 	struct slice header, bytes;
 };
 
-/* True when all children of `root` that cost at most `cost` agree. */
+/* Does the message match? Its row is read; more is read as far as the keys ask. */
 MUST_CHECK struct error *imap_search_match(struct op *op, struct imap_session *session,
-	const struct search_node *root, enum search_cost cost, struct search_message *message,
-	bool *ret_matches);
+	const struct search_node *root, struct search_message *message, bool *ret_matches);
+
+/* False when the message certainly does not, by what the snapshot and the index say; its row need
+ * not be read. */
+bool imap_search_may_match(const struct imap_session *session, const struct search_node *root,
+	const struct search_message *message);

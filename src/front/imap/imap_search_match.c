@@ -177,6 +177,18 @@ static struct error *match_children(
 	return NULL;
 }
 
+/* A text that the index says is certainly not there is not looked for. */
+static struct error *match_words(
+	struct matcher *matcher, const struct search_node *node, bool *ret_matches)
+{
+	*ret_matches = false;
+	if (search_is_left_out(&node->narrowing, matcher->message->at.uid))
+		return NULL;
+	return node->kind == SEARCH_HEADER ? match_field(matcher, node, ret_matches)
+	       : node->kind == SEARCH_BODY ? match_body(matcher, node, ret_matches)
+					   : match_text(matcher, node, ret_matches);
+}
+
 /* Depth is bounded by the parser. */
 static struct error *matches(
 	struct matcher *matcher, const struct search_node *node, bool *ret_matches)
@@ -194,11 +206,9 @@ static struct error *matches(
 	case SEARCH_SENTSINCE:
 		return match_sent(matcher, node, ret_matches);
 	case SEARCH_HEADER:
-		return match_field(matcher, node, ret_matches);
 	case SEARCH_BODY:
-		return match_body(matcher, node, ret_matches);
 	case SEARCH_TEXT:
-		return match_text(matcher, node, ret_matches);
+		return match_words(matcher, node, ret_matches);
 	default:
 		*ret_matches = match_simple(matcher, node);
 		return NULL;
@@ -206,14 +216,57 @@ static struct error *matches(
 }
 
 struct error *imap_search_match(struct op *op, struct imap_session *session,
-	const struct search_node *root, enum search_cost cost, struct search_message *message,
-	bool *ret_matches)
+	const struct search_node *root, struct search_message *message, bool *ret_matches)
 {
 	struct matcher matcher = {op, session, message};
-	*ret_matches = true;
-	for (const struct search_node *child = root->first; child && *ret_matches;
-		child = child->next)
-		if (child->cost <= cost)
-			TRY(matches(&matcher, child, ret_matches));
-	return NULL;
+	return matches(&matcher, root, ret_matches);
+}
+
+/* ---- What is certain with nothing read ---- */
+
+enum certainty { CERTAINLY_NOT, PERHAPS, CERTAINLY };
+
+static enum certainty certainty(const struct matcher *matcher, const struct search_node *node);
+
+static enum certainty certainty_of_children(
+	const struct matcher *matcher, const struct search_node *node)
+{
+	bool is_or = node->kind == SEARCH_OR;
+	enum certainty all = is_or ? CERTAINLY_NOT : CERTAINLY;
+	for (const struct search_node *child = node->first; child; child = child->next) {
+		enum certainty one = certainty(matcher, child);
+		all = is_or ? MAX_OF(all, one) : MIN_OF(all, one);
+	}
+	return all;
+}
+
+/* Depth is bounded by the parser. */
+static enum certainty certainty(const struct matcher *matcher, const struct search_node *node)
+{
+	switch ((int)node->kind) {
+	case SEARCH_AND:
+	case SEARCH_OR:
+		return certainty_of_children(matcher, node);
+	case SEARCH_NOT:
+		return CERTAINLY - certainty(matcher, node->first);
+	case SEARCH_HEADER:
+	case SEARCH_BODY:
+	case SEARCH_TEXT:
+		return search_is_left_out(&node->narrowing, matcher->message->at.uid)
+			       ? CERTAINLY_NOT
+			       : PERHAPS;
+	default:
+		if (node->cost > SEARCH_COSTS_NOTHING)
+			return PERHAPS;
+		return match_simple(matcher, node) ? CERTAINLY : CERTAINLY_NOT;
+	}
+}
+
+bool imap_search_may_match(const struct imap_session *session, const struct search_node *root,
+	const struct search_message *message)
+{
+	/* Nothing is written to either. */
+	struct matcher matcher = {NULL, (struct imap_session *)(uintptr_t)session,
+		(struct search_message *)(uintptr_t)message};
+	return certainty(&matcher, root) != CERTAINLY_NOT;
 }

@@ -1,0 +1,14 @@
+#pragma once
+
+/* Which search index there is. */
+
+#include "app/data_directory.h"
+#include "base/setting.h"
+#include "search/search.h"
+
+extern const struct setting search_index_settings[];
+extern const size_t search_index_setting_count;
+
+/* *ret_search is NULL when there is to be none. */
+MUST_CHECK struct error *search_index_open(struct op *op, const struct data_directory *data,
+	struct mail_store *store, struct search **ret_search);

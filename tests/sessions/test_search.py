@@ -1,0 +1,161 @@
+"""SEARCH with an index that is late, damaged, gone, or just made: it finds the same."""
+
+import email.message
+import email.policy
+
+from support.mailbox import Mailbox
+from support.patience import until
+
+QUERIES = [
+    'TEXT "pears"',
+    'BODY "pears"',
+    'SUBJECT "number 7"',
+    'FROM "carol@example"',
+    'FROM "carol" NOT TEXT "apples"',
+    'TO "no-such"',
+    'CC "dave"',
+    'HEADER X-Tag "special"',
+    'HEADER X-Tag ""',
+    'HEADER X-None ""',
+    'OR SUBJECT "number 3" BODY "plums"',
+    'NOT BODY "pears"',
+    'BODY "in bold"',
+    'BODY "report.pdf"',
+    'TEXT "zz"',
+    'TEXT "p"',
+    'SEEN TEXT "pears"',
+    'UID 3:* BODY "apples"',
+    'BODY "nowhere at all"',
+]
+FRUIT = ["apples", "pears", "plums"]
+
+
+def mail(number):
+    content = email.message.EmailMessage()
+    content["From"] = "carol@example.net" if number % 2 else "Erin <erin@example.net>"
+    content["To"] = "alice@example.org"
+    content["Subject"] = f"number {number}"
+    if number % 4 == 0:
+        content["Cc"] = "dave@example.net"
+    if number % 5 == 0:
+        content["X-Tag"] = "special" if number % 2 else "plain"
+    content.set_content(f"some {FRUIT[number % 3]} for you")
+    if number == 6:
+        content.add_alternative("<p>in <b>bo</b>ld</p>", subtype="html")
+    if number == 8:
+        content.add_attachment(b"%PDF", maintype="application", subtype="pdf", filename="report.pdf")
+    return content.as_bytes(policy=email.policy.SMTP)
+
+
+def answers(mailbox):
+    client = mailbox.server.imap(mailbox.address)
+    client.select("INBOX", readonly=True)
+    found = {query: client.uid("SEARCH", query)[1][0] for query in QUERIES}
+    client.logout()
+    return found
+
+
+def index(mailbox):
+    return mailbox.server.ctl_json("index", "status", mailbox.address)
+
+
+def wait_for_index(mailbox):
+    def is_whole():
+        now = index(mailbox)
+        return now["indexed"] == now["messages"] and not now["waiting"]
+
+    until(is_whole)
+
+
+def fill(mailbox, count=12):
+    client = mailbox.server.imap(mailbox.address)
+    for number in range(1, count + 1):
+        client.append("INBOX", r"(\Seen)" if number < 6 else None, None, mail(number))
+    client.logout()
+
+
+def index_file(mailbox):
+    account = mailbox.server.ctl_json("user", "show", mailbox.address)["account"]
+    (file,) = (mailbox.server.data / "index").glob(f"*/{account}.sqlite")
+    return file
+
+
+def test_what_was_just_delivered_is_found(mailbox):
+    fill(mailbox)
+    first = answers(mailbox)
+    assert first['SUBJECT "number 7"'] == b"7"
+    assert first['HEADER X-Tag "special"'] == b"5"
+    assert first['BODY "in bold"'] == b"6"
+    assert first['BODY "report.pdf"'] == b"8"
+    assert first['BODY "nowhere at all"'] == b""
+    wait_for_index(mailbox)
+    assert answers(mailbox) == first
+    mailbox.server.deliver(mail(13), to=mailbox.address)
+    client = mailbox.server.imap(mailbox.address)
+    client.select("INBOX")
+    assert client.uid("SEARCH", 'SUBJECT "number 13"')[1] == [b"13"]
+    # What has gone is not found, indexed or not; what was copied is, in its new place.
+    client.copy("1:4", "Archive")
+    client.uid("STORE", "3", "+FLAGS", r"(\Deleted)")
+    client.expunge()
+    assert client.uid("SEARCH", 'BODY "apples"')[1] == [b"6 9 12"]
+    client.select("Archive")
+    assert client.uid("SEARCH", 'BODY "apples"')[1] == [b"3"]
+    client.logout()
+    wait_for_index(mailbox)
+    status = index(mailbox)
+    assert status["documents"] == 13
+    assert status["places"] == 16
+    assert answers(mailbox)['UID 3:* BODY "apples"'] == b"6 9 12"
+
+
+def test_the_index_is_asked(mailbox):
+    def asked():
+        lines = mailbox.server.ctl("metrics").stdout.splitlines()
+        (line,) = [line for line in lines if line.startswith('holdfast_search_texts_total{path="index"}')]
+        return int(line.split()[1])
+
+    fill(mailbox)
+    wait_for_index(mailbox)
+    before = asked()
+    answers(mailbox)
+    # Each text but the short ones, and the field that is only asked for by its name.
+    assert asked() - before >= len(QUERIES) - 3
+
+
+def test_an_index_that_is_gone_or_damaged_changes_nothing(mailbox):
+    fill(mailbox)
+    first = answers(mailbox)
+    wait_for_index(mailbox)
+    file = index_file(mailbox)
+    file.unlink()
+    assert answers(mailbox) == first
+    wait_for_index(mailbox)
+    # Rubbish from elsewhere takes its place.
+    other = file.with_name("other")
+    other.write_bytes(b"no database" * 10000)
+    other.rename(file)
+    assert answers(mailbox) == first
+    wait_for_index(mailbox)
+    assert answers(mailbox) == first
+    mailbox.server.ctl("index", "rebuild", mailbox.address)
+    assert answers(mailbox) == first
+    wait_for_index(mailbox)
+    assert index(mailbox)["documents"] == 12
+
+
+def test_a_kill_while_indexing_is_made_good(server):
+    mailbox = Mailbox(server, "killed@example.org")
+    fill(mailbox)
+    first = answers(mailbox)
+    server.kill()
+    server.start()
+    assert answers(mailbox) == first
+    # Nobody searches here, and it is found all the same.
+    other = Mailbox(server, "unsearched@example.org")
+    fill(other, 3)
+    server.kill()
+    server.start()
+    wait_for_index(other)
+    wait_for_index(mailbox)
+    assert answers(mailbox) == first
