@@ -204,6 +204,7 @@ def main():
     for phase, seconds in (("before", 30), ("cut", 45), ("after", 20)):
         arguments.add_argument(f"--{phase}", default=seconds, type=float, help="seconds")
     options = arguments.parse_args()
+    os.environ["HOLDFAST_CASSANDRA_JIT"] = "full"
     os.environ["HOLDFAST_BUILD"] = str(options.build.resolve())
     from support.engines import Cassandra
     from support.nodes import Nodes

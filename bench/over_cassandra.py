@@ -235,6 +235,7 @@ def run_over(table, nodes, paxos, gateway, folder, seconds):
     column = f"RF {nodes}, paxos {paxos}"
     say(column)
     os.environ["HOLDFAST_CASSANDRA_PAXOS"] = paxos
+    os.environ["HOLDFAST_CASSANDRA_JIT"] = "full"
     cluster = Cassandra()
     cluster.up(nodes)
     try:

@@ -4,9 +4,10 @@ from support.mailbox import Mailbox
 from support.server import Server
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shared_server(tmp_path_factory):
-    """As elsewhere, but the many wrong passwords sent here are not waited for."""
+    """One for all of these tests, each of which has an account of its own. The many wrong passwords sent here are not
+    waited for."""
     settings = {"auth.failure_delay": "1 ms", "auth.failure_delay_max": "10 ms"}
     with Server(tmp_path_factory.mktemp("shared"), settings) as running:
         running.start()

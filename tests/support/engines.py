@@ -56,6 +56,7 @@ class Cassandra:
         self.is_partitioned = False
         self.absent = set()
         self.paused = set()
+        self.kept_schema = {}
 
     # ---- life ----
 
@@ -66,7 +67,7 @@ class Cassandra:
             return
         self._cluster("up", "--fresh", "--nodes", nodes, "--dcs", datacentres, HOLDFAST_CASSANDRA_PAXOS=paxos)
         self.nodes, self.datacentres, self.paxos = nodes, datacentres, paxos
-        self.is_partitioned, self.absent, self.paused = False, set(), set()
+        self.is_partitioned, self.absent, self.paused, self.kept_schema = False, set(), set(), {}
         with self.session(timeout=60) as session:
             session.execute(f"CREATE KEYSPACE whole WITH replication = {self.replication(copies=self.nodes)}")
             session.execute("CREATE TABLE whole.t (k int PRIMARY KEY)")
@@ -89,6 +90,8 @@ class Cassandra:
 
     def kill(self, node):
         """kill -9."""
+        if node not in self.paused:
+            self._keep_schema(node)
         self._cluster("kill", node)
         self.absent.add(node)
         self.paused.discard(node)
@@ -105,6 +108,7 @@ class Cassandra:
 
     def pause(self, node):
         """SIGSTOP: connections stay, nothing answers."""
+        self._keep_schema(node)
         self._cluster("pause", node)
         self.paused.add(node)
 
@@ -135,6 +139,15 @@ class Cassandra:
                     if time.monotonic() > end:
                         raise EngineError(f"node {node} does not reach all the others") from error
                     time.sleep(0.5)
+
+    def _keep_schema(self, node):
+        """Changes of the schema are not flushed by themselves here (see the script), and a node that is killed reads
+        its tables before its commit log."""
+        with self.session(node, timeout=60) as session:
+            version = session.execute("SELECT schema_version FROM system.local").one().schema_version
+        if self.kept_schema.get(node) != version:
+            self._cluster("nodetool", node, "flush", "system_schema")
+            self.kept_schema[node] = version
 
     def _cluster(self, *arguments, **environment):
         return run("cassandra/cluster", *arguments, environment=environment)
