@@ -6,10 +6,13 @@
 
 #include "base/buf.h"
 
+/* search_texts_rules() has so many. */
+#define RULES_BITS 25
+
 /* So many trigrams of a needle are asked for; the others would narrow no further. */
 #define TRIGRAMS_MOST 48
 
-static const char *const columns[TEXT_FIELD_COUNT] = {[TEXT_SUBJECT] = "subject",
+const char *const fts5_field_names[TEXT_FIELD_COUNT] = {[TEXT_SUBJECT] = "subject",
 	[TEXT_FROM] = "sender",
 	[TEXT_TO] = "recipient",
 	[TEXT_CC] = "copied",
@@ -94,7 +97,7 @@ static struct error *remove_places(struct op *op, sqlite3 *db, const struct inde
 struct adding {
 	struct op *op;
 	sqlite3 *db;
-	struct fts5_statement find, document, text, place;
+	struct fts5_statement find, document, place, texts[TEXT_FIELD_COUNT];
 	struct mailbox_memory memory;
 };
 
@@ -128,12 +131,16 @@ static struct error *add_document(
 	fts5_bind_number(&adding->document, add->texts->is_whole);
 	TRY(fts5_execute(&adding->document));
 	*ret_document = (uint64_t)sqlite3_last_insert_rowid(adding->db);
-	struct arena_mark mark = arena_mark(arena);
-	fts5_bind_number(&adding->text, *ret_document);
-	for (int i = 0; i < TEXT_FIELD_COUNT; i++)
-		fts5_bind_text(&adding->text, without_nuls(arena, add->texts->fields[i]));
-	TRY(fts5_execute(&adding->text));
-	arena_release(arena, mark);
+	for (int i = 0; i < TEXT_FIELD_COUNT; i++) {
+		struct arena_mark mark = arena_mark(arena);
+		struct slice text = add->texts->fields[i];
+		if (!text.len)
+			continue;
+		fts5_bind_number(&adding->texts[i], *ret_document);
+		fts5_bind_text(&adding->texts[i], without_nuls(arena, text));
+		TRY(fts5_execute(&adding->texts[i]));
+		arena_release(arena, mark);
+	}
 	return NULL;
 }
 
@@ -161,10 +168,11 @@ static struct error *prepare_adding(struct adding *adding)
 		op, adding->db, "SELECT id FROM document WHERE message = ?", &adding->find));
 	TRY(fts5_prepare(
 		op, adding->db, "INSERT INTO document VALUES(NULL, ?, ?)", &adding->document));
-	TRY(fts5_prepare(op, adding->db,
-		"INSERT INTO text(rowid, subject, sender, recipient, copied, hidden, other, body)"
-		" VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
-		&adding->text));
+	for (int i = 0; i < TEXT_FIELD_COUNT; i++)
+		TRY(fts5_prepare(op, adding->db,
+			arena_printf(&op->arena, "INSERT INTO text_%s(rowid, text) VALUES(?, ?)",
+				fts5_field_names[i]),
+			&adding->texts[i]));
 	return fts5_prepare(
 		op, adding->db, "INSERT OR REPLACE INTO place VALUES(?, ?, ?)", &adding->place);
 }
@@ -179,7 +187,8 @@ static struct error *add_places(struct op *op, sqlite3 *db, const struct index_b
 		err = add_place(&adding, &batch->added[i]);
 	fts5_finish(&adding.find);
 	fts5_finish(&adding.document);
-	fts5_finish(&adding.text);
+	for (int i = 0; i < TEXT_FIELD_COUNT; i++)
+		fts5_finish(&adding.texts[i]);
 	fts5_finish(&adding.place);
 	return err;
 }
@@ -243,16 +252,11 @@ static size_t character_length(struct slice text, size_t at)
 	return length;
 }
 
-/* `{subject body} : ("abc" AND "bcd")`, quotes doubled. */
+/* `"abc" AND "bcd"`, quotes doubled. */
 static struct slice match_expression(struct arena *arena, const struct index_query *query)
 {
 	struct buf out = buf_in(arena);
 	struct slice needle = query->needle;
-	buf_append_char(&out, '{');
-	for (int i = 0; i < TEXT_FIELD_COUNT; i++)
-		if (query->fields & (1U << i))
-			buf_printf(&out, "%s ", columns[i]);
-	buf_append(&out, SLICE("} : ("));
 	size_t at = 0;
 	for (int i = 0; i < TRIGRAMS_MOST; i++) {
 		size_t end = at;
@@ -269,7 +273,6 @@ static struct slice match_expression(struct arena *arena, const struct index_que
 			break;
 		at += character_length(needle, at);
 	}
-	buf_append_char(&out, ')');
 	return buf_as_slice(&out);
 }
 
@@ -310,6 +313,21 @@ static struct error *read_uids(
 	return NULL;
 }
 
+/* A text is of one part of a message, so each part is asked for all its trigrams. */
+static const char *find_statement(struct arena *arena, unsigned fields)
+{
+	struct buf sql = buf_in(arena);
+	buf_append(&sql, SLICE("SELECT uid FROM place WHERE mailbox = ?1 AND document IN"
+			       " (SELECT id FROM document WHERE is_whole = 0"));
+	for (int i = 0; i < TEXT_FIELD_COUNT; i++)
+		if (fields & (1U << i))
+			buf_printf(&sql,
+				" UNION ALL SELECT rowid FROM text_%s WHERE text_%s MATCH ?2",
+				fts5_field_names[i], fts5_field_names[i]);
+	buf_append(&sql, SLICE(") ORDER BY uid"));
+	return arena_cstr(arena, buf_as_slice(&sql));
+}
+
 static struct error *find_in(
 	struct op *op, sqlite3 *db, const struct index_query *query, struct index_found *found)
 {
@@ -321,11 +339,7 @@ static struct error *find_in(
 	TRY(read_coverage(op, db, query->mailbox, &number, &found->coverage));
 	if (!found->coverage.uidnext)
 		return NULL;
-	TRY(fts5_prepare(op, db,
-		"SELECT uid FROM place WHERE mailbox = ? AND document IN"
-		" (SELECT rowid FROM text WHERE text MATCH ?"
-		" UNION ALL SELECT id FROM document WHERE is_whole = 0) ORDER BY uid",
-		&statement));
+	TRY(fts5_prepare(op, db, find_statement(&op->arena, query->fields), &statement));
 	fts5_bind_number(&statement, number);
 	fts5_bind_text(&statement, match_expression(&op->arena, query));
 	return read_uids(op, &statement, found);
@@ -470,7 +484,7 @@ struct error *fts5_open(struct op *op, const struct fts5_options *options, struc
 	fts5->index.ops = &fts5_ops;
 	fts5->folder = heap_cstr(slice_from_cstr(options->folder));
 	fts5->open_files = options->open_files;
-	fts5->rules = options->rules;
+	fts5->version = options->rules + (FTS5_FILE_FORMAT << RULES_BITS);
 	mutex_init(&fts5->lock);
 	hash_map_init(&fts5->files);
 	*ret_index = &fts5->index;

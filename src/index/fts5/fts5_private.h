@@ -9,6 +9,12 @@
 #include "base/sync.h"
 #include "index/fts5/fts5.h"
 
+/* Raised when the tables of a file become others. */
+#define FTS5_FILE_FORMAT 2
+
+/* Of the tables of texts: "text_subject" and so on. */
+extern const char *const fts5_field_names[TEXT_FIELD_COUNT];
+
 /* One account's file. */
 struct fts5_file {
 	struct account_id account;
@@ -25,7 +31,7 @@ struct fts5 {
 	struct index index;
 	char *folder;
 	size_t open_files;
-	uint32_t rules;
+	uint32_t version;      /* of what is in a file: its rules and its tables */
 	struct mutex lock;     /* of what follows */
 	struct hash_map files; /* account -> struct fts5_file */
 	struct fts5_file *newest, *oldest;
