@@ -206,6 +206,9 @@ struct error *storage_find_faults(
 	if (uncertain)
 		list[count++] = slice_from_cstr(arena_printf(
 			&op->arena, "the outcome of %zu changes is not known yet", uncertain));
+	if (search_is_failing(storage->search))
+		list[count++] = SLICE("search indexes cannot be written (index-behind in the log): "
+				      "searches read the messages");
 	if (storage->cluster) {
 		struct slice *findings;
 		size_t found;

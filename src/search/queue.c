@@ -6,7 +6,9 @@
 #include "base/metric.h"
 
 METRIC_GAUGE(accounts_waiting, "index_accounts_waiting", "Accounts whose index is behind");
-METRIC_COUNTER(forgotten, "index_hints_forgotten_total",
+METRIC_HISTOGRAM(lag, "index_lag_seconds",
+	"From the change of an account to the end of the turn that brought its index up to date");
+METRIC_COUNTER(forgotten_hints, "index_hints_forgotten_total",
 	"Changes of accounts that the indexer's queue had no room for");
 
 #define WAITING_MOST 100000
@@ -18,6 +20,7 @@ void queue_init(struct queue *queue)
 	mutex_init(&queue->lock);
 	condition_init(&queue->wake);
 	hash_map_init(&queue->waiting);
+	queue->forgotten = 1;
 }
 
 static void unlink_waiting(struct queue *queue, struct waiting *waiting)
@@ -56,34 +59,36 @@ void queue_done(struct queue *queue)
 	mutex_done(&queue->lock);
 }
 
-bool queue_put(struct queue *queue, struct account_id account, uint64_t delay_ns)
+void queue_put(struct queue *queue, struct account_id account, uint64_t delay_ns)
 {
 	AUTO_LOCK(&queue->lock);
+	uint64_t now_ns = clock_monotonic_ns();
 	struct waiting *waiting = hash_map_find(&queue->waiting, ID_SLICE(account));
+	if (!waiting && queue->waiting.count >= WAITING_MOST) {
+		metric_add(&forgotten_hints, 1);
+		queue->forgotten++;
+		return;
+	}
 	if (waiting) {
 		waiting->is_renewed = true;
-		return true;
+		waiting->due_ns = delay_ns ? waiting->due_ns : now_ns;
+	} else {
+		waiting = HEAP_NEW(struct waiting);
+		waiting->account = account;
+		waiting->since_ns = now_ns;
+		waiting->due_ns = now_ns + delay_ns;
+		hash_map_put(&queue->waiting, ID_SLICE(account), waiting);
+		put_last(queue, waiting);
+		count_waiting(queue);
 	}
-	if (queue->waiting.count >= WAITING_MOST) {
-		metric_add(&forgotten, 1);
-		queue->has_forgotten = true;
-		return false;
-	}
-	waiting = HEAP_NEW(struct waiting);
-	waiting->account = account;
-	waiting->due_ns = clock_monotonic_ns() + delay_ns;
-	hash_map_put(&queue->waiting, ID_SLICE(account), waiting);
-	put_last(queue, waiting);
-	count_waiting(queue);
-	if (queue->first == waiting)
-		condition_signal(&queue->wake);
-	return true;
+	condition_signal(&queue->wake);
 }
 
 bool queue_has(struct queue *queue, struct account_id account)
 {
 	AUTO_LOCK(&queue->lock);
-	return queue->has_forgotten || hash_map_find(&queue->waiting, ID_SLICE(account));
+	return queue->forgotten != queue->remembered ||
+	       hash_map_find(&queue->waiting, ID_SLICE(account));
 }
 
 bool queue_is_stopping(struct queue *queue)
@@ -119,20 +124,19 @@ static struct waiting *find_due(const struct queue *queue, uint64_t *ret_next_ns
 	return NULL;
 }
 
-bool queue_take(struct queue *queue, struct account_id *ret_account, bool *ret_forgot)
+bool queue_take(struct queue *queue, struct account_id *ret_account, uint64_t *ret_forgotten)
 {
 	AUTO_LOCK(&queue->lock);
-	*ret_forgot = false;
+	*ret_forgotten = 0;
 	while (!queue->is_stopping) {
 		uint64_t next_ns;
-		*ret_forgot = queue->has_forgotten && queue->waiting.count < WAITING_MOST / 2;
-		if (*ret_forgot) {
-			queue->has_forgotten = false;
+		bool has_room = queue->waiting.count < WAITING_MOST / 2;
+		if (has_room && queue->forgotten != queue->remembered) {
+			*ret_forgotten = queue->forgotten;
 			return false;
 		}
 		struct waiting *waiting = find_due(queue, &next_ns);
 		if (waiting) {
-			waiting->is_taken = true;
 			waiting->is_renewed = false;
 			*ret_account = waiting->account;
 			return true;
@@ -145,17 +149,27 @@ bool queue_take(struct queue *queue, struct account_id *ret_account, bool *ret_f
 	return false;
 }
 
+void queue_remember(struct queue *queue, uint64_t forgotten)
+{
+	AUTO_LOCK(&queue->lock);
+	queue->remembered = forgotten;
+}
+
 void queue_give_back(struct queue *queue, struct account_id account, enum turn turn)
 {
 	AUTO_LOCK(&queue->lock);
 	struct waiting *waiting = hash_map_find(&queue->waiting, ID_SLICE(account));
-	waiting->is_taken = false;
+	uint64_t now_ns = clock_monotonic_ns();
+	if (turn == TURN_DONE) {
+		metric_observe_ns(&lag, now_ns - waiting->since_ns);
+		waiting->since_ns = now_ns;
+	}
 	if (turn == TURN_DONE && !waiting->is_renewed) {
 		forget(queue, waiting);
 		return;
 	}
 	waiting->failures = turn == TURN_FAILED ? waiting->failures + 1 : 0;
-	waiting->due_ns = clock_monotonic_ns();
+	waiting->due_ns = now_ns;
 	if (waiting->failures)
 		waiting->due_ns += RETRY_FIRST_NS << MIN_OF(waiting->failures - 1, RETRY_DOUBLINGS);
 	unlink_waiting(queue, waiting);

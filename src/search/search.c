@@ -14,6 +14,8 @@ METRIC_COUNTER(failures, "index_failures_total", "Turns of the indexer that fail
 #define DELAY_NS (300 * NS_PER_MS)
 /* Then others have their turn. */
 #define TURN_NS (2 * NS_PER_S)
+/* One failure may be chance. */
+#define FAILURES_TO_TELL 3
 /* The indexer's thread yields to those that serve clients (nice(1)). */
 #define NICENESS 10
 
@@ -63,18 +65,16 @@ static struct error *take_unsettled(struct op *op, struct search *search)
 	return NULL;
 }
 
-static void find_unsettled(struct search *search)
+static void find_unsettled(struct search *search, uint64_t forgotten)
 {
-	for (;;) {
-		AUTO_OP(op, "index");
-		struct error *err = take_unsettled(&op, search);
-		if (!err)
-			return;
-		log_warn(&op, "index-notes-unread", FIELD_ERROR(&op, err));
-		queue_pause(&search->queue, clock_monotonic_ns() + NS_PER_S);
-		if (queue_is_stopping(&search->queue))
-			return;
+	AUTO_OP(op, "index");
+	struct error *err = take_unsettled(&op, search);
+	if (!err) {
+		queue_remember(&search->queue, forgotten);
+		return;
 	}
+	log_warn(&op, "index-notes-unread", FIELD_ERROR(&op, err));
+	queue_pause(&search->queue, clock_monotonic_ns() + NS_PER_S);
 }
 
 static bool pace(void *context, size_t messages)
@@ -100,11 +100,13 @@ static enum turn work_on(struct search *search, struct account_id account)
 		.pace = pace,
 		.pace_context = search};
 	struct error *err = catch_up_run(&op, &work, &more);
-	if (!err)
+	if (!err) {
+		search->failures = 0;
 		return more ? TURN_MORE : TURN_DONE;
+	}
 	metric_add(&failures, 1);
 	bool is_expected = err->kind == ERR_UNAVAILABLE || err->kind == ERR_TIMEOUT;
-	if (is_expected)
+	if (search->failures++ && is_expected)
 		log_debug(&op, "index-behind", FIELD_ID("account", &op, account.uuid),
 			FIELD_ERROR(&op, err));
 	else
@@ -117,13 +119,13 @@ static void *run(void *argument)
 {
 	struct search *search = argument;
 	struct account_id account;
-	bool forgot;
+	uint64_t forgotten;
 	setpriority(PRIO_PROCESS, 0, NICENESS);
 	while (!queue_is_stopping(&search->queue)) {
-		if (queue_take(&search->queue, &account, &forgot))
+		if (queue_take(&search->queue, &account, &forgotten))
 			queue_give_back(&search->queue, account, work_on(search, account));
-		else if (forgot)
-			find_unsettled(search);
+		else if (forgotten)
+			find_unsettled(search, forgotten);
 	}
 	return NULL;
 }
@@ -133,8 +135,6 @@ void search_start(struct search *search)
 	if (!search)
 		return;
 	search->is_started = true;
-	/* Before anybody clears the notes of what a crash left behind. */
-	find_unsettled(search);
 	thread_start(&search->thread, "index", run, search);
 }
 
@@ -152,6 +152,11 @@ void search_free(struct search *search)
 }
 
 /* ---- For the administrator ---- */
+
+bool search_is_failing(const struct search *search)
+{
+	return search && search->failures >= FAILURES_TO_TELL;
+}
 
 struct error *search_catch_up(struct op *op, struct search *search, struct account_id account)
 {

@@ -18,7 +18,7 @@ extern const size_t search_setting_count;
 /* Borrows the store; takes the index. NULL is no search: every function takes it. */
 struct search *search_new(struct mail_store *store, struct index *index);
 
-/* Starts the thread that indexes. Accounts that a crash left behind are found first. */
+/* Starts the thread that indexes. It finds the accounts that a crash left behind first. */
 void search_start(struct search *search);
 
 /* Stops it, and closes the index. */
@@ -47,6 +47,9 @@ static inline bool search_is_left_out(const struct search_narrowing *narrowing, 
 }
 
 /* ---- For the administrator ---- */
+
+/* The last turns of the indexer have all failed. */
+bool search_is_failing(const struct search *search);
 
 struct search_status {
 	uint64_t modseq; /* of the account */

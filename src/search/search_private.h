@@ -16,10 +16,10 @@ extern struct search_config search_config;
 /* An account whose index is behind, or may be. */
 struct waiting {
 	struct account_id account;
+	uint64_t since_ns; /* it is behind */
 	uint64_t due_ns;
 	unsigned failures; /* since the last success */
-	bool is_taken;     /* the thread works on it */
-	bool is_renewed;   /* and meanwhile it has changed again */
+	bool is_renewed;   /* it has changed again since its turn began */
 	struct waiting *next, *previous;
 };
 
@@ -29,22 +29,26 @@ struct queue {
 	struct condition wake;
 	struct hash_map waiting; /* account -> struct waiting */
 	struct waiting *first, *last;
-	bool has_forgotten; /* it was full: the sweeper's notes say what else there is */
+	/* How often an account found no room, or may have: at the start all are forgotten. The
+	 * sweeper's notes say which they were; so many times they have been read. */
+	uint64_t forgotten, remembered;
 	bool is_stopping;
 };
 
 void queue_init(struct queue *queue);
 void queue_done(struct queue *queue);
 
-/* False when it is full and the account was forgotten. */
-bool queue_put(struct queue *queue, struct account_id account, uint64_t delay_ns);
+/* Without a delay its turn is at once, even if it has failed. */
+void queue_put(struct queue *queue, struct account_id account, uint64_t delay_ns);
 bool queue_has(struct queue *queue, struct account_id account);
 bool queue_is_stopping(struct queue *queue);
 void queue_stop(struct queue *queue);
 
-/* Waits until an account is due and takes it. False when told to stop, or, with *ret_forgot true,
- * when the queue has forgotten accounts and has room for them again. */
-bool queue_take(struct queue *queue, struct account_id *ret_account, bool *ret_forgot);
+/* Waits until an account is due and takes it. False when told to stop, or, with *ret_forgotten not
+ * 0, when accounts have been forgotten and there is room for them: queue_remember is told of it
+ * when they have been put again. */
+bool queue_take(struct queue *queue, struct account_id *ret_account, uint64_t *ret_forgotten);
+void queue_remember(struct queue *queue, uint64_t forgotten);
 
 enum turn { TURN_DONE, TURN_MORE, TURN_FAILED };
 void queue_give_back(struct queue *queue, struct account_id account, enum turn turn);
@@ -58,7 +62,8 @@ struct search {
 	struct queue queue;
 	bool is_started;
 	pthread_t thread;
-	uint64_t pace_ns; /* the thread's own: when it may read the next message */
+	uint64_t pace_ns;          /* the thread's own: when it may read the next message */
+	_Atomic unsigned failures; /* in a row */
 };
 
 /* ---- catch_up.c ---- */

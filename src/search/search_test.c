@@ -231,6 +231,34 @@ static void an_index_of_dead_mail_is_made_anew(void **state)
 	assert_int_equal(now.indexed, 2);
 }
 
+/* Turns that end after each page: what is covered then is there, and nothing falls between. */
+static void work_that_is_cut_short_goes_on_where_it_was(void **state)
+{
+	struct world *w = *state;
+	enum { MESSAGES = 230 };
+	struct catch_up work = {.store = w->m.store,
+		.index = w->search->index,
+		.account = w->m.account,
+		.until_ns = 0};
+	for (uint32_t uid = 1; uid <= MESSAGES; uid++)
+		append(w, "INBOX",
+			mail(w, "one of many", arena_printf(&w->m.op.arena, "number%03u", uid)));
+	expunge(w, "INBOX", 95, 104);
+	int turns = 0;
+	for (bool more = true; more; turns++) {
+		check(w, catch_up_run(&w->m.op, &work, &more));
+		for (uint32_t uid = 1; uid <= MESSAGES; uid += 3) {
+			const char *needle = arena_printf(&w->m.op.arena, "number%03u", uid);
+			assert_true(
+				is_proposed(w, "INBOX", uid, needle) || (uid >= 95 && uid <= 104));
+		}
+	}
+	assert_true(turns >= 3);
+	assert_int_equal(status(w).size.documents, MESSAGES - 10);
+	assert_false(is_proposed(w, "INBOX", 1, "number002"));
+	assert_false(is_proposed(w, "INBOX", MESSAGES, "number002"));
+}
+
 static void no_account_no_index(void **state)
 {
 	struct world *w = *state;
@@ -325,6 +353,32 @@ static void what_a_crash_left_behind_is_found(void **state)
 	search_start(w->search);
 	assert_true(comes_true(w, all_is_indexed));
 	assert_int_equal(status(w).size.documents, 1);
+}
+
+static bool is_failing(struct world *w)
+{
+	return search_is_failing(w->search);
+}
+
+/* Something stands where the account's folder would be made. */
+static void an_index_that_cannot_be_written_is_told_of_and_waits(void **state)
+{
+	struct world *w = *state;
+	char *folder = arena_printf(
+		&w->m.op.arena, "%s", fts5_path(&w->m.op.arena, w->folder, w->m.account));
+	*strrchr(folder, '/') = '\0';
+	int fd = open(folder, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	close(fd);
+	append(w, "INBOX", mail(w, "some", "mail"));
+	search_start(w->search);
+	assert_true(is_proposed(w, "INBOX", 1, "nowhere"));
+	assert_true(comes_true(w, is_failing));
+	assert_true(is_proposed(w, "INBOX", 1, "nowhere"));
+	assert_int_equal(unlink(folder), 0);
+	assert_true(comes_true(w, all_is_indexed));
+	assert_false(search_is_failing(w->search));
+	assert_false(is_proposed(w, "INBOX", 1, "nowhere"));
 }
 
 static bool says_behind(void *context, struct account_id account)
@@ -502,12 +556,16 @@ int main(void)
 		cmocka_unit_test_setup_teardown(expunged_mail_leaves_the_index, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			an_index_of_dead_mail_is_made_anew, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			work_that_is_cut_short_goes_on_where_it_was, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(no_account_no_index, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			an_index_of_another_history_is_of_no_use, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_thread_follows_what_happens, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			what_a_crash_left_behind_is_found, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			an_index_that_cannot_be_written_is_told_of_and_waits, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(notes_outlive_a_long_delay, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			a_search_with_the_index_finds_what_a_scan_finds, set_up, tear_down),
