@@ -169,7 +169,7 @@ struct error *storage_open(struct op *op, const struct data_directory *data,
 		&storage->blobs));
 	storage->mails = mail_store_new(storage->engine, storage->ledger, storage->blobs);
 	storage->accounts = accounts_new(storage->mails);
-	return search_index_open(op, data, storage->mails, &storage->search);
+	return search_index_open(op, data, storage->mails, !storage->cluster, &storage->search);
 }
 
 const char *storage_engine_name(void)

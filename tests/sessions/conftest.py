@@ -7,8 +7,8 @@ from support.server import Server
 @pytest.fixture(scope="session")
 def shared_server(tmp_path_factory):
     """One for all of these tests, each of which has an account of its own. The many wrong passwords sent here are not
-    waited for."""
-    settings = {"auth.failure_delay": "1 ms", "auth.failure_delay_max": "10 ms"}
+    waited for; there is a search index over a cluster too."""
+    settings = {"auth.failure_delay": "1 ms", "auth.failure_delay_max": "10 ms", "search.index": "fts5"}
     with Server(tmp_path_factory.mktemp("shared"), settings) as running:
         running.start()
         running.add_domain("example.org")
