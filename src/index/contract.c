@@ -38,6 +38,9 @@ static int tear_down(void **state)
 
 static void apply(struct world *w, struct index_batch batch)
 {
+	struct index_state known;
+	assert_null(index_get_state(w->index, &w->op, w->account, &known));
+	batch.expected_cursor = known.cursor;
 	struct error *err = index_apply(w->index, &w->op, w->account, &batch);
 	if (err)
 		fail_msg("%s", error_chain(&w->op.arena, err));
@@ -267,12 +270,32 @@ static void a_batch_that_fails_changes_nothing(void **state)
 		.added_count = 2,
 		.covered = &covered,
 		.covered_count = 1,
+		.expected_cursor = 101,
 		.cursor = 300};
 	add(w, w->inbox, 1, "old text");
 	struct error *err = index_apply(w->index, &w->op, w->account, &batch);
 	assert_non_null(err);
 	assert_int_equal(err->kind, ERR_CORRUPT);
 	assert_true(find(w, w->inbox, INDEX_ALL_FIELDS, "text").coverage.uidnext < 9);
+}
+
+/* The index was thrown away between two batches: the second must not cover what was in the first.
+ */
+static void a_writer_that_has_seen_another_index_is_refused(void **state)
+{
+	struct world *w = *state;
+	struct index_coverage covered = coverage(w->inbox, 9);
+	struct index_batch batch = {
+		.covered = &covered, .covered_count = 1, .expected_cursor = 101, .cursor = 102};
+	add(w, w->inbox, 1, "some text");
+	assert_null(index_drop(w->index, &w->op, w->account));
+	struct error *err = index_apply(w->index, &w->op, w->account, &batch);
+	assert_non_null(err);
+	assert_int_equal(err->kind, ERR_CONFLICT);
+	assert_int_equal(find(w, w->inbox, INDEX_ALL_FIELDS, "text").coverage.uidnext, 0);
+	add(w, w->inbox, 1, "some text");
+	assert_null(index_apply(w->index, &w->op, w->account, &batch));
+	assert_int_equal(find(w, w->inbox, INDEX_ALL_FIELDS, "text").coverage.uidnext, 9);
 }
 
 static void accounts_know_nothing_of_each_other(void **state)
@@ -355,6 +378,8 @@ int index_contract_run(const char *name, struct index *(*open)(struct op *op))
 			a_mailbox_that_is_forgotten_is_not_covered, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			a_batch_that_fails_changes_nothing, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_writer_that_has_seen_another_index_is_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			accounts_know_nothing_of_each_other, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(

@@ -34,8 +34,12 @@ struct index_add {
 };
 
 /* Applied at once or not at all, in this order; what is there already stays as it is. A mailbox
- * that is forgotten loses its places and its coverage. */
+ * that is forgotten loses its places and its coverage.
+ *
+ * `expected_cursor` is the cursor that whoever made the batch has seen. Another one: ERR_CONFLICT,
+ * since the index may have been thrown away meanwhile, and what it covered with it. */
 struct index_batch {
+	uint64_t expected_cursor;
 	const struct mailbox_id *forgotten;
 	size_t forgotten_count;
 	const struct index_place *removed;

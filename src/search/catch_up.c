@@ -52,8 +52,10 @@ static struct error *follow_log(struct op *op, const struct catch_up *work,
 		ARENA_ARRAY(&op->arena, struct mailbox_id, state->covered_count + 1);
 	struct index_place *removed =
 		ARENA_ARRAY(&op->arena, struct index_place, news->gone_count + 1);
-	struct index_batch batch = {
-		.forgotten = forgotten, .removed = removed, .cursor = news->modseq};
+	struct index_batch batch = {.forgotten = forgotten,
+		.removed = removed,
+		.expected_cursor = state->cursor,
+		.cursor = news->modseq};
 	for (size_t i = 0; i < state->covered_count; i++) {
 		if (is_listed(&news->mailboxes, &state->covered[i]))
 			continue;
@@ -71,7 +73,9 @@ static struct error *follow_log(struct op *op, const struct catch_up *work,
 	if (means_nothing && news->modseq - state->cursor < CURSOR_LAG_US)
 		return NULL;
 	metric_add(&removals, (int64_t)batch.removed_count);
-	return index_apply(work->index, op, work->account, &batch);
+	TRY(index_apply(work->index, op, work->account, &batch));
+	state->cursor = news->modseq;
+	return NULL;
 }
 
 /* ---- Messages that have come ---- */
@@ -177,7 +181,8 @@ static struct error *add_page(struct op *op, const struct catch_up *work,
 	const struct index_batch batch = {.added = page->adds,
 		.added_count = page->count,
 		.covered = &covered,
-		.covered_count = 1};
+		.covered_count = 1,
+		.expected_cursor = work->cursor};
 	TRY(index_apply(work->index, op, work->account, &batch));
 	metric_add(&places, (int64_t)page->count);
 	*uidnext = covered.uidnext;
@@ -243,22 +248,33 @@ static struct error *look_for_dead(struct op *op, const struct catch_up *work, b
 	return begin_anew(op, work, "much of it is dead", ret_more);
 }
 
-struct error *catch_up_run(struct op *op, struct catch_up *work, bool *ret_more)
+static struct error *run_turn(struct op *op, struct catch_up *work, bool *ret_more)
 {
 	struct index_state state;
 	struct account_news news;
-	*ret_more = false;
 	TRY(index_get_state(work->index, op, work->account, &state));
-	struct error *err = account_news_since(op, work->store, work->account, state.cursor, &news);
+	uint64_t since = state.cursor;
+	struct error *err = account_news_since(op, work->store, work->account, since, &news);
 	if (err && err->kind == ERR_NOT_FOUND)
 		return index_drop(work->index, op, work->account);
 	TRY(err);
 	if (!news.is_complete)
 		return begin_anew(op, work, "the log does not join on", ret_more);
 	TRY(follow_log(op, work, &news, &state));
+	work->cursor = state.cursor;
 	for (size_t i = 0; i < news.mailboxes.count && !*ret_more; i++)
 		TRY(cover_mailbox(op, work, &news.mailboxes.items[i],
 			find_coverage(&state, news.mailboxes.items[i].id), ret_more));
-	bool looks = news.modseq / LOOK_EVERY_US != state.cursor / LOOK_EVERY_US;
+	bool looks = news.modseq / LOOK_EVERY_US != since / LOOK_EVERY_US;
 	return looks && !*ret_more ? look_for_dead(op, work, ret_more) : NULL;
+}
+
+struct error *catch_up_run(struct op *op, struct catch_up *work, bool *ret_more)
+{
+	*ret_more = false;
+	struct error *err = run_turn(op, work, ret_more);
+	/* Thrown away meanwhile, by a search that met damage or by the administrator. */
+	bool is_behind = err && err->kind == ERR_CONFLICT;
+	*ret_more |= is_behind;
+	return is_behind ? NULL : err;
 }

@@ -77,5 +77,6 @@ struct catch_up {
 	uint64_t until_ns;
 	bool (*pace)(void *context, size_t messages); /* false: stop; NULL: nobody cares */
 	void *pace_context;
+	uint64_t cursor; /* its own: of the index, as this turn knows it */
 };
 MUST_CHECK struct error *catch_up_run(struct op *op, struct catch_up *work, bool *ret_more);

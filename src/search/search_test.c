@@ -259,6 +259,42 @@ static void work_that_is_cut_short_goes_on_where_it_was(void **state)
 	assert_false(is_proposed(w, "INBOX", MESSAGES, "number002"));
 }
 
+struct dropping {
+	struct world *w;
+	int pages;
+};
+
+static bool drop_at_the_second_page(void *context, size_t messages)
+{
+	struct dropping *dropping = context;
+	struct world *w = dropping->w;
+	(void)messages;
+	if (++dropping->pages == 2)
+		check(w, index_drop(w->search->index, &w->m.op, w->m.account));
+	return true;
+}
+
+static void an_index_that_is_dropped_meanwhile_is_begun_anew(void **state)
+{
+	struct world *w = *state;
+	enum { MESSAGES = 250 };
+	struct dropping dropping = {.w = w};
+	struct catch_up work = {.store = w->m.store,
+		.index = w->search->index,
+		.account = w->m.account,
+		.until_ns = UINT64_MAX,
+		.pace = drop_at_the_second_page,
+		.pace_context = &dropping};
+	bool more = true;
+	for (int i = 0; i < MESSAGES; i++)
+		append(w, "INBOX", mail(w, "one of many", "apples"));
+	while (more)
+		check(w, catch_up_run(&w->m.op, &work, &more));
+	assert_true(dropping.pages > 3);
+	assert_true(is_proposed(w, "INBOX", 1, "apples"));
+	assert_int_equal(status(w).size.documents, MESSAGES);
+}
+
 static void no_account_no_index(void **state)
 {
 	struct world *w = *state;
@@ -291,12 +327,13 @@ static void an_index_of_another_history_is_of_no_use(void **state)
 	assert_null(account_has_stood_at(
 		&w->m.op, w->m.store, w->m.account, before.cursor, &has_stood));
 	assert_true(has_stood);
-	struct index_batch batch = {.cursor = before.cursor - 1};
+	struct index_batch batch = {.expected_cursor = before.cursor, .cursor = before.cursor - 1};
 	check(w, index_apply(w->search->index, &w->m.op, w->m.account, &batch));
 	assert_true(is_proposed(w, "INBOX", 1, "nowhere"));
 	catch_up(w);
 	assert_int_equal(status(w).cursor, before.cursor);
 	assert_false(is_proposed(w, "INBOX", 1, "nowhere"));
+	batch.expected_cursor = before.cursor;
 	batch.cursor = before.cursor + 1000;
 	check(w, index_apply(w->search->index, &w->m.op, w->m.account, &batch));
 	assert_true(is_proposed(w, "INBOX", 1, "nowhere"));
@@ -558,6 +595,8 @@ int main(void)
 			an_index_of_dead_mail_is_made_anew, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			work_that_is_cut_short_goes_on_where_it_was, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			an_index_that_is_dropped_meanwhile_is_begun_anew, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(no_account_no_index, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			an_index_of_another_history_is_of_no_use, set_up, tear_down),

@@ -223,7 +223,11 @@ static struct error *move_cursor(struct op *op, sqlite3 *db, uint64_t cursor)
 
 static struct error *change(struct op *op, sqlite3 *db, const struct index_batch *batch)
 {
+	uint64_t cursor;
 	TRY(fts5_run(op, db, "BEGIN"));
+	TRY(fts5_ask(op, db, "SELECT cursor FROM progress", &cursor));
+	if (cursor != batch->expected_cursor)
+		return op_fail(op, ERR_CONFLICT, "the index is not where it was");
 	TRY(forget_mailboxes(op, db, batch));
 	TRY(remove_places(op, db, batch));
 	TRY(add_places(op, db, batch));

@@ -69,6 +69,7 @@ static struct error *add(struct world *w, struct account_id account, uint32_t ui
 		.added_count = 1,
 		.covered = &covered,
 		.covered_count = 1,
+		.expected_cursor = uid - 1,
 		.cursor = uid};
 	return index_apply(w->index, &w->op, account, &batch);
 }
