@@ -226,7 +226,7 @@ def main():
         folder = pathlib.Path(tempfile.mkdtemp(prefix="holdfast-bench-", dir="/var/tmp"))
         try:
             made = Holdfast(folder, {"session.connections_per_account": 10000, "net.max_connections_per_address": 10000,
-                                     "session.commands_per_second": 1000000}) if kind == "holdfast" else Dovecot(folder, free_port_base())
+                                     "session.commands_per_second": 1000000, "search.index": "none"}) if kind == "holdfast" else Dovecot(folder, free_port_base())
             results[kind] = run(made, options.quick, sizes)
         finally:
             shutil.rmtree(folder, ignore_errors=True)

@@ -24,6 +24,7 @@ ROOMY = {
     "session.connections_per_account": 10000,
     "net.max_connections_per_address": 10000,
     "session.commands_per_second": 1000000,
+    "search.index": "none",  # over Cassandra there is none either
 }
 GREETING = "setup\t* OK\t"
 SMALL = r"Subject: small\r\nFrom: a@example.org\r\n\r\nhello\r\n"

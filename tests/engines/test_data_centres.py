@@ -4,6 +4,7 @@ acknowledged is in both, and a cut link costs one time-out and nothing more."""
 import contextlib
 import re
 import struct
+import threading
 import time
 import types
 import uuid
@@ -322,3 +323,51 @@ def back_in_time(server, kind, whole):
     due = due or whole
     print(f"{kind}: back {since - whole:+.2f} s after the link was whole, {since - due:+.2f} s after a probe was due")
     assert since < due + DUE_S
+
+
+def is_answered(answer, seconds):
+    """An IMAP answer is good, or says that it cannot be had now; in time."""
+    kind, data = answer
+    assert seconds < BOUND_S, (answer, seconds)
+    assert kind == "OK" or (kind == "NO" and b"UNAVAILABLE" in data[0]), answer
+    return kind == "OK"
+
+
+def is_read(client):
+    return is_answered(*timed(client.fetch, "1:*", "(FLAGS BODY.PEEK[TEXT])"))
+
+
+def test_without_a_local_quorum_reads_go_on(cassandra_2x3, centres):
+    """Two of dc1's nodes are killed. With a read fallback what a node knows is shown, signing in included, and here no
+    write is acknowledged; nothing hangs, the other data centre reads on, and all comes back by itself."""
+    centres.home.deliver(MAIL.format("before the fall"))
+    until(lambda: "before the fall" in texts(centres.away), 10)
+    with one_more(centres, consistency__read_fallback_consistency="quorum") as reader:
+        client = reader.imap()
+        client.select("INBOX")
+        before = texts(reader)
+        for node in (2, 3):
+            cassandra_2x3.kill(node)
+        # Until the others take them for dead each level that is tried costs a time-out.
+        until(lambda: client.fetch("1:*", "(FLAGS BODY.PEEK[TEXT])")[0] == "OK")
+        for number in range(4):
+            assert is_read(client)
+            assert not is_answered(*timed(client.store, "1", "+FLAGS", "(\\Flagged)"))
+            appended = timed(client.append, "INBOX", None, None, f"Subject: x\r\n\r\nfallen {number}\r\n".encode())
+            assert not is_answered(*appended)
+            answer, seconds = timed(reader.deliver, MAIL.format(f"fallen, mail {number}"))
+            assert isinstance(answer, Exception) and 400 <= code_of(answer) < 500 and seconds < BOUND_S, answer
+        assert texts(reader) == before
+        assert set(before) <= set(texts(centres.away))
+        starters = [threading.Thread(target=cassandra_2x3.start, args=(node,)) for node in (2, 3)]
+        for starter in starters:
+            starter.start()
+        for starter in starters:
+            starter.join()
+        until(lambda: client.store("1", "+FLAGS", "(\\Flagged)")[0] == "OK")
+        until(lambda: delivers(reader, "healthy again"))
+        until(lambda: not reader.ctl_json("uncertain", "list")["uncertain"])
+        after = texts(reader)
+        assert after[: len(before)] == before and "healthy again" in after
+        assert all(after.count(text) <= 1 for text in after if text.startswith("fallen"))
+        client.logout()

@@ -92,6 +92,23 @@ def test_mail_goes_in_and_comes_out(stored, s3):
         assert body(client, 2).endswith(large)
 
 
+def test_small_mail_kept_among_the_rows_never_meets_the_store(s3, tmp_path):
+    with Server(tmp_path, settings(tmp_path, **{"content.inline_max": "8 KiB"})) as server:
+        server.start()
+        server.add_domain("example.org")
+        server.add_user("alice@example.org")
+        server.deliver(mail(1, size=100000))
+        s3.pause()
+        server.deliver(mail(2))
+        server.restart()
+        with inbox(server) as client:
+            assert body(client, 2).endswith(mail(2))
+        s3.resume()
+        with inbox(server) as client:
+            assert body(client, 1).endswith(mail(1, size=100000))
+        assert len(keys(s3, server)) == 1
+
+
 def test_a_store_that_hangs_delays_content_and_nothing_else(stored, s3):
     stored.deliver(mail(1))
     with inbox(stored) as client:

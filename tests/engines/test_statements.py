@@ -136,6 +136,28 @@ def test_an_append_is_its_content_and_one_commit(session):
     assert len(counter.reads) <= 1, counter.texts()
 
 
+def test_content_among_the_rows_goes_in_the_write_that_says_what_it_is(counted):
+    server, counter = counted
+    server.settings["content.inline_max"] = "8 KiB"
+    server.restart()
+    server.add_user("inline@example.org")
+    with server.imap("inline@example.org") as client:
+        client.append("INBOX", None, None, b"Subject: x\r\n\r\nx\r\n")
+        client.select("INBOX")
+        wait_until_applied(counter)
+        with counter.counting():
+            assert client.append("INBOX", None, None, b"Subject: y\r\n\r\nsmall\r\n")[0] == "OK"
+        assert len(counter.commits) == 1, counter.texts()
+        assert len(counter.writes) == 1 and ".message " in counter.texts()[0], counter.texts()
+        client.noop()
+        assert client.fetch("2", "(BODY.PEEK[TEXT])")[1][0][1] == b"small\r\n"
+    del server.settings["content.inline_max"]
+    server.restart()
+    with server.imap("inline@example.org") as client:
+        client.select("INBOX")
+        assert client.fetch("2", "(BODY.PEEK[TEXT])")[1][0][1] == b"small\r\n"
+
+
 @contextlib.contextmanager
 def appending(client):
     """An APPEND that is under way; it must have been done at the end."""
