@@ -348,8 +348,9 @@ def test_without_a_local_quorum_reads_go_on(cassandra_2x3, centres):
         before = texts(reader)
         for node in (2, 3):
             cassandra_2x3.kill(node)
-        # Until the others take them for dead each level that is tried costs a time-out.
-        until(lambda: client.fetch("1:*", "(FLAGS BODY.PEEK[TEXT])")[0] == "OK")
+        # Until the others hold them for dead each level that is tried costs a time-out.
+        until(lambda: not {2, 3} & cassandra_2x3.sees(1))
+        until(lambda: is_read(client))
         for number in range(4):
             assert is_read(client)
             assert not is_answered(*timed(client.store, "1", "+FLAGS", "(\\Flagged)"))

@@ -140,6 +140,13 @@ class Cassandra:
                         raise EngineError(f"node {node} does not reach all the others") from error
                     time.sleep(0.5)
 
+    def sees(self, node):
+        """The other nodes that a node holds to be up."""
+        # The status is no good one while a node is down.
+        done = subprocess.run([SCRIPTS / "cassandra/cluster", "status"], capture_output=True, text=True, timeout=60)
+        line = next(line for line in done.stdout.splitlines() if line.startswith(f"{node} "))
+        return {int(name) for name in line.partition("sees:")[2].split()}
+
     def _keep_schema(self, node):
         """Changes of the schema are not flushed by themselves here (see the script), and a node that is killed reads
         its tables before its commit log."""
