@@ -1,5 +1,7 @@
 #include "mailbox/store_private.h"
 
+#include <stdlib.h>
+
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -9,14 +11,15 @@
 
 #define PAGE 512
 
-struct auditing {
+struct audit {
 	struct mail_store *store;
 	struct hash_map candidates; /* message_id, and blob_id -> non-NULL */
+	bool knows_candidates;      /* they were read for this page */
 	uint64_t leave_before_us;   /* what was put earlier and is nobody's is left; 0: only tell */
-	struct audit_report *report;
+	struct audit_report report; /* of the page */
 };
 
-static struct error *note_candidates(struct op *op, struct auditing *a, struct slice partition)
+static struct error *note_candidates(struct op *op, struct audit *a, struct slice partition)
 {
 	struct engine_rows rows;
 	TRY(engine_scan(a->store->engine, op, &blob_candidate_table, partition, SLICE_NONE,
@@ -30,7 +33,7 @@ static struct error *note_candidates(struct op *op, struct auditing *a, struct s
 	return NULL;
 }
 
-static struct error *find_candidates(struct op *op, struct auditing *a)
+static struct error *find_candidates(struct op *op, struct audit *a)
 {
 	struct slice after = SLICE_NONE;
 	for (;;) {
@@ -47,7 +50,7 @@ static struct error *find_candidates(struct op *op, struct auditing *a)
 }
 
 static struct error *has_place(
-	struct op *op, struct auditing *a, struct slice message_id, bool *ret_has)
+	struct op *op, struct audit *a, struct slice message_id, bool *ret_has)
 {
 	struct engine_rows rows;
 	TRY(engine_scan(a->store->engine, op, &message_table, message_id,
@@ -59,7 +62,7 @@ static struct error *has_place(
 
 /* A commit may have taken the content although no place says so yet: while its account owes rows,
  * nobody knows. Content without a summary was never offered to any. */
-static struct error *may_have_owner(struct op *op, struct auditing *a, struct blob_id blob,
+static struct error *may_have_owner(struct op *op, struct audit *a, struct blob_id blob,
 	struct uuid *ret_account, bool *ret_may)
 {
 	bool found;
@@ -85,7 +88,7 @@ static uint64_t put_us(struct blob_id blob)
 }
 
 /* No commit takes it any more, since none is sent long after its content was put. */
-static struct error *leave_orphan(struct op *op, struct auditing *a, struct blob_id blob)
+static struct error *leave_orphan(struct op *op, struct audit *a, struct blob_id blob)
 {
 	struct uuid account;
 	bool has_owner;
@@ -103,75 +106,120 @@ static struct error *leave_orphan(struct op *op, struct auditing *a, struct blob
 	buf_append(&detail, ID_SLICE(blob));
 	buf_append(&detail, uuid_as_slice(&account));
 	TRY(undo_append(op, a->store->engine, buf_as_slice(&detail)));
-	a->report->left++;
+	a->report.left++;
 	return NULL;
 }
 
-static struct error *audit_blob(struct op *op, struct auditing *a, struct blob_id blob)
+/* Is reclaim to come for it? What was read for an earlier page does for most; before content is
+ * called nobody's the candidates are read again, since mail is deleted meanwhile. */
+static struct error *is_candidate(struct op *op, struct audit *a, struct blob_id blob,
+	const struct engine_rows *refs, bool *ret_is)
+{
+	*ret_is = hash_map_find(&a->candidates, ID_SLICE(blob)) != NULL;
+	for (size_t i = 0; i < refs->count && !*ret_is; i++)
+		*ret_is = hash_map_find(&a->candidates, slice_from(refs->rows[i].key, 1)) != NULL;
+	if (*ret_is || a->knows_candidates)
+		return NULL;
+	hash_map_done(&a->candidates);
+	hash_map_init(&a->candidates);
+	TRY(find_candidates(op, a));
+	a->knows_candidates = true;
+	return is_candidate(op, a, blob, refs, ret_is);
+}
+
+static struct error *audit_blob(struct op *op, struct audit *a, struct blob_id blob)
 {
 	struct engine_rows refs;
 	bool is_live;
-	bool is_waiting = hash_map_find(&a->candidates, ID_SLICE(blob)) != NULL;
+	bool is_waiting = false;
 	TRY(has_place(op, a, ID_SLICE(blob), &is_live));
 	TRY(engine_scan(a->store->engine, op, &blob_ref_table, key_id(&op->arena, blob.uuid),
 		SLICE_NONE, SLICE_NONE, SIZE_MAX, false, READ_NORMAL, &refs));
-	for (size_t i = 0; i < refs.count && !is_live; i++) {
-		struct slice message_id = slice_from(refs.rows[i].key, 1);
-		TRY(has_place(op, a, message_id, &is_live));
-		is_waiting |= hash_map_find(&a->candidates, message_id) != NULL;
-	}
-	a->report->blobs++;
-	a->report->live += is_live;
-	a->report->waiting += !is_live && is_waiting;
+	for (size_t i = 0; i < refs.count && !is_live; i++)
+		TRY(has_place(op, a, slice_from(refs.rows[i].key, 1), &is_live));
+	if (!is_live)
+		TRY(is_candidate(op, a, blob, &refs, &is_waiting));
+	a->report.blobs++;
+	a->report.live += is_live;
+	a->report.waiting += !is_live && is_waiting;
 	if (is_live || is_waiting)
 		return NULL;
-	a->report->orphaned++;
+	a->report.orphaned++;
 	log_warn(op, "content-orphaned", FIELD_ID("blob", op, blob.uuid));
 	return leave_orphan(op, a, blob);
 }
 
-static struct error *audit_all(struct op *op, struct auditing *a)
+struct audit *audit_begin(struct mail_store *store, uint64_t grace_us)
 {
-	struct blob_id last;
-	bool has_last = false;
-	TRY(find_candidates(op, a));
-	for (;;) {
-		struct arena_mark mark = arena_mark(&op->arena);
-		struct blob_id *blobs;
-		size_t count;
-		TRY(blob_list(a->store->blobs, op, has_last ? ID_SLICE(last) : SLICE_NONE, PAGE,
-			&blobs, &count));
-		for (size_t i = 0; i < count; i++)
-			TRY(audit_blob(op, a, blobs[i]));
-		if (!count)
-			return NULL;
-		last = blobs[count - 1];
-		has_last = true;
-		arena_release(&op->arena, mark);
-	}
+	struct audit *audit = HEAP_NEW(struct audit);
+	uint64_t now_us = clock_realtime_us();
+	audit->store = store;
+	audit->leave_before_us = grace_us && now_us > grace_us ? now_us - grace_us : 0;
+	hash_map_init(&audit->candidates);
+	return audit;
 }
 
-static struct error *audit(struct op *op, struct mail_store *store, uint64_t leave_before_us,
-	struct audit_report *ret_report)
+void audit_end(struct audit *audit)
 {
-	struct auditing a = {
-		.store = store, .leave_before_us = leave_before_us, .report = ret_report};
+	if (!audit)
+		return;
+	hash_map_done(&audit->candidates);
+	free(audit);
+}
+
+struct error *audit_page(struct op *op, struct audit *audit, struct blob_id *inout_last,
+	size_t *ret_count, struct audit_report *inout_report)
+{
+	struct blob_id *blobs;
+	const struct audit_report *report = &audit->report;
+	bool is_first = uuid_is_nil(inout_last->uuid);
+	audit->report = (struct audit_report){0};
+	audit->knows_candidates = false;
+	TRY(blob_list(audit->store->blobs, op, is_first ? SLICE_NONE : ID_SLICE(*inout_last), PAGE,
+		&blobs, ret_count));
+	for (size_t i = 0; i < *ret_count; i++)
+		TRY(audit_blob(op, audit, blobs[i]));
+	if (*ret_count)
+		*inout_last = blobs[*ret_count - 1];
+	inout_report->blobs += report->blobs;
+	inout_report->live += report->live;
+	inout_report->waiting += report->waiting;
+	inout_report->orphaned += report->orphaned;
+	inout_report->left += report->left;
+	return NULL;
+}
+
+static struct error *audit_pages(
+	struct op *op, struct audit *audit, struct audit_report *ret_report)
+{
+	struct blob_id last = {0};
+	size_t count;
 	*ret_report = (struct audit_report){0};
-	hash_map_init(&a.candidates);
-	struct error *err = audit_all(op, &a);
-	hash_map_done(&a.candidates);
+	do {
+		struct arena_mark mark = arena_mark(&op->arena);
+		TRY(audit_page(op, audit, &last, &count, ret_report));
+		arena_release(&op->arena, mark);
+	} while (count);
+	return NULL;
+}
+
+static struct error *audit_all(
+	struct op *op, struct mail_store *store, uint64_t grace_us, struct audit_report *ret_report)
+{
+	struct audit *audit = audit_begin(store, grace_us);
+	struct error *err = audit_pages(op, audit, ret_report);
+	audit_end(audit);
 	return err;
 }
 
 struct error *mail_store_audit(
 	struct op *op, struct mail_store *store, struct audit_report *ret_report)
 {
-	return audit(op, store, 0, ret_report);
+	return audit_all(op, store, 0, ret_report);
 }
 
 struct error *mail_store_tidy(
 	struct op *op, struct mail_store *store, uint64_t grace_us, struct audit_report *ret_report)
 {
-	uint64_t now_us = clock_realtime_us();
-	return audit(op, store, now_us > grace_us ? now_us - grace_us : 0, ret_report);
+	return audit_all(op, store, grace_us, ret_report);
 }

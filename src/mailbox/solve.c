@@ -87,7 +87,7 @@ struct solving {
 	struct mail_store *store;
 	struct account_id account;
 	struct mailbox_status mailbox;
-	bool with_content;
+	const struct solve_scope *scope;
 	struct solve_report *report;
 	struct snapshot_builder rows; /* the mailbox as its rows tell it */
 	uint32_t count;
@@ -108,6 +108,13 @@ static struct error *check_content(struct op *op, struct solving *s, const struc
 	return NULL;
 }
 
+static struct error *keep_pace(struct op *op, const struct solve_scope *scope, size_t rows)
+{
+	if (!scope->pace || scope->pace(scope->pace_context, rows))
+		return NULL;
+	return op_fail(op, ERR_CANCELLED, "solving was stopped");
+}
+
 static struct error *read_page(struct op *op, struct solving *s, uint32_t first, uint32_t last)
 {
 	struct uid_set uids = {.arena = &op->arena};
@@ -115,12 +122,13 @@ static struct error *read_page(struct op *op, struct solving *s, uint32_t first,
 	size_t count;
 	uid_set_add_range(&uids, first, last);
 	TRY(read_messages(op, s->store, s->account, NULL, s->mailbox.id, &uids, &messages, &count));
+	TRY(keep_pace(op, s->scope, count));
 	for (size_t i = 0; i < count; i++) {
 		builder_put(&s->rows, messages[i].uid, messages[i].flags, &messages[i].keywords,
 			messages[i].modseq);
 		s->bytes += messages[i].size;
 		s->count++;
-		if (s->with_content) {
+		if (s->scope->parts & SOLVE_CONTENT) {
 			struct arena_mark mark = arena_mark(&op->arena);
 			TRY(check_content(op, s, &messages[i]));
 			arena_release(&op->arena, mark);
@@ -211,14 +219,27 @@ static struct error *compare_map(struct op *op, struct solving *s, struct snapsh
 	return is_right || is_newer || !rows_hold_all ? NULL : rewrite_map(op, s, rows);
 }
 
+static void compare_counts(struct op *op, struct solving *s, const struct snapshot *rows)
+{
+	bool seen_right = snapshot_count_flags(rows, 0, FLAG_SEEN) == s->mailbox.unseen;
+	if (s->count == s->mailbox.messages && s->bytes == s->mailbox.bytes && seen_right)
+		return;
+	s->report->counts_wrong++;
+	metric_add(&drift, 1);
+	log_error(op, "mailbox-counts-drifted", FIELD_SLICE("mailbox", s->mailbox.path),
+		FIELD_U64("counted", s->mailbox.messages), FIELD_U64("rows", s->count));
+}
+
 static struct error *solve_mailbox(struct op *op, struct solving *s)
 {
 	struct snapshot *rows;
-	uint64_t as_of;
+	uint64_t as_of = s->mailbox.highest_modseq;
 	struct account_mailbox numbers = {.uidnext = s->mailbox.uidnext};
 	struct mailbox_status after;
+	struct error *err = NULL;
 	/* A map can only be rewritten as of a MODSEQ that it was never written at. */
-	TRY(step_modseq(op, s->store, s->account, &as_of));
+	if (s->scope->parts & SOLVE_MAPS)
+		TRY(step_modseq(op, s->store, s->account, &as_of));
 	TRY(mailbox_find(op, s->store, s->account, s->mailbox.path, &s->mailbox));
 	TRY(read_rows(op, s));
 	TRY(mailbox_find(op, s->store, s->account, s->mailbox.path, &after));
@@ -227,32 +248,34 @@ static struct error *solve_mailbox(struct op *op, struct solving *s)
 		return NULL;
 	numbers.uidvalidity = s->mailbox.uidvalidity;
 	TRY(builder_finish(op, &s->rows, s->mailbox.id, &numbers, as_of, &rows));
-	struct error *err = compare_map(op, s, rows);
-	bool seen_right = snapshot_count_flags(rows, 0, FLAG_SEEN) == s->mailbox.unseen;
+	if (s->scope->parts & SOLVE_MAPS)
+		err = compare_map(op, s, rows);
+	if (s->scope->parts & SOLVE_COUNTS)
+		compare_counts(op, s, rows);
 	snapshot_unref(rows);
-	if (s->count != s->mailbox.messages || s->bytes != s->mailbox.bytes || !seen_right) {
-		s->report->counts_wrong++;
-		metric_add(&drift, 1);
-		log_error(op, "mailbox-counts-drifted", FIELD_SLICE("mailbox", s->mailbox.path),
-			FIELD_U64("counted", s->mailbox.messages), FIELD_U64("rows", s->count));
-	}
 	s->report->mailboxes++;
 	return err;
 }
 
-struct error *mail_store_solve(struct op *op, struct mail_store *store, struct account_id account,
-	bool with_content, struct solve_report *ret_report)
+struct error *mail_store_solve_parts(struct op *op, struct mail_store *store,
+	struct account_id account, const struct solve_scope *scope,
+	struct solve_report *inout_report)
 {
 	struct mailbox_list list;
-	*ret_report = (struct solve_report){0};
-	TRY(repair_by_log(op, store, account, &ret_report->rows));
+	uint64_t checked = inout_report->rows.checked;
+	if (scope->parts & SOLVE_ROWS) {
+		TRY(repair_by_log(op, store, account, &inout_report->rows));
+		TRY(keep_pace(op, scope, inout_report->rows.checked - checked));
+	}
+	if (!(scope->parts & ~(unsigned)SOLVE_ROWS))
+		return NULL;
 	TRY(mailbox_list(op, store, account, &list));
 	for (size_t i = 0; i < list.count; i++) {
 		struct solving s = {.store = store,
 			.account = account,
 			.mailbox = list.items[i],
-			.with_content = with_content,
-			.report = ret_report};
+			.scope = scope,
+			.report = inout_report};
 		builder_begin(&s.rows, NULL);
 		struct error *err = solve_mailbox(op, &s);
 		builder_drop(&s.rows);
@@ -260,4 +283,14 @@ struct error *mail_store_solve(struct op *op, struct mail_store *store, struct a
 			return err;
 	}
 	return NULL;
+}
+
+struct error *mail_store_solve(struct op *op, struct mail_store *store, struct account_id account,
+	bool with_content, struct solve_report *ret_report)
+{
+	struct solve_scope scope = {.parts = SOLVE_ROWS | SOLVE_MAPS | SOLVE_COUNTS};
+	if (with_content)
+		scope.parts |= SOLVE_CONTENT;
+	*ret_report = (struct solve_report){0};
+	return mail_store_solve_parts(op, store, account, &scope, ret_report);
 }

@@ -61,6 +61,27 @@ struct solve_report {
 MUST_CHECK struct error *mail_store_solve(struct op *op, struct mail_store *store,
 	struct account_id account, bool with_content, struct solve_report *ret_report);
 
+enum solve_part {
+	SOLVE_ROWS = 1,   /* message rows and places, against the log */
+	SOLVE_MAPS = 2,   /* mailbox_map, against the rows */
+	SOLVE_COUNTS = 4, /* counts of mailboxes, against the rows */
+	SOLVE_CONTENT = 8 /* is the content of every message there? */
+};
+
+struct solve_scope {
+	unsigned parts; /* enum solve_part */
+	/* Called for every page of rows read, with their number; may wait. False: stop, with
+	 * ERR_CANCELLED, what was put right until then stays so. NULL: as fast as it goes. */
+	bool (*pace)(void *context, size_t rows);
+	void *pace_context;
+};
+
+/* As mail_store_solve, of some parts; adds to the report, to which an error has added what was done
+ * before it. */
+MUST_CHECK struct error *mail_store_solve_parts(struct op *op, struct mail_store *store,
+	struct account_id account, const struct solve_scope *scope,
+	struct solve_report *inout_report);
+
 /* Every stored content, by what becomes of it. */
 struct audit_report {
 	uint64_t blobs;
@@ -76,6 +97,17 @@ MUST_CHECK struct error *mail_store_audit(
  * longer: that must be well above the age at which a commit still takes content. */
 MUST_CHECK struct error *mail_store_tidy(struct op *op, struct mail_store *store, uint64_t grace_us,
 	struct audit_report *ret_report);
+
+/* The same page by page, for who has time. `grace_us` 0: only tell, as mail_store_audit. One thread
+ * at a time. */
+struct audit;
+struct audit *audit_begin(struct mail_store *store, uint64_t grace_us);
+void audit_end(struct audit *audit);
+
+/* Goes on after *inout_last (nil: from the start), of any audit of the same stores. *ret_count 0:
+ * it was the end. After an error the page may be repeated: nothing was added to the report. */
+MUST_CHECK struct error *audit_page(struct op *op, struct audit *audit, struct blob_id *inout_last,
+	size_t *ret_count, struct audit_report *inout_report);
 
 /* How many contents this process could not leave to reclaim: for the audit to find. */
 uint64_t content_left_behind_count(void);
