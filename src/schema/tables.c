@@ -161,6 +161,29 @@ ROW(directory_row, directory,
 ROW(probe_row, probe,
 	COLUMN(probe, at_us, COLUMN_U64));
 
+ROW(task_list_row, task_list,
+	COLUMN(task_list, revision, COLUMN_U64));
+
+ROW(task_row, task,
+	COLUMN(task, kind, COLUMN_TEXT),
+	COLUMN(task, subject, COLUMN_TEXT),
+	COLUMN(task, rate, COLUMN_U32),
+	COLUMN(task, state, COLUMN_U8),
+	COLUMN(task, is_cancelling, COLUMN_U8),
+	COLUMN(task, created_us, COLUMN_U64),
+	COLUMN(task, started_us, COLUMN_U64),
+	COLUMN(task, ended_us, COLUMN_U64),
+	COLUMN(task, runs, COLUMN_U32),
+	COLUMN(task, node_id, COLUMN_UUID),
+	COLUMN(task, node, COLUMN_TEXT),
+	COLUMN(task, lease, COLUMN_UUID),
+	COLUMN(task, lease_until_us, COLUMN_U64),
+	COLUMN(task, cursor, COLUMN_BYTES),
+	COLUMN(task, counts, COLUMN_BYTES),
+	COLUMN(task, findings, COLUMN_TEXT),
+	COLUMN(task, findings_left_out, COLUMN_U32),
+	COLUMN(task, error, COLUMN_TEXT));
+
 ROW(node_row, node,
 	COLUMN(node, name, COLUMN_TEXT),
 	COLUMN(node, datacenter, COLUMN_TEXT),
@@ -349,10 +372,22 @@ const struct table node_table = {
 	.short_lived = true,
 };
 
+const struct table task_table = {
+	.name = "task",
+	.id = 19,
+	.kind = TABLE_CAS,
+	.partition = {{"shard", KEY_U8}, {"data_center", KEY_BYTES}},
+	.row_key = {{{"task_id", KEY_UUID}}},
+	.static_row = &task_list_row,
+	.rows = {&task_row},
+	.condition_columns = 1,
+	.no_read_repair = true,
+};
+
 static const struct table *const all_tables[] = {&account_table, &account_log_table, &once_table,
 	&mailbox_message_table, &mailbox_map_table, &message_table, &blob_table, &blob_ref_table,
 	&blob_candidate_table, &blob_state_table, &dirty_table, &user_table, &domain_table,
-	&alias_table, &directory_table, &probe_table, &node_table, &vault_table};
+	&alias_table, &directory_table, &probe_table, &node_table, &vault_table, &task_table};
 
 const struct table *const *table_all(size_t *ret_count)
 {
@@ -486,6 +521,14 @@ struct slice key_directory(struct arena *arena, enum directory_kind kind, struct
 {
 	uint8_t shard = (uint8_t)(XXH64(name.ptr, name.len, 0) % DIRECTORY_SHARDS);
 	return key_directory_shard(arena, kind, shard);
+}
+
+struct slice key_tasks(struct arena *arena, struct slice datacenter)
+{
+	struct buf key = buf_in(arena);
+	buf_u8(&key, 0);
+	buf_append(&key, datacenter);
+	return buf_as_slice(&key);
 }
 
 struct slice key_text_row(struct arena *arena, struct slice text)

@@ -305,6 +305,45 @@ struct node {
 extern const struct table node_table;
 extern const struct row_type node_row;
 
+/* ---- tasks of the administrator: all of a data centre in one partition, changed by CAS on its
+ * revision. Partition: 0, data centre. ---- */
+
+struct task_list {
+	uint64_t revision;
+};
+
+enum task_state {
+	TASK_QUEUED = 0,
+	TASK_RUNNING = 1,
+	TASK_DONE = 2,
+	TASK_FAILED = 3,
+	TASK_CANCELLED = 4
+};
+
+struct task {
+	struct slice kind;
+	struct slice subject; /* an address; empty: everything */
+	uint32_t rate;        /* rows in a second; 0: the setting's */
+	uint8_t state;        /* enum task_state */
+	uint8_t is_cancelling;
+	uint64_t created_us;
+	uint64_t started_us; /* the first time */
+	uint64_t ended_us;
+	uint32_t runs;       /* how often it was taken up */
+	struct uuid node_id; /* who has it, or had it last */
+	struct slice node;   /* its name */
+	struct uuid lease;   /* another one each time it is taken up */
+	uint64_t lease_until_us;
+	struct slice cursor;   /* the kind's */
+	struct slice counts;   /* the kind's: varints */
+	struct slice findings; /* lines of text */
+	uint32_t findings_left_out;
+	struct slice error; /* why it failed, or was tried again */
+};
+
+extern const struct table task_table;
+extern const struct row_type task_list_row, task_row;
+
 /* ---- keys: each in the arena ---- */
 
 struct slice key_account(struct arena *arena, struct account_id account, uint32_t epoch);
@@ -325,6 +364,7 @@ struct slice key_candidates(struct arena *arena, struct message_id message, uint
 struct slice key_shard(struct arena *arena, uint8_t shard, uint32_t number);
 struct slice key_directory(struct arena *arena, enum directory_kind kind, struct slice name);
 struct slice key_directory_shard(struct arena *arena, enum directory_kind kind, uint8_t shard);
+struct slice key_tasks(struct arena *arena, struct slice datacenter);
 struct slice key_text_row(struct arena *arena, struct slice text);
 
 /* Which of the DIRTY_SHARDS an account belongs to. */

@@ -1,0 +1,278 @@
+#include "task/task_private.h"
+
+#include <assert.h>
+
+#include "commit/commit.h"
+
+/* ---- What is put into a report ---- */
+
+/* A line for people; what has no room is counted. */
+static void add_finding(struct task_run *run, struct slice line)
+{
+	if (run->findings.len + line.len + 1 > TASK_FINDINGS_BYTES) {
+		run->findings_left_out++;
+		return;
+	}
+	buf_append(&run->findings, line);
+	buf_append_char(&run->findings, '\n');
+}
+
+static void set_cursor(struct task_run *run, struct slice cursor)
+{
+	run->cursor.len = 0;
+	buf_append(&run->cursor, cursor);
+}
+
+/* ---- Healing of accounts ---- */
+
+enum {
+	SOLVED_ACCOUNTS,
+	SOLVED_FAILED,
+	SOLVED_MAILBOXES,
+	SOLVED_CHECKED,
+	SOLVED_MISSING,
+	SOLVED_STALE,
+	SOLVED_ORPHANED,
+	SOLVED_FIXED,
+	SOLVED_MAPS_FIXED,
+	SOLVED_COUNTS_WRONG,
+	SOLVED_ROWS_LOST,
+	SOLVED_CONTENT_LOST,
+	SOLVED_COUNT
+};
+static_assert(SOLVED_COUNT <= TASK_COUNTS_MOST, "a task has room for its counts");
+
+static const char *const solved_counts[] = {"accounts", "failed", "mailboxes", "checked", "missing",
+	"stale", "orphaned", "fixed", "maps_fixed", "counts_wrong", "rows_lost", "content_lost",
+	NULL};
+
+struct account_facts {
+	struct slice address;
+	bool is_here; /* its changes are decided in this data centre */
+	struct slice datacenter;
+};
+
+static struct error *read_facts(struct op *op, const struct head *head, void *context)
+{
+	struct account_facts *facts = context;
+	facts->address = arena_dup(&op->arena, head->state.address);
+	facts->is_here = !head->state.home.len || !facts->datacenter.len ||
+			 slice_equal(head->state.home, facts->datacenter);
+	return NULL;
+}
+
+struct next_account {
+	struct account_id account;
+	struct slice cursor; /* behind it */
+	bool found;
+};
+
+static struct error *find_next(struct op *op, struct task_run *run, struct next_account *ret_next)
+{
+	struct slice *partitions;
+	size_t count;
+	TRY(engine_partitions(mail_store_engine(run->store), op, &account_table,
+		buf_as_slice(&run->cursor), 1, &partitions, &count));
+	*ret_next = (struct next_account){.found = count != 0};
+	if (!count)
+		return NULL;
+	ret_next->cursor = partitions[0];
+	if (!uuid_from_slice(
+		    slice_range(partitions[0], 0, sizeof(struct uuid)), &ret_next->account.uuid))
+		return op_fail(op, ERR_CORRUPT, "the key of an account is too short");
+	return NULL;
+}
+
+static struct error *find_subject(
+	struct op *op, struct task_run *run, struct next_account *ret_next)
+{
+	struct user_info user;
+	*ret_next = (struct next_account){.found = !run->cursor.len};
+	if (!ret_next->found)
+		return NULL;
+	TRY(user_get(op, run->accounts, run->task->subject, &user));
+	ret_next->account = user.account;
+	ret_next->cursor = arena_dup(&op->arena, ID_SLICE(user.account));
+	return NULL;
+}
+
+static void count_solved(struct task_run *run, const struct solve_report *report)
+{
+	uint64_t *counts = run->counts;
+	counts[SOLVED_MAILBOXES] += report->mailboxes;
+	counts[SOLVED_CHECKED] += report->rows.checked;
+	counts[SOLVED_MISSING] += report->rows.missing;
+	counts[SOLVED_STALE] += report->rows.stale;
+	counts[SOLVED_ORPHANED] += report->rows.orphaned;
+	counts[SOLVED_FIXED] += report->rows.fixed;
+	counts[SOLVED_MAPS_FIXED] += report->maps_fixed;
+	counts[SOLVED_COUNTS_WRONG] += report->counts_wrong;
+	counts[SOLVED_ROWS_LOST] += report->rows_lost;
+	counts[SOLVED_CONTENT_LOST] += report->content_lost;
+}
+
+static bool has_solved(const struct solve_report *report)
+{
+	const struct repair_report *rows = &report->rows;
+	return rows->missing || rows->stale || rows->orphaned || report->maps_fixed ||
+	       report->counts_wrong || report->rows_lost || report->content_lost;
+}
+
+static void tell_solved(struct op *op, struct task_run *run, const struct account_facts *facts,
+	const struct solve_report *report)
+{
+	if (!has_solved(report))
+		return;
+	struct buf line = buf_in(&op->arena);
+	buf_printf(&line, SLICE_FMT ":", SLICE_ARG(facts->address));
+	const struct {
+		const char *name;
+		uint64_t count;
+	} told[] = {{"missing", report->rows.missing}, {"stale", report->rows.stale},
+		{"orphaned", report->rows.orphaned}, {"fixed", report->rows.fixed},
+		{"maps fixed", report->maps_fixed}, {"counts wrong", report->counts_wrong},
+		{"rows lost", report->rows_lost}, {"content lost", report->content_lost}};
+	for (size_t i = 0; i < ARRAY_SIZE(told); i++)
+		if (told[i].count)
+			buf_printf(
+				&line, " %s %llu", told[i].name, (unsigned long long)told[i].count);
+	add_finding(run, buf_as_slice(&line));
+}
+
+/* Is it the account's own fault, so that others go on? */
+static bool is_of_account(const struct error *err)
+{
+	return err->kind != ERR_UNAVAILABLE && err->kind != ERR_TIMEOUT &&
+	       err->kind != ERR_UNCERTAIN && err->kind != ERR_CANCELLED;
+}
+
+static struct error *solve_account(struct op *op, struct task_run *run, struct account_id account)
+{
+	struct account_facts facts = {.datacenter = mail_store_engine(run->store)->datacenter};
+	struct solve_report report = {0};
+	struct solve_scope scope = {
+		.parts = run->kind->parts, .pace = run->pace, .pace_context = run->pace_context};
+	TRY(commit_read(op, mail_store_commit(run->store), account, read_facts, &facts));
+	if (!facts.is_here)
+		return NULL;
+	struct error *err = mail_store_solve_parts(op, run->store, account, &scope, &report);
+	if (err && !is_of_account(err))
+		return err;
+	run->counts[SOLVED_ACCOUNTS]++;
+	count_solved(run, &report);
+	tell_solved(op, run, &facts, &report);
+	if (!err || err->kind == ERR_NOT_FOUND)
+		return NULL;
+	run->counts[SOLVED_FAILED]++;
+	add_finding(run, slice_from_cstr(arena_printf(&op->arena, SLICE_FMT ": %s",
+				 SLICE_ARG(facts.address), error_chain(&op->arena, err))));
+	return NULL;
+}
+
+static struct error *solve_step(struct op *op, struct task_run *run, bool *ret_more)
+{
+	struct next_account next;
+	if (run->task->subject.len)
+		TRY(find_subject(op, run, &next));
+	else
+		TRY(find_next(op, run, &next));
+	*ret_more = next.found && !run->task->subject.len;
+	if (!next.found)
+		return NULL;
+	struct error *err = solve_account(op, run, next.account);
+	/* It was removed meanwhile. */
+	if (err && err->kind != ERR_NOT_FOUND)
+		return err;
+	set_cursor(run, next.cursor);
+	return NULL;
+}
+
+/* ---- Content ---- */
+
+enum { AUDITED_BLOBS, AUDITED_LIVE, AUDITED_WAITING, AUDITED_ORPHANED, AUDITED_LEFT };
+
+static const char *const audited_counts[] = {"blobs", "live", "waiting", "orphaned", "left", NULL};
+
+enum { AUDIT_TELLS, AUDIT_LEAVES };
+
+static void audit_kind_begin(struct task_run *run)
+{
+	bool leaves = run->kind->parts == AUDIT_LEAVES;
+	run->own = audit_begin(run->store, leaves ? mail_settings.grace_ms * 1000 : 0);
+}
+
+static void audit_kind_end(struct task_run *run)
+{
+	audit_end(run->own);
+}
+
+static struct error *audit_step(struct op *op, struct task_run *run, bool *ret_more)
+{
+	struct blob_id last = {0};
+	struct audit_report report = {0};
+	size_t count;
+	if (run->cursor.len && !uuid_from_slice(buf_as_slice(&run->cursor), &last.uuid))
+		return op_fail(op, ERR_CORRUPT, "the cursor is no id of content");
+	TRY(audit_page(op, run->own, &last, &count, &report));
+	*ret_more = count != 0;
+	run->counts[AUDITED_BLOBS] += report.blobs;
+	run->counts[AUDITED_LIVE] += report.live;
+	run->counts[AUDITED_WAITING] += report.waiting;
+	run->counts[AUDITED_ORPHANED] += report.orphaned;
+	run->counts[AUDITED_LEFT] += report.left;
+	if (report.orphaned)
+		add_finding(
+			run, slice_from_cstr(arena_printf(&op->arena, "%llu up to %s are nobody's",
+				     (unsigned long long)report.orphaned,
+				     uuid_text(&op->arena, last.uuid))));
+	set_cursor(run, ID_SLICE(last));
+	/* Told to stop: the runner sees it after the step as well. */
+	if (run->pace)
+		(void)run->pace(run->pace_context, count);
+	return NULL;
+}
+
+/* ---- The table ---- */
+
+#define SOLVES(solve_parts) \
+	.takes_account = true, .counts = solved_counts, .parts = (solve_parts), .step = solve_step
+#define AUDITS(what)                                                                              \
+	.counts = audited_counts, .parts = (what), .begin = audit_kind_begin, .step = audit_step, \
+	.end = audit_kind_end
+
+const struct task_kind task_kinds[] = {
+	{.name = "solve",
+		.help = "Holds message rows, places, maps and counts against each other and "
+			"puts right what is derived.",
+		SOLVES(SOLVE_ROWS | SOLVE_MAPS | SOLVE_COUNTS)},
+	{.name = "solve-rows",
+		.help = "Only message rows and places, against the log.",
+		SOLVES(SOLVE_ROWS)},
+	{.name = "solve-maps",
+		.help = "Only the maps of mailboxes, against the message rows.",
+		SOLVES(SOLVE_MAPS)},
+	{.name = "recount",
+		.help = "Holds the counts of mailboxes against the message rows; changes nothing, "
+			"and must find nothing.",
+		SOLVES(SOLVE_COUNTS)},
+	{.name = "content",
+		.help = "Reads the content of every message, and tells what is lost; changes "
+			"nothing.",
+		SOLVES(SOLVE_CONTENT)},
+	{.name = "audit",
+		.help = "Holds all stored content against what refers to it; changes nothing.",
+		AUDITS(AUDIT_TELLS)},
+	{.name = "tidy",
+		.help = "As audit, and leaves to reclaim what is nobody's for longer than "
+			"content.grace.",
+		AUDITS(AUDIT_LEAVES)},
+};
+const size_t task_kind_count = ARRAY_SIZE(task_kinds);
+
+const struct task_kind *task_kind_find(struct slice name)
+{
+	for (size_t i = 0; i < task_kind_count; i++)
+		if (slice_equal(name, slice_from_cstr(task_kinds[i].name)))
+			return &task_kinds[i];
+	return NULL;
+}
