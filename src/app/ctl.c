@@ -14,6 +14,7 @@
 #include "app/ctl_table.h"
 #include "app/ctl_vault.h"
 #include "base/buf.h"
+#include "base/clock.h"
 
 struct ctl {
 	struct op op;
@@ -34,6 +35,7 @@ struct ctl_command {
 	json_t *(*body)(struct ctl *ctl);
 	const char *list; /* the field that holds the list to print; NULL: print the fields */
 	const struct ctl_column *columns;
+	bool awaits; /* asks again until the task has ended */
 };
 
 /* ---- bodies ---- */
@@ -76,6 +78,22 @@ static json_t *path_body(struct ctl *ctl)
 static json_t *level_body(struct ctl *ctl)
 {
 	return json_pack("{s:s}", "level", ctl->arguments[1]);
+}
+
+static json_t *task_body(struct ctl *ctl)
+{
+	json_t *body = json_pack("{s:s}", "kind", ctl->arguments[0]);
+	uint64_t rate;
+	if (ctl->argument_count > 1 && strcmp(ctl->arguments[1], "all") != 0)
+		json_object_set_new(body, "subject", json_string(ctl->arguments[1]));
+	if (ctl->argument_count < 3)
+		return body;
+	if (!slice_parse_u64(slice_from_cstr(ctl->arguments[2]), &rate)) {
+		fputs("holdfastctl: a rate is a whole number of rows in a second\n", stderr);
+		exit(EX_USAGE);
+	}
+	json_object_set_new(body, "rate", json_integer((json_int_t)rate));
+	return body;
 }
 
 /* From standard input, never from the command line, which others can see. */
@@ -131,6 +149,13 @@ static const struct ctl_column node_columns[] = {{"NODE", "id", CTL_TEXT},
 	{"VERSION", "version", CTL_TEXT}, {"SINCE", "started_us", CTL_DATE},
 	{"SILENT FOR (S)", "silent_s", CTL_NUMBER}, {0}};
 
+static const struct ctl_column task_columns[] = {{"TASK", "id", CTL_TEXT},
+	{"KIND", "kind", CTL_TEXT}, {"SUBJECT", "subject", CTL_TEXT}, {"STATE", "state", CTL_TEXT},
+	{"SINCE", "created_us", CTL_DATE}, {"NODE", "node", CTL_TEXT}, {"ERROR", "error", CTL_TEXT},
+	{0}};
+static const struct ctl_column kind_columns[] = {{"KIND", "kind", CTL_TEXT},
+	{"OF AN ACCOUNT", "account", CTL_TEXT}, {"WHAT IT DOES", "help", CTL_TEXT}, {0}};
+
 /* clang-format off */
 static const struct ctl_command commands[] = {
 	{"status", NULL, "", 0, 0, "GET", "v1/status", NULL, NULL, NULL, NULL},
@@ -165,6 +190,12 @@ static const struct ctl_command commands[] = {
 	{"folder", "remove", "ADDRESS PATH", 2, 2, "DELETE", "v1/users/?/folders", "path", NULL, NULL, NULL},
 	{"index", "status", "ADDRESS", 1, 1, "GET", "v1/users/?/index", NULL, NULL, NULL, NULL},
 	{"index", "rebuild", "ADDRESS", 1, 1, "POST", "v1/users/?/index/rebuild", NULL, NULL, NULL, NULL},
+	{"task", "kinds", "", 0, 0, "GET", "v1/task-kinds", NULL, NULL, "kinds", kind_columns},
+	{"task", "submit", "KIND [ADDRESS|all [ROWS-IN-A-SECOND]]", 1, 3, "POST", "v1/tasks", NULL, task_body, NULL, NULL},
+	{"task", "list", "", 0, 0, "GET", "v1/tasks", NULL, NULL, "tasks", task_columns},
+	{"task", "show", "TASK", 1, 1, "GET", "v1/tasks/?", NULL, NULL, NULL, NULL},
+	{"task", "await", "TASK", 1, 1, "GET", "v1/tasks/?", NULL, NULL, NULL, NULL, true},
+	{"task", "cancel", "TASK", 1, 1, "POST", "v1/tasks/?/cancel", NULL, NULL, NULL, NULL},
 	{"alias", "list", "[DOMAIN]", 0, 1, "GET", "v1/aliases", "domain", NULL, "aliases", alias_columns},
 	{"alias", "set", "ADDRESS TARGET...", 2, -1, "PUT", "v1/aliases/?", NULL, targets_body, NULL, NULL},
 	{"alias", "remove", "ADDRESS", 1, 1, "DELETE", "v1/aliases/?", NULL, NULL, NULL, NULL},
@@ -225,12 +256,37 @@ static void print_reply(
 		ctl_print_fields(reply->json);
 }
 
+static bool is_in_state(const struct ctl_reply *reply, const char *state)
+{
+	const char *now = json_string_value(json_object_get(reply->json, "state"));
+	return now && strcmp(now, state) == 0;
+}
+
+#define AWAIT_EVERY_NS (200 * NS_PER_MS)
+
+static struct error *ask(struct ctl *ctl, const struct ctl_command *command, json_t *body,
+	struct ctl_reply *ret_reply)
+{
+	const char *path = request_path(ctl, command);
+	for (;;) {
+		struct arena_mark mark = arena_mark(&ctl->op.arena);
+		*ret_reply = (struct ctl_reply){0};
+		TRY(ctl_request(
+			&ctl->op, ctl->socket_path, command->method, path, body, ret_reply));
+		if (!command->awaits ||
+			!(is_in_state(ret_reply, "queued") || is_in_state(ret_reply, "running")))
+			return NULL;
+		json_decref(ret_reply->json);
+		arena_release(&ctl->op.arena, mark);
+		clock_sleep_ns(AWAIT_EVERY_NS);
+	}
+}
+
 static int run(struct ctl *ctl, const struct ctl_command *command)
 {
 	struct ctl_reply reply = {0};
 	json_t *body = command->body ? command->body(ctl) : NULL;
-	struct error *err = ctl_request(&ctl->op, ctl->socket_path, command->method,
-		request_path(ctl, command), body, &reply);
+	struct error *err = ask(ctl, command, body, &reply);
 	json_decref(body);
 	if (err) {
 		fprintf(stderr, "holdfastctl: %s\n", error_chain(&ctl->op.arena, err));
@@ -241,8 +297,9 @@ static int run(struct ctl *ctl, const struct ctl_command *command)
 		fprintf(stderr, "holdfastctl: %s\n", json_string_value(fault));
 	else
 		print_reply(ctl, command, &reply);
+	bool is_good = reply.status < 300 && (!command->awaits || is_in_state(&reply, "done"));
 	json_decref(reply.json);
-	return reply.status < 300 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return is_good ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 static void read_options(struct ctl *ctl, int argc, char **argv)

@@ -24,6 +24,7 @@
 #include "session/lane.h"
 #include "session/session.h"
 #include "session/session_settings.h"
+#include "task/runner.h"
 
 struct server {
 	void (*fail)(const char *reason);
@@ -34,6 +35,7 @@ struct server {
 	struct admin *admin;
 	struct storage storage;
 	struct neighbours *neighbours;
+	struct task_runner *tasks;
 	atomic_bool is_serving;
 };
 
@@ -53,6 +55,7 @@ static const struct setting_group groups[] = {
 	{neighbours_settings, &neighbours_setting_count},
 	{search_index_settings, &search_index_setting_count},
 	{search_settings, &search_setting_count},
+	{task_settings, &task_setting_count},
 	{rocksdb_settings, &rocksdb_setting_count},
 	{levels_settings, &levels_setting_count},
 	{cassandra_settings, &cassandra_setting_count},
@@ -199,6 +202,8 @@ static struct error *meet_neighbours(struct op *op, struct server *server)
 		.started_us = clock_realtime_us()};
 	TRY(data_directory_node_id(op, &server->data, &node.id));
 	server->neighbours = neighbours_start(server->storage.mails, &node);
+	server->tasks = task_runner_start(server->storage.mails, server->storage.accounts, &node);
+	server->admin_context.tasks = server->tasks;
 	return NULL;
 }
 
@@ -253,6 +258,7 @@ void server_stop(struct server *server)
 	if (was_serving)
 		stop_serving(server);
 	net_free(server->net);
+	task_runner_stop(server->tasks);
 	neighbours_stop(server->neighbours);
 	storage_close(&server->storage);
 	data_directory_close(&server->data);

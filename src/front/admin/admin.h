@@ -9,6 +9,7 @@
 
 struct admin;
 struct search;
+struct task_runner;
 
 /* What the handlers work on; filled before admin_start, and outlives the admin. */
 struct admin_context {
@@ -16,6 +17,7 @@ struct admin_context {
 	struct mail_store *store;
 	struct ledger *ledger;
 	struct search *search; /* NULL: there is no index */
+	struct task_runner *tasks;
 	const char *version;
 	const char *engine;
 	bool has_levels; /* the store's engine is one of consistency/levels.h */

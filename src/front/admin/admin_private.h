@@ -46,6 +46,8 @@ extern const struct admin_route admin_status_routes[];
 extern const size_t admin_status_route_count;
 extern const struct admin_route admin_index_routes[];
 extern const size_t admin_index_route_count;
+extern const struct admin_route admin_task_routes[];
+extern const size_t admin_task_route_count;
 extern const struct admin_route admin_vault_routes[];
 extern const size_t admin_vault_route_count;
 

@@ -107,6 +107,7 @@ const struct admin_route *admin_route_find(
 	} tables[] = {{admin_account_routes, admin_account_route_count},
 		{admin_consistency_routes, admin_consistency_route_count},
 		{admin_status_routes, admin_status_route_count},
+		{admin_task_routes, admin_task_route_count},
 		{admin_vault_routes, admin_vault_route_count},
 		{admin_index_routes, admin_index_route_count}};
 	for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
