@@ -251,6 +251,24 @@ static bool is_followed(const struct commit *commit, struct account_id account)
 	       !commit->follower_is_behind(commit->follower_context, account);
 }
 
+/* What the account owes, by a look that may miss a commit which is decided and has reached few
+ * replicas: its node was killed before it knew. */
+static struct error *look_at(struct op *op, struct commit *commit, struct account_id account,
+	struct sweep_note *ret_note)
+{
+	*ret_note = (struct sweep_note){.commit = commit};
+	return commit_read(op, commit, account, note_state, ret_note);
+}
+
+/* Before the note goes the account is looked at for good: nobody would look again. */
+static bool wants_last_look(
+	const struct commit *commit, const struct error *err, const struct sweep_note *note)
+{
+	if (!commit->engine->is_shared || note->is_elsewhere)
+		return false;
+	return err ? err->kind == ERR_NOT_FOUND : note->is_clean;
+}
+
 static struct error *sweep_slice(struct op *op, struct commit *commit, struct slice partition,
 	uint32_t slice, uint64_t now_us)
 {
@@ -265,8 +283,12 @@ static struct error *sweep_slice(struct op *op, struct commit *commit, struct sl
 		if (!uuid_from_slice(slice_from(rows.rows[i].key, 1), &account.uuid))
 			return op_fail(op, ERR_CORRUPT, "a row of dirty has a key of %zu bytes",
 				rows.rows[i].key.len);
-		struct sweep_note note = {.commit = commit};
-		struct error *err = commit_read(op, commit, account, note_state, &note);
+		struct sweep_note note;
+		struct error *err = look_at(op, commit, account, &note);
+		if (may_clear && wants_last_look(commit, err, &note)) {
+			TRY(commit_finish(op, commit, account));
+			err = look_at(op, commit, account, &note);
+		}
 		if (err && err->kind != ERR_NOT_FOUND)
 			return err;
 		metric_add(&swept, 1);

@@ -58,6 +58,10 @@ void account_follow(struct commit_account *account);
 MUST_CHECK struct error *account_reload(struct op *op, struct commit *commit,
 	struct commit_account *account, enum read_level level);
 
+/* read.c: reads the account at the serial level, so that a commit which is decided and not written
+ * everywhere is seen by every later read. */
+MUST_CHECK struct error *commit_finish(struct op *op, struct commit *commit, struct account_id id);
+
 /* apply.c: the account's log is not applied; it is looked at again at once. */
 void owe_projections(struct commit *commit, struct account_id account);
 void owed_free(struct commit *commit);

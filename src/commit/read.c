@@ -67,6 +67,19 @@ static bool was_looked_at(const struct op *op, const struct commit_account *acco
 	       clock_monotonic_ns() - account->looked_ns < LOOK_LASTS_NS;
 }
 
+static struct error *reload_serially(
+	struct op *op, struct commit *commit, struct commit_account *account)
+{
+	mutex_lock(&account->lock);
+	account_lead(account);
+	mutex_unlock(&account->lock);
+	struct error *err = account_reload(op, commit, account, READ_SERIAL);
+	mutex_lock(&account->lock);
+	account_follow(account);
+	mutex_unlock(&account->lock);
+	return err;
+}
+
 /* Brings the head up to date: loads it if need be, and where other nodes write too, asks them. */
 static struct error *freshen(struct op *op, struct commit *commit, struct commit_account *account)
 {
@@ -82,16 +95,7 @@ static struct error *freshen(struct op *op, struct commit *commit, struct commit
 		if (err)
 			return is_shown ? NULL : err;
 	}
-	if (is_fresh)
-		return NULL;
-	mutex_lock(&account->lock);
-	account_lead(account);
-	mutex_unlock(&account->lock);
-	struct error *err = account_reload(op, commit, account, READ_SERIAL);
-	mutex_lock(&account->lock);
-	account_follow(account);
-	mutex_unlock(&account->lock);
-	return err;
+	return is_fresh ? NULL : reload_serially(op, commit, account);
 }
 
 static struct error *read_head(struct op *op, struct commit *commit, struct commit_account *account,
@@ -114,6 +118,14 @@ struct error *commit_read(struct op *op, struct commit *commit, struct account_i
 {
 	struct commit_account *account = account_get(commit, id);
 	struct error *err = read_head(op, commit, account, read, context);
+	account_put(commit, account);
+	return err;
+}
+
+struct error *commit_finish(struct op *op, struct commit *commit, struct account_id id)
+{
+	struct commit_account *account = account_get(commit, id);
+	struct error *err = reload_serially(op, commit, account);
 	account_put(commit, account);
 	return err;
 }

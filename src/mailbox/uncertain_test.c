@@ -374,6 +374,116 @@ static void what_is_known_to_be_old_is_not_shown(void **state)
 	then_status_is(w, true, ERR_UNAVAILABLE);
 }
 
+/* ---- A commit that is decided and that few replicas have ---- */
+
+static const struct engine_ops *whole_ops;
+static struct engine_row seen_row; /* of the account, by reads below the serial level */
+static bool is_finished;
+
+static struct error *get_of_few(struct engine *engine, struct op *op, const struct table *table,
+	struct slice partition, struct slice key, enum read_level level, bool *ret_found,
+	struct engine_row *ret_row)
+{
+	bool is_account = table == &account_table && !key.len;
+	is_finished |= is_account && level == READ_SERIAL;
+	TRY(whole_ops->get(engine, op, table, partition, key, level, ret_found, ret_row));
+	if (is_account && !is_finished)
+		*ret_row = seen_row;
+	return NULL;
+}
+
+static struct error *scan_of_few(struct engine *engine, struct op *op, const struct table *table,
+	struct slice partition, struct slice from, struct slice to, size_t limit, bool backwards,
+	enum read_level level, struct engine_rows *ret_rows)
+{
+	is_finished |= table == &account_table && level == READ_SERIAL;
+	return whole_ops->scan(
+		engine, op, table, partition, from, to, limit, backwards, level, ret_rows);
+}
+
+static void remember_the_account(struct world *w)
+{
+	bool found;
+	assert_null(engine_get(w->mail.engine, &w->mail.op, &account_table,
+		key_account(&w->mail.op.arena, w->mail.account, 0), SLICE_NONE, READ_SERIAL, &found,
+		&seen_row));
+	assert_true(found);
+}
+
+static struct error *plan_nothing(struct op *op, struct commit_plan *plan, void *context)
+{
+	(void)op;
+	(void)context;
+	plan_log(plan, SLICE(""));
+	return NULL;
+}
+
+/* Nothing is owed, and the account says so. */
+static void given_an_account_at_rest(struct world *w)
+{
+	struct commit *commit = w->mail.store->commit;
+	commit_apply_owed(&w->mail.op, commit);
+	struct commit_change nothing = {.plan = plan_nothing};
+	assert_null(commit_run(&w->mail.op, commit, w->mail.account, &nothing));
+	while (commit_apply_owed(&w->mail.op, commit))
+		;
+}
+
+static void given_a_commit_by_a_node_that_is_killed(struct world *w)
+{
+	struct mail_store *here = w->mail.store;
+	w->mail.store = mail_store_new(w->mail.engine, w->mail.ledger, w->mail.blobs);
+	when_appended(w, NULL);
+	assert_null(w->err);
+	mail_store_free(w->mail.store);
+	w->mail.store = here;
+}
+
+static void given_a_note_so_old_that_it_is_cleared(struct world *w)
+{
+	struct arena *arena = &w->mail.op.arena;
+	struct mutations note;
+	uint64_t then_us = clock_realtime_us() - 4 * 3600 * US_PER_S;
+	mutations_init(&note, arena);
+	mutations_put(&note, &dirty_table,
+		key_shard(
+			arena, dirty_shard(w->mail.account), (uint32_t)(then_us / DIRTY_SLICE_US)),
+		key_id_row(arena, 0, w->mail.account.uuid),
+		row_encode_in(arena, &dirty_row, &(struct dirty){0}), then_us);
+	assert_null(engine_write(w->mail.engine, &w->mail.op, note.items, note.count, DURABLE));
+}
+
+static void a_commit_that_few_replicas_have_is_found_before_the_last_note_of_it_goes(void **state)
+{
+	struct world *w = *state;
+	uint64_t saved_delay_ms = commit_settings.projection_delay_ms;
+	commit_settings.projection_delay_ms = 0;
+	w->mail.engine->is_shared = true;
+	given_an_account_at_rest(w);
+	remember_the_account(w);
+	given_a_commit_by_a_node_that_is_killed(w);
+	given_a_note_so_old_that_it_is_cleared(w);
+
+	whole_ops = w->mail.engine->ops;
+	struct engine_ops few = *whole_ops;
+	few.get = get_of_few;
+	few.scan = scan_of_few;
+	is_finished = false;
+	w->mail.engine->ops = &few;
+	struct error *err = commit_sweep(&w->mail.op, w->mail.store->commit);
+	size_t owed = commit_apply_owed(&w->mail.op, w->mail.store->commit);
+	w->mail.engine->ops = whole_ops;
+	commit_settings.projection_delay_ms = saved_delay_ms;
+
+	assert_null(err);
+	assert_int_equal(owed, 1);
+	struct engine_rows rows;
+	assert_null(engine_scan(w->mail.engine, &w->mail.op, &mailbox_message_table,
+		key_message_bucket(&w->mail.op.arena, mail_world_status(&w->mail, "INBOX").id, 1),
+		SLICE_NONE, SLICE_NONE, SIZE_MAX, false, READ_NORMAL, &rows));
+	assert_int_equal(rows.count, 1);
+}
+
 /* ---- Another node that commits whenever this one waits ---- */
 
 static struct world *racing;
@@ -460,6 +570,7 @@ int main(void)
 		SCENARIO(what_is_in_memory_is_shown_and_decides_nothing),
 		SCENARIO(what_is_known_to_be_old_is_not_shown),
 		SCENARIO(a_change_gets_its_turn_beside_a_busy_node),
+		SCENARIO(a_commit_that_few_replicas_have_is_found_before_the_last_note_of_it_goes),
 	};
 	const struct CMUnitTest about_content[] = {
 		SCENARIO(an_uncertain_append_keeps_its_blob_until_the_truth_is_known),
