@@ -2,21 +2,18 @@
 
 #include "base/test.h"
 
-#include <unistd.h>
-
+#include "base/scratch.h"
 #include "blob/blob_inline.h"
 #include "blob/blob_sealed.h"
 #include "blob/contract.h"
 #include "engine/fault.h"
 #include "engine/memory.h"
-#include "engine/rocksdb.h"
+#include "engine/rocksdb_scratch.h"
 
 #define LIMIT 4096
 
 static struct engine *rows;
 static struct engine *elsewhere; /* what the store below is in */
-static char folder[64] = "/tmp/holdfast-inline-test-XXXXXX";
-static int folders;
 
 static struct blob_store *over(struct engine *engine)
 {
@@ -35,17 +32,13 @@ static struct blob_store *in_memory(struct op *op)
 
 static struct blob_store *in_rocksdb(struct op *op)
 {
-	struct engine *engine;
-	const struct rocksdb_limits small = {
-		.write_buffer_bytes = KIB(256), .cache_bytes = MIB(4), .open_files = 64};
-	assert_null(rocksdb_engine_open(op, arena_printf(&op->arena, "%s/%d", folder, folders++),
-		&small, (struct rocksdb_owner){0}, &engine));
-	return over(engine);
+	(void)op;
+	return over(rocksdb_scratch_new());
 }
 
 static const char *given_keys(struct op *op)
 {
-	const char *keys = arena_printf(&op->arena, "%s/keys", folder);
+	const char *keys = scratch_path(&op->arena);
 	FILE *file = fopen(keys, "we");
 	assert_non_null(file);
 	fputs("k 000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n", file);
@@ -274,16 +267,11 @@ int main(void)
 		SCENARIO(what_a_relaxed_read_does_not_see_is_not_taken_for_lost),
 		SCENARIO(the_limit_has_a_limit),
 	};
-	if (!mkdtemp(folder))
-		return 1;
 	int failed = blob_contract_run("inline, in memory", in_memory);
 	failed += blob_contract_run("inline, in RocksDB", in_rocksdb);
 	failed += blob_contract_run("inline, sealed", sealed_in_memory);
 	failed += cmocka_run_group_tests_name("inline", tests, NULL, NULL);
 	engine_close(rows);
 	engine_close(elsewhere);
-	char command[128];
-	snprintf(command, sizeof(command), "rm -r '%s'", folder);
-	failed += system(command) != 0; /* NOLINT: the test's own folder */
-	return failed;
+	return failed + scratch_remove();
 }

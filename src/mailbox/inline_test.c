@@ -3,9 +3,10 @@
 #include "mailbox/mail_world.h"
 
 #include "base/clock.h"
+#include "base/scratch.h"
 #include "blob/blob_inline.h"
 #include "engine/memory.h"
-#include "engine/rocksdb.h"
+#include "engine/rocksdb_scratch.h"
 #include "mailbox/vault.h"
 
 #define LIMIT 1024
@@ -69,20 +70,11 @@ static struct blob_store *down_new(void)
 /* ---- The world ---- */
 
 static enum { ATOMIC, WEAK, ROCKSDB } engine_kind;
-static char folder[64] = "/tmp/holdfast-inline-mail-XXXXXX";
-static int folders;
 
 static struct engine *engine_new(void)
 {
-	struct engine *engine;
-	const struct rocksdb_limits few = {
-		.write_buffer_bytes = KIB(256), .cache_bytes = MIB(4), .open_files = 64};
-	if (engine_kind != ROCKSDB)
-		return memory_engine_new(engine_kind == ATOMIC);
-	AUTO_OP(op, "test");
-	assert_null(rocksdb_engine_open(&op, arena_printf(&op.arena, "%s/%d", folder, folders++),
-		&few, (struct rocksdb_owner){0}, &engine));
-	return engine;
+	return engine_kind == ROCKSDB ? rocksdb_scratch_new()
+				      : memory_engine_new(engine_kind == ATOMIC);
 }
 
 static int set_up(void **state)
@@ -153,23 +145,14 @@ static void when_expunged(struct mail_world *w, const char *path)
 		mailbox_expunge(&w->op, w->store, w->account, box(w, path), NULL, false, &result));
 }
 
-static struct error *plan_nothing(struct op *op, struct commit_plan *plan, void *context)
-{
-	(void)op;
-	(void)context;
-	plan_log(plan, SLICE(""));
-	return NULL;
-}
-
 /* Rows that commits owe are written, and the next commit says so. */
 static void when_applied(struct mail_world *w)
 {
-	struct commit_change nothing = {.plan = plan_nothing};
 	if (engine_kind != WEAK)
 		return;
 	clock_sleep_ns(60 * NS_PER_MS);
 	mail_store_work(&w->op, w->store);
-	assert_null(commit_run(&w->op, w->store->commit, w->account, &nothing));
+	mail_world_commit_nothing(w);
 }
 
 static size_t when_reclaimed(struct mail_world *w)
@@ -310,15 +293,10 @@ static int run(const char *name)
 
 int main(void)
 {
-	if (!mkdtemp(folder))
-		return 1;
 	int failed = run("inline, one write spans all");
 	engine_kind = WEAK;
 	failed += run("inline, projections are owed");
 	engine_kind = ROCKSDB;
 	failed += run("inline, in RocksDB");
-	char command[128];
-	snprintf(command, sizeof(command), "rm -r '%s'", folder);
-	failed += system(command) != 0; /* NOLINT: the test's own folder */
-	return failed;
+	return failed + scratch_remove();
 }

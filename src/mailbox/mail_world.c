@@ -39,3 +39,17 @@ struct mailbox_status mail_world_status(struct mail_world *w, const char *path)
 	assert_null(mailbox_find(&w->op, w->store, w->account, slice_from_cstr(path), &status));
 	return status;
 }
+
+static struct error *plan_nothing(struct op *op, struct commit_plan *plan, void *context)
+{
+	(void)op;
+	(void)context;
+	plan_log(plan, SLICE(""));
+	return NULL;
+}
+
+void mail_world_commit_nothing(struct mail_world *w)
+{
+	struct commit_change nothing = {.plan = plan_nothing};
+	assert_null(commit_run(&w->op, w->store->commit, w->account, &nothing));
+}

@@ -25,5 +25,8 @@ void mail_world_make_account(struct mail_world *w, struct slice address);
 /* A restarted process knows what is stored, and nothing else. */
 void mail_world_restart(struct mail_world *w);
 
+/* What was applied before is said to be by such a commit. */
+void mail_world_commit_nothing(struct mail_world *w);
+
 /* It must be there. */
 struct mailbox_status mail_world_status(struct mail_world *w, const char *path);

@@ -359,17 +359,22 @@ static void what_is_in_memory_is_shown_and_decides_nothing(void **state)
 	then_status_is(w, false, ERR_UNAVAILABLE);
 }
 
-static void what_is_known_to_be_old_is_not_shown(void **state)
+static void given_a_commit_by_a_node_that_is_killed(struct world *w)
 {
-	struct world *w = *state;
-	w->mail.engine->is_shared = true;
-	when_appended(w, NULL);
 	struct mail_store *here = w->mail.store;
 	w->mail.store = mail_store_new(w->mail.engine, w->mail.ledger, w->mail.blobs);
 	when_appended(w, NULL);
 	assert_null(w->err);
 	mail_store_free(w->mail.store);
 	w->mail.store = here;
+}
+
+static void what_is_known_to_be_old_is_not_shown(void **state)
+{
+	struct world *w = *state;
+	w->mail.engine->is_shared = true;
+	when_appended(w, NULL);
+	given_a_commit_by_a_node_that_is_killed(w);
 	fault_set_short_sighted(w->mail.engine, true);
 	then_status_is(w, true, ERR_UNAVAILABLE);
 }
@@ -410,33 +415,14 @@ static void remember_the_account(struct world *w)
 	assert_true(found);
 }
 
-static struct error *plan_nothing(struct op *op, struct commit_plan *plan, void *context)
-{
-	(void)op;
-	(void)context;
-	plan_log(plan, SLICE(""));
-	return NULL;
-}
-
 /* Nothing is owed, and the account says so. */
 static void given_an_account_at_rest(struct world *w)
 {
 	struct commit *commit = w->mail.store->commit;
 	commit_apply_owed(&w->mail.op, commit);
-	struct commit_change nothing = {.plan = plan_nothing};
-	assert_null(commit_run(&w->mail.op, commit, w->mail.account, &nothing));
+	mail_world_commit_nothing(&w->mail);
 	while (commit_apply_owed(&w->mail.op, commit))
 		;
-}
-
-static void given_a_commit_by_a_node_that_is_killed(struct world *w)
-{
-	struct mail_store *here = w->mail.store;
-	w->mail.store = mail_store_new(w->mail.engine, w->mail.ledger, w->mail.blobs);
-	when_appended(w, NULL);
-	assert_null(w->err);
-	mail_store_free(w->mail.store);
-	w->mail.store = here;
 }
 
 static void given_a_note_so_old_that_it_is_cleared(struct world *w)

@@ -81,20 +81,11 @@ static void when_applied(struct mail_world *w)
 	}
 }
 
-static struct error *plan_nothing(struct op *op, struct commit_plan *plan, void *context)
-{
-	(void)op;
-	(void)context;
-	plan_log(plan, SLICE(""));
-	return NULL;
-}
-
 /* The account's next commit says that they are written. */
 static void when_something_else_happens(struct mail_world *w)
 {
-	struct commit_change change = {.plan = plan_nothing};
 	when_applied(w);
-	assert_null(commit_run(&w->op, mail_store_commit(w->store), w->account, &change));
+	mail_world_commit_nothing(w);
 }
 
 static size_t when_reclaimed(struct mail_world *w, uint64_t grace_us)

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/random.h"
+#include "base/scratch.h"
 #include "engine/memory.h"
 #include "format/charset.h"
 #include "format/find_text.h"
@@ -13,9 +14,6 @@
 #include "mailbox/follow.h"
 #include "mailbox/mail_world.h"
 #include "search/search_private.h"
-
-static char base[64] = "/tmp/holdfast-search-test-XXXXXX";
-static int folders;
 
 struct world {
 	struct mail_world m;
@@ -37,7 +35,7 @@ static int set_up(void **state)
 	struct world *w = HEAP_NEW(struct world);
 	mail_world_open(&w->m, memory_engine_new(true), NULL, 0);
 	mail_world_make_account(&w->m, SLICE("alice@example.org"));
-	w->folder = arena_printf(&w->m.op.arena, "%s/%d", base, folders++);
+	w->folder = scratch_path(&w->m.op.arena);
 	open_search(w);
 	*state = w;
 	return 0;
@@ -609,10 +607,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			a_search_with_the_index_finds_what_a_scan_finds, set_up, tear_down),
 	};
-	if (!mkdtemp(base))
-		return EXIT_FAILURE;
 	int failures = cmocka_run_group_tests_name("search", tests, NULL, NULL);
-	char command[128];
-	snprintf(command, sizeof(command), "rm -rf %s", base);
-	return system(command) || failures;
+	return failures + scratch_remove();
 }

@@ -257,28 +257,34 @@ static void count_ended(enum task_state state)
 		metric_add(&cancelled, 1);
 }
 
-/* If the store takes no write, the lease runs out and another goes on from what was written last.
- */
+/* If the store takes no write, the lease runs out and another goes on from what was written last:
+ * false. */
+static bool write_end(struct work *work, enum task_state state)
+{
+	for (unsigned tries = 0; work->stop != STOP_LOST; tries++) {
+		AUTO_OP(op, "task");
+		op.deadline_ns = clock_monotonic_ns() + WRITE_TIMEOUT_NS;
+		struct error *err = write_row(&op, work, state);
+		if (!err)
+			break;
+		if (is_stopping(work->runner) || tries > RETRY_DOUBLINGS) {
+			log_warn(&op, "task-unwritten", FIELD_ID("task", &op, work->entry.id),
+				FIELD_ERROR(&op, err));
+			return false;
+		}
+		wait_until(work->runner, clock_monotonic_ns() + (RETRY_FIRST_NS << tries));
+	}
+	return true;
+}
+
 static void end_work(struct work *work, enum task_state state)
 {
-	struct error *err = NULL;
-	unsigned tries = 0;
 	struct op *op = &work->op;
-	while (work->stop != STOP_LOST) {
-		AUTO_OP(write_op, "task");
-		write_op.deadline_ns = clock_monotonic_ns() + WRITE_TIMEOUT_NS;
-		err = write_row(&write_op, work, state);
-		if (!err || is_stopping(work->runner) || tries > RETRY_DOUBLINGS)
-			break;
-		wait_until(work->runner, clock_monotonic_ns() + (RETRY_FIRST_NS << tries++));
-	}
+	if (!write_end(work, state))
+		return;
 	if (work->stop == STOP_LOST) {
 		metric_add(&leases_lost, 1);
 		log_warn(op, "task-lease-lost", FIELD_ID("task", op, work->entry.id));
-		return;
-	}
-	if (err) {
-		log_warn(op, "task-unwritten", FIELD_ID("task", op, work->entry.id));
 		return;
 	}
 	count_ended(state);

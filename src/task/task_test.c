@@ -3,13 +3,12 @@
 
 #include "task/task_private.h"
 
-#include <unistd.h>
-
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/scratch.h"
 #include "engine/fault.h"
 #include "engine/memory.h"
-#include "engine/rocksdb.h"
+#include "engine/rocksdb_scratch.h"
 #include "mailbox/mail_world.h"
 
 /* RocksDB is not built with ThreadSanitizer, which then sees its memory and not its locks. */
@@ -29,20 +28,11 @@ struct world {
 };
 
 static enum { MEMORY, ROCKSDB, FAULTY } engine_kind;
-static char folder[64] = "/tmp/holdfast-task-XXXXXX";
-static int folders;
 
 static struct engine *engine_new(void)
 {
-	struct engine *engine;
-	const struct rocksdb_limits few = {
-		.write_buffer_bytes = KIB(256), .cache_bytes = MIB(4), .open_files = 64};
-	if (engine_kind != ROCKSDB)
-		return fault_engine_new(memory_engine_new(true), 1);
-	AUTO_OP(op, "test");
-	assert_null(rocksdb_engine_open(&op, arena_printf(&op.arena, "%s/%d", folder, folders++),
-		&few, (struct rocksdb_owner){0}, &engine));
-	return fault_engine_new(engine, 1);
+	bool is_rocksdb = engine_kind == ROCKSDB;
+	return fault_engine_new(is_rocksdb ? rocksdb_scratch_new() : memory_engine_new(true), 1);
 }
 
 static struct task_holder holder(const char *name)
@@ -621,9 +611,6 @@ int main(void)
 	engine_kind = FAULTY;
 	failures += cmocka_run_group_tests_name("faulty", tests, NULL, NULL);
 	engine_kind = ROCKSDB;
-	assert_non_null(mkdtemp(folder));
 	failures += cmocka_run_group_tests_name("rocksdb", tests, NULL, NULL);
-	char command[96];
-	snprintf(command, sizeof(command), "rm -rf %s", folder);
-	return failures + (system(command) != 0); /* NOLINT(concurrency-mt-unsafe) */
+	return failures + scratch_remove();
 }

@@ -10,15 +10,9 @@ SIZES = {"cassandra": (1, 1), "cassandra_v1": (1, 1, "v1"), "cassandra_3": (3, 1
 
 
 def pytest_collection_modifyitems(items):
-    """Tests without a cluster first, then by its size; in each size as they stand in their files, but those that
-    leave hundreds of keyspaces behind, with which every change of the schema takes long, at its end."""
+    """Tests without a cluster first, then by its size; in each size as they stand in their files."""
     sizes = list(SIZES)
-
-    def order(item):
-        size = max((sizes.index(name) for name in item.fixturenames if name in SIZES), default=-1)
-        return size, item.get_closest_marker("leaves_keyspaces") is not None
-
-    items.sort(key=order)
+    items.sort(key=lambda item: max((sizes.index(name) for name in item.fixturenames if name in SIZES), default=-1))
 
 
 @pytest.fixture(scope="session")

@@ -203,8 +203,8 @@ class Cassandra:
 
     @contextlib.contextmanager
     def keyspace(self):
-        """The name of a new keyspace. It is dropped at the end only by a node alone: where a write or a hint for it is
-        still on its way, Cassandra 5.0.5 fails half-way ("Unknown CF") and never agrees on a schema again."""
+        """The name of a new keyspace. Where there are several nodes it stays: if a hint for it is still on its way, Cassandra
+        5.0.5 drops it half-way ("Unknown CF") and never agrees on a schema again."""
         name = f"test_{uuid.uuid4().hex[:12]}"
         with self.session(timeout=60) as session:
             session.execute(f"CREATE KEYSPACE {name} WITH replication = {self.replication()}")

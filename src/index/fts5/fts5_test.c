@@ -5,14 +5,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/scratch.h"
 #include "index/contract.h"
 #include "index/fts5/fts5.h"
 
 #define OPEN_FILES 4
 #define RULES 7
-
-static char base[64] = "/tmp/holdfast-fts5-test-XXXXXX";
-static int folders;
 
 struct world {
 	struct op op;
@@ -33,14 +31,14 @@ static struct index *open_folder(struct op *op, const char *folder, uint32_t rul
 
 static struct index *open_fresh(struct op *op)
 {
-	return open_folder(op, arena_printf(&op->arena, "%s/%d", base, folders++), RULES);
+	return open_folder(op, scratch_path(&op->arena), RULES);
 }
 
 static int set_up(void **state)
 {
 	struct world *w = HEAP_NEW(struct world);
 	op_init(&w->op, "test");
-	w->folder = arena_printf(&w->op.arena, "%s/%d", base, folders++);
+	w->folder = scratch_path(&w->op.arena);
 	w->index = open_folder(&w->op, w->folder, RULES);
 	w->account.uuid = uuid_v7();
 	w->mailbox.uuid = uuid_v7();
@@ -229,7 +227,7 @@ static void a_crash_loses_the_tail_and_nothing_before_it(void **state)
 	for (size_t i = 0; i <= CRASHES; i++) {
 		struct world after = {.account = w->account, .mailbox = w->mailbox};
 		op_init(&after.op, "test");
-		after.folder = arena_printf(&after.op.arena, "%s/%d", base, folders++);
+		after.folder = scratch_path(&after.op.arena);
 		after.index = open_folder(&after.op, after.folder, RULES);
 		const char *copy = fts5_path(&after.op.arena, after.folder, w->account);
 		char *parent = arena_printf(&after.op.arena, "%s", copy);
@@ -265,11 +263,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			a_crash_loses_the_tail_and_nothing_before_it, set_up, tear_down),
 	};
-	if (!mkdtemp(base))
-		return EXIT_FAILURE;
 	int failures = index_contract_run("index/fts5", open_fresh);
 	failures += cmocka_run_group_tests_name("index/fts5 files", tests, NULL, NULL);
-	char command[128];
-	snprintf(command, sizeof(command), "rm -rf %s", base);
-	return system(command) || failures;
+	return failures + scratch_remove();
 }
