@@ -29,10 +29,12 @@ def open_server(tmp_path_factory):
 def ask(server, method, path, body=None, token=TOKEN):
     client = http.client.HTTPConnection("127.0.0.1", server.port("admin"), timeout=30)
     headers = {"Authorization": f"Bearer {token}"} if token else {}
+    if body is not None:
+        headers["Content-Type"] = "application/json"
     client.request(method, path, json.dumps(body) if body is not None else None, headers)
     answer = client.getresponse()
     text = answer.read()
-    return answer.status, json.loads(text) if answer.headers["Content-Type"] == "application/json" else text
+    return answer.status, json.loads(text) if "json" in (answer.headers["Content-Type"] or "") else text
 
 
 def test_domains_come_and_go(server):
@@ -139,12 +141,90 @@ def test_http_wants_the_token(open_server):
 
 def test_http_tells_what_is_wrong(open_server):
     assert ask(open_server, "GET", "/nothing")[0] == 404
-    assert ask(open_server, "POST", "/v1/users")[0] == 405
-    status, body = ask(open_server, "PUT", "/v1/users/x%40example.org", {"passwort": "x"})
-    assert status == 400 and "password" in body["error"]
-    assert ask(open_server, "PUT", "/v1/users/x%40nowhere.example", {"password": "x"})[0] in (400, 403, 404)
-    assert ask(open_server, "GET", "/v1/users/%zz")[0] == 400
-    assert ask(open_server, "GET", "/v1/users/a%00b")[0] == 400
+    assert ask(open_server, "PUT", "/v1/users")[0] == 405
+    status, body = ask(open_server, "POST", "/v1/users", {"address": "x@example.org", "passwort": "x"})
+    assert (status, body["status"], body["title"]) == (400, 400, "Bad Request") and "passwort" in body["detail"]
+    assert ask(open_server, "POST", "/v1/users", {"address": "x@nowhere.example", "password": "x"})[0] == 404
+    assert ask(open_server, "POST", "/v1/users", {"address": "x", "password": "x"})[0] == 400
+    assert ask(open_server, "POST", "/v1/users", {"address": "x@@", "password": "x"})[0] == 422
+    assert ask(open_server, "POST", "/v1/domains", {"name": "example.org"})[0] == 409
+    assert ask(open_server, "GET", "/v1/users/%zz")[0] == 404
+    assert ask(open_server, "GET", "/v1/users/a%00b")[0] == 404
+    assert ask(open_server, "GET", "/v1/users?domain=a&domain=b")[0] == 400
+    assert ask(open_server, "GET", "/v1/users?limit=0")[0] == 400
+    assert ask(open_server, "GET", "/v1/users?colour=red")[0] == 400
+
+
+def test_what_is_no_json_or_too_much_is_refused(open_server):
+    client = http.client.HTTPConnection("127.0.0.1", open_server.port("admin"), timeout=30)
+
+    def post(body, kind):
+        client.request("POST", "/v1/domains", body, {"Authorization": f"Bearer {TOKEN}", "Content-Type": kind})
+        answer = client.getresponse()
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        return json.loads(answer.read())["status"]
+
+    assert post("name=x", "application/x-www-form-urlencoded") == 415
+    assert post("{", "application/json") == 400
+    assert post('{"name": "x.example", "name": "y.example"}', "application/json") == 400
+    assert post(json.dumps({"name": "x" * 2**21}), "application/json; charset=utf-8") == 413
+
+
+def test_what_was_made_says_where_it_is(open_server):
+    client = http.client.HTTPConnection("127.0.0.1", open_server.port("admin"), timeout=30)
+    headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
+    client.request("POST", "/v1/users", json.dumps({"address": "New+Er@Example.Org", "password": "x"}), headers)
+    assert client.getresponse().read() and client
+    client.request("POST", "/v1/users", json.dumps({"address": "New.Er@Example.Org", "password": "x"}), headers)
+    answer = client.getresponse()
+    made = json.loads(answer.read())
+    assert (answer.status, answer.headers["Location"]) == (201, "/v1/users/new.er@example.org")
+    client.request("GET", answer.headers["Location"], headers=headers)
+    shown = json.loads(client.getresponse().read())
+    assert {name: shown[name] for name in made} == made
+    client.request("DELETE", answer.headers["Location"], headers=headers)
+    answer = client.getresponse()
+    assert json.loads(answer.read()) == {"account": made["account"]}
+
+
+def test_lists_are_read_page_by_page(open_server):
+    addresses = [f"page{number}@example.org" for number in range(5)]
+    for address in addresses:
+        assert ask(open_server, "PUT", f"/v1/aliases/{address}", {"targets": ["a@example.org"]})[0] == 204
+    seen, after = [], ""
+    for _ in range(3):
+        page = ask(open_server, "GET", f"/v1/aliases?limit=2&contains=PAGE{after}")[1]
+        seen += [alias["address"] for alias in page["aliases"]]
+        after = f"&after={page['next']}"
+    assert seen == addresses and page["next"] is None
+    assert len(open_server.ctl_json("alias", "list", "example.org")["aliases"]) == 5
+
+
+def test_every_request_has_a_command_and_every_command_a_request(open_server):
+    description = ask(open_server, "GET", "/openapi.json", token=None)[1]
+    described = {f"{method.upper()} {path}" for path, item in description["paths"].items() for method in item}
+    commands = {" ".join(line.split()[:2]) for line in open_server.ctl("requests").stdout.splitlines()}
+    assert described == commands
+
+
+def test_sessions_are_listed_and_ended(server):
+    first = server.imap()
+    second = server.imap("bob@example.org")
+    sessions = server.ctl_json("session", "list")["sessions"]
+    assert {session["address"] for session in sessions} == {"alice@example.org", "bob@example.org"}
+    (of_alice,) = server.ctl_json("session", "list", "alice@example.org")["sessions"]
+    assert (of_alice["protocol"], of_alice["peer"], of_alice["tls"]) == ("imap", "127.0.0.1", False)
+    server.ctl("session", "disconnect", str(of_alice["session"]))
+    assert b"* BYE The administrator" in first.sock.recv(100)
+    assert second.noop()[0] == "OK"
+    assert server.ctl("session", "disconnect", "999", check=False).returncode == 1
+
+
+def test_changes_are_in_the_log_and_passwords_are_not(server):
+    server.add_user("carol@example.org", "open sesame")
+    lines = [line for line in server.log_text().splitlines() if "admin-change" in line]
+    assert any("/v1/users" in line and "socket" in line and "201" in line for line in lines)
+    assert "sesame" not in server.log_text()
 
 
 @pytest.mark.parametrize(

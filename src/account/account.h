@@ -83,6 +83,16 @@ struct alias_info {
 	size_t target_count;
 };
 
+/* A part of a listing, which is ascending by name. */
+struct list_part {
+	struct slice domain;   /* of this one alone; empty: of all */
+	struct slice contains; /* those with this in their name (ASCII case is the same) */
+	struct slice after;    /* those behind this name */
+	size_t limit;
+	bool has_more;     /* out: there are others behind these */
+	struct slice last; /* out: what to go on after */
+};
+
 /* What a user's password becomes: made by account/password.h. */
 struct password_record {
 	struct slice password;
@@ -95,6 +105,8 @@ struct password_record {
 MUST_CHECK struct error *domain_create(struct op *op, struct accounts *accounts, struct slice name);
 /* ERR_INVALID while it has users or aliases. */
 MUST_CHECK struct error *domain_delete(struct op *op, struct accounts *accounts, struct slice name);
+MUST_CHECK struct error *domain_get(struct op *op, struct accounts *accounts, struct slice name,
+	struct domain_info *ret_domain);
 MUST_CHECK struct error *domain_list(struct op *op, struct accounts *accounts,
 	struct domain_info **ret_domains, size_t *ret_count);
 MUST_CHECK struct error *domain_set_quota(
@@ -108,7 +120,7 @@ MUST_CHECK struct error *user_delete(
 	struct op *op, struct accounts *accounts, struct slice address);
 MUST_CHECK struct error *user_get(
 	struct op *op, struct accounts *accounts, struct slice address, struct user_info *ret_user);
-MUST_CHECK struct error *user_list(struct op *op, struct accounts *accounts, struct slice domain,
+MUST_CHECK struct error *user_list(struct op *op, struct accounts *accounts, struct list_part *part,
 	struct user_info **ret_users, size_t *ret_count);
 MUST_CHECK struct error *user_set_password(struct op *op, struct accounts *accounts,
 	struct slice address, const struct password_record *password);
@@ -122,5 +134,7 @@ MUST_CHECK struct error *alias_set(struct op *op, struct accounts *accounts, str
 	const struct slice *targets, size_t target_count);
 MUST_CHECK struct error *alias_delete(
 	struct op *op, struct accounts *accounts, struct slice address);
-MUST_CHECK struct error *alias_list(struct op *op, struct accounts *accounts, struct slice domain,
-	struct alias_info **ret_aliases, size_t *ret_count);
+MUST_CHECK struct error *alias_get(struct op *op, struct accounts *accounts, struct slice address,
+	struct alias_info *ret_alias);
+MUST_CHECK struct error *alias_list(struct op *op, struct accounts *accounts,
+	struct list_part *part, struct alias_info **ret_aliases, size_t *ret_count);

@@ -50,6 +50,11 @@ MUST_CHECK struct error *directory_note(struct op *op, struct accounts *accounts
 MUST_CHECK struct error *directory_names(struct op *op, struct accounts *accounts,
 	enum directory_kind kind, struct slice **ret_names, size_t *ret_count);
 
+/* The names that a part of a listing may have; whoever reads their records stops at its limit. */
+MUST_CHECK struct error *directory_part(struct op *op, struct accounts *accounts,
+	enum directory_kind kind, const struct list_part *part, struct slice **ret_names,
+	size_t *ret_count);
+
 MUST_CHECK struct error *domain_normalise(
 	struct op *op, struct slice text, struct slice *ret_domain);
 MUST_CHECK struct error *domain_must_exist(

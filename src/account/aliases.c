@@ -187,28 +187,39 @@ struct error *alias_delete(struct op *op, struct accounts *accounts, struct slic
 		op, accounts, DIRECTORY_ALIAS, parsed.text, (struct account_id){0}, false);
 }
 
-struct error *alias_list(struct op *op, struct accounts *accounts, struct slice domain,
+struct error *alias_get(struct op *op, struct accounts *accounts, struct slice address,
+	struct alias_info *ret_alias)
+{
+	struct address parsed;
+	bool found;
+	TRY(address_normalise(op, accounts, address, &parsed));
+	TRY(find_alias(
+		op, accounts, parsed.text, &ret_alias->targets, &ret_alias->target_count, &found));
+	if (!found)
+		return op_fail(op, ERR_NOT_FOUND, "no alias " SLICE_FMT, SLICE_ARG(parsed.text));
+	ret_alias->address = parsed.text;
+	return NULL;
+}
+
+struct error *alias_list(struct op *op, struct accounts *accounts, struct list_part *part,
 	struct alias_info **ret_aliases, size_t *ret_count)
 {
 	struct slice *names;
 	size_t count;
-	struct slice wanted = SLICE_NONE;
-	if (domain.len)
-		TRY(domain_normalise(op, domain, &wanted));
-	TRY(directory_names(op, accounts, DIRECTORY_ALIAS, &names, &count));
+	TRY(directory_part(op, accounts, DIRECTORY_ALIAS, part, &names, &count));
 	*ret_aliases = ARENA_ARRAY(&op->arena, struct alias_info, count ? count : 1);
 	*ret_count = 0;
 	for (size_t i = 0; i < count; i++) {
 		struct alias_info *info = &(*ret_aliases)[*ret_count];
 		bool found;
-		if (wanted.len && !name_is_in_domain(names[i], wanted))
-			continue;
+		part->has_more = *ret_count == part->limit;
+		if (part->has_more)
+			return NULL;
 		TRY(find_alias(
 			op, accounts, names[i], &info->targets, &info->target_count, &found));
-		if (found) {
-			info->address = names[i];
-			++*ret_count;
-		}
+		info->address = names[i];
+		*ret_count += found;
+		part->last = names[i];
 	}
 	return NULL;
 }

@@ -78,6 +78,18 @@ struct error *domain_delete(struct op *op, struct accounts *accounts, struct sli
 		op, accounts, DIRECTORY_DOMAIN, domain, (struct account_id){0}, false);
 }
 
+struct error *domain_get(
+	struct op *op, struct accounts *accounts, struct slice name, struct domain_info *ret_domain)
+{
+	struct domain row;
+	struct slice domain;
+	TRY(domain_normalise(op, name, &domain));
+	TRY(domain_must_exist(op, accounts, domain, &row));
+	*ret_domain = (struct domain_info){
+		.name = domain, .quota = {.bytes = row.quota_bytes, .count = row.quota_count}};
+	return NULL;
+}
+
 struct error *domain_list(struct op *op, struct accounts *accounts,
 	struct domain_info **ret_domains, size_t *ret_count)
 {

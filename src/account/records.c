@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/random.h"
 
@@ -147,6 +148,41 @@ struct error *directory_names(struct op *op, struct accounts *accounts, enum dir
 	}
 	if (*ret_count)
 		qsort(*ret_names, *ret_count, sizeof(**ret_names), compare_names);
+	return NULL;
+}
+
+/* `part` ASCII-lower: names are folded. */
+static bool contains(struct slice name, struct slice part)
+{
+	return !part.len || slice_find(name, part) < name.len;
+}
+
+static struct slice lower(struct arena *arena, struct slice text)
+{
+	struct buf out = buf_in(arena);
+	for (size_t i = 0; i < text.len; i++)
+		buf_append_char(&out, ascii_lower(text.ptr[i]));
+	return buf_as_slice(&out);
+}
+
+struct error *directory_part(struct op *op, struct accounts *accounts, enum directory_kind kind,
+	const struct list_part *part, struct slice **ret_names, size_t *ret_count)
+{
+	struct slice *names;
+	size_t count;
+	size_t kept = 0;
+	struct slice domain = SLICE_NONE;
+	struct slice wanted = lower(&op->arena, part->contains);
+	if (part->domain.len)
+		TRY(domain_normalise(op, part->domain, &domain));
+	TRY(directory_names(op, accounts, kind, &names, &count));
+	for (size_t i = 0; i < count; i++)
+		if ((!domain.len || name_is_in_domain(names[i], domain)) &&
+			contains(names[i], wanted) &&
+			(!part->after.len || slice_compare(names[i], part->after) > 0))
+			names[kept++] = names[i];
+	*ret_names = names;
+	*ret_count = kept;
 	return NULL;
 }
 

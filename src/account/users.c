@@ -209,26 +209,25 @@ struct error *user_get(
 	return NULL;
 }
 
-struct error *user_list(struct op *op, struct accounts *accounts, struct slice domain,
+struct error *user_list(struct op *op, struct accounts *accounts, struct list_part *part,
 	struct user_info **ret_users, size_t *ret_count)
 {
 	struct slice *names;
 	size_t count;
-	struct slice wanted = SLICE_NONE;
-	if (domain.len)
-		TRY(domain_normalise(op, domain, &wanted));
-	TRY(directory_names(op, accounts, DIRECTORY_USER, &names, &count));
+	TRY(directory_part(op, accounts, DIRECTORY_USER, part, &names, &count));
 	*ret_users = ARENA_ARRAY(&op->arena, struct user_info, count ? count : 1);
 	*ret_count = 0;
 	for (size_t i = 0; i < count; i++) {
 		struct user row;
 		struct slice encoded;
 		bool found;
-		if (wanted.len && !name_is_in_domain(names[i], wanted))
-			continue;
+		part->has_more = *ret_count == part->limit;
+		if (part->has_more)
+			return NULL;
 		TRY(record_read(op, accounts, &user_table, names[i], &row, &encoded, &found));
 		if (found && row.state != RECORD_DELETED)
 			fill_info(names[i], &row, &(*ret_users)[(*ret_count)++]);
+		part->last = names[i];
 	}
 	return NULL;
 }

@@ -30,10 +30,11 @@ struct ctl_command {
 	const char *usage;       /* of the arguments */
 	int min, max;            /* how many there may be; max -1: any number */
 	const char *method;
-	const char *path;     /* '?': the next argument, encoded */
+	const char *path;     /* as its route has it; "{…}": the next argument, encoded */
 	const char *argument; /* sent behind '?' with what stands next, if there is any */
 	json_t *(*body)(struct ctl *ctl);
-	const char *list; /* the field that holds the list to print; NULL: print the fields */
+	const char *list; /* the field that holds the list to print; NULL: print the fields. What
+			   * comes page by page is read to its end. */
 	const struct ctl_column *columns;
 	bool awaits; /* asks again until the task has ended */
 };
@@ -73,6 +74,11 @@ static json_t *targets_body(struct ctl *ctl)
 static json_t *path_body(struct ctl *ctl)
 {
 	return json_pack("{s:s}", "path", ctl->arguments[1]);
+}
+
+static json_t *name_body(struct ctl *ctl)
+{
+	return json_pack("{s:s}", "name", ctl->arguments[0]);
 }
 
 static json_t *level_body(struct ctl *ctl)
@@ -123,6 +129,13 @@ static json_t *password_body(struct ctl *ctl)
 	return body;
 }
 
+static json_t *new_user_body(struct ctl *ctl)
+{
+	json_t *body = password_body(ctl);
+	json_object_set_new(body, "address", json_string(ctl->arguments[0]));
+	return body;
+}
+
 /* ---- commands ---- */
 
 static const struct ctl_column domain_columns[] = {{"DOMAIN", "name", CTL_TEXT},
@@ -149,6 +162,10 @@ static const struct ctl_column node_columns[] = {{"NODE", "id", CTL_TEXT},
 	{"VERSION", "version", CTL_TEXT}, {"SINCE", "started_us", CTL_DATE},
 	{"SILENT FOR (S)", "silent_s", CTL_NUMBER}, {0}};
 
+static const struct ctl_column session_columns[] = {{"SESSION", "session", CTL_NUMBER},
+	{"PROTOCOL", "protocol", CTL_TEXT}, {"PEER", "peer", CTL_TEXT}, {"TLS", "tls", CTL_TEXT},
+	{"USER", "address", CTL_TEXT}, {"SINCE", "since_us", CTL_DATE}, {0}};
+
 static const struct ctl_column task_columns[] = {{"TASK", "id", CTL_TEXT},
 	{"KIND", "kind", CTL_TEXT}, {"SUBJECT", "subject", CTL_TEXT}, {"STATE", "state", CTL_TEXT},
 	{"SINCE", "created_us", CTL_DATE}, {"NODE", "node", CTL_TEXT}, {"ERROR", "error", CTL_TEXT},
@@ -159,46 +176,52 @@ static const struct ctl_column kind_columns[] = {{"KIND", "kind", CTL_TEXT},
 /* clang-format off */
 static const struct ctl_command commands[] = {
 	{"status", NULL, "", 0, 0, "GET", "v1/status", NULL, NULL, NULL, NULL},
+	{"alive", NULL, "", 0, 0, "GET", "health", NULL, NULL, NULL, NULL},
+	{"openapi", NULL, "", 0, 0, "GET", "openapi.json", NULL, NULL, NULL, NULL},
 	{"health", NULL, "", 0, 0, "GET", "v1/health", NULL, NULL, NULL, NULL},
 	{"ready", NULL, "", 0, 0, "GET", "ready", NULL, NULL, NULL, NULL},
 	{"metrics", NULL, "", 0, 0, "GET", "metrics", NULL, NULL, NULL, NULL},
 	{"uncertain", "list", "", 0, 0, "GET", "v1/uncertain", NULL, NULL, "uncertain", uncertain_columns},
-	{"uncertain", "show", "OPERATION", 1, 1, "GET", "v1/uncertain/?", NULL, NULL, NULL, NULL},
-	{"uncertain", "resolve", "OPERATION", 1, 1, "POST", "v1/uncertain/?/resolve", NULL, NULL, NULL, NULL},
+	{"uncertain", "show", "OPERATION", 1, 1, "GET", "v1/uncertain/{operation}", NULL, NULL, NULL, NULL},
+	{"uncertain", "resolve", "OPERATION", 1, 1, "POST", "v1/uncertain/{operation}/resolve", NULL, NULL, NULL, NULL},
 	{"consistency", "status", "", 0, 0, "GET", "v1/consistency", NULL, NULL, "levels", level_columns},
-	{"consistency", "pin", "read|write|delete primary|fallback", 2, 2, "PUT", "v1/consistency/?", NULL, level_body, NULL, NULL},
-	{"consistency", "release", "read|write|delete", 1, 1, "DELETE", "v1/consistency/?", NULL, NULL, NULL, NULL},
+	{"consistency", "pin", "read|write|delete primary|fallback", 2, 2, "PUT", "v1/consistency/{kind}/pin", NULL, level_body, NULL, NULL},
+	{"consistency", "release", "read|write|delete", 1, 1, "DELETE", "v1/consistency/{kind}/pin", NULL, NULL, NULL, NULL},
 	{"nodes", NULL, "", 0, 0, "GET", "v1/nodes", NULL, NULL, "nodes", node_columns},
-	{"blobs", "audit", "", 0, 0, "GET", "v1/audit", NULL, NULL, NULL, NULL},
-	{"blobs", "tidy", "", 0, 0, "POST", "v1/audit", NULL, NULL, NULL, NULL},
-	{"audit", NULL, "", 0, 0, "GET", "v1/audit", NULL, NULL, NULL, NULL},
+	{"blobs", "audit", "", 0, 0, "GET", "v1/blobs", NULL, NULL, NULL, NULL},
+	{"blobs", "tidy", "", 0, 0, "POST", "v1/blobs/tidy", NULL, NULL, NULL, NULL},
+	{"audit", NULL, "", 0, 0, "GET", "v1/blobs", NULL, NULL, NULL, NULL},
 	{"domain", "list", "", 0, 0, "GET", "v1/domains", NULL, NULL, "domains", domain_columns},
-	{"domain", "add", "DOMAIN", 1, 1, "PUT", "v1/domains/?", NULL, NULL, NULL, NULL},
-	{"domain", "remove", "DOMAIN", 1, 1, "DELETE", "v1/domains/?", NULL, NULL, NULL, NULL},
-	{"domain", "quota", "DOMAIN BYTES MESSAGES", 3, 3, "PUT", "v1/domains/?/quota", NULL, quota_body, NULL, NULL},
+	{"domain", "show", "DOMAIN", 1, 1, "GET", "v1/domains/{domain}", NULL, NULL, NULL, NULL},
+	{"domain", "add", "DOMAIN", 1, 1, "POST", "v1/domains", NULL, name_body, NULL, NULL},
+	{"domain", "remove", "DOMAIN", 1, 1, "DELETE", "v1/domains/{domain}", NULL, NULL, NULL, NULL},
+	{"domain", "quota", "DOMAIN BYTES MESSAGES", 3, 3, "PUT", "v1/domains/{domain}/quota", NULL, quota_body, NULL, NULL},
 	{"user", "list", "[DOMAIN]", 0, 1, "GET", "v1/users", "domain", NULL, "users", user_columns},
-	{"user", "show", "ADDRESS", 1, 1, "GET", "v1/users/?", NULL, NULL, NULL, NULL},
-	{"user", "add", "ADDRESS  (password on standard input)", 1, 1, "PUT", "v1/users/?", NULL, password_body, NULL, NULL},
-	{"user", "remove", "ADDRESS", 1, 1, "DELETE", "v1/users/?", NULL, NULL, NULL, NULL},
-	{"user", "password", "ADDRESS  (password on standard input)", 1, 1, "PUT", "v1/users/?/password", NULL, password_body, NULL, NULL},
-	{"user", "quota", "ADDRESS BYTES MESSAGES", 3, 3, "PUT", "v1/users/?/quota", NULL, quota_body, NULL, NULL},
-	{"user", "solve", "ADDRESS", 1, 1, "POST", "v1/users/?/solve", NULL, NULL, NULL, NULL},
-	{"user", "enable", "ADDRESS", 1, 1, "PUT", "v1/users/?/enabled", NULL, enable_body, NULL, NULL},
-	{"user", "disable", "ADDRESS", 1, 1, "PUT", "v1/users/?/enabled", NULL, disable_body, NULL, NULL},
-	{"folder", "list", "ADDRESS", 1, 1, "GET", "v1/users/?/folders", NULL, NULL, "folders", folder_columns},
-	{"folder", "add", "ADDRESS PATH", 2, 2, "POST", "v1/users/?/folders", NULL, path_body, NULL, NULL},
-	{"folder", "remove", "ADDRESS PATH", 2, 2, "DELETE", "v1/users/?/folders", "path", NULL, NULL, NULL},
-	{"index", "status", "ADDRESS", 1, 1, "GET", "v1/users/?/index", NULL, NULL, NULL, NULL},
-	{"index", "rebuild", "ADDRESS", 1, 1, "POST", "v1/users/?/index/rebuild", NULL, NULL, NULL, NULL},
+	{"user", "show", "ADDRESS", 1, 1, "GET", "v1/users/{address}", NULL, NULL, NULL, NULL},
+	{"user", "add", "ADDRESS  (password on standard input)", 1, 1, "POST", "v1/users", NULL, new_user_body, NULL, NULL},
+	{"user", "remove", "ADDRESS", 1, 1, "DELETE", "v1/users/{address}", NULL, NULL, NULL, NULL},
+	{"user", "password", "ADDRESS  (password on standard input)", 1, 1, "PUT", "v1/users/{address}/password", NULL, password_body, NULL, NULL},
+	{"user", "quota", "ADDRESS BYTES MESSAGES", 3, 3, "PUT", "v1/users/{address}/quota", NULL, quota_body, NULL, NULL},
+	{"user", "solve", "ADDRESS", 1, 1, "POST", "v1/users/{address}/solve", NULL, NULL, NULL, NULL},
+	{"user", "enable", "ADDRESS", 1, 1, "PUT", "v1/users/{address}/enabled", NULL, enable_body, NULL, NULL},
+	{"user", "disable", "ADDRESS", 1, 1, "PUT", "v1/users/{address}/enabled", NULL, disable_body, NULL, NULL},
+	{"folder", "list", "ADDRESS", 1, 1, "GET", "v1/users/{address}/folders", NULL, NULL, "folders", folder_columns},
+	{"folder", "add", "ADDRESS PATH", 2, 2, "POST", "v1/users/{address}/folders", NULL, path_body, NULL, NULL},
+	{"folder", "remove", "ADDRESS PATH", 2, 2, "DELETE", "v1/users/{address}/folders", "path", NULL, NULL, NULL},
+	{"session", "list", "[ADDRESS]", 0, 1, "GET", "v1/sessions", "address", NULL, "sessions", session_columns},
+	{"session", "disconnect", "SESSION", 1, 1, "DELETE", "v1/sessions/{session}", NULL, NULL, NULL, NULL},
+	{"index", "status", "ADDRESS", 1, 1, "GET", "v1/users/{address}/index", NULL, NULL, NULL, NULL},
+	{"index", "rebuild", "ADDRESS", 1, 1, "POST", "v1/users/{address}/index/rebuild", NULL, NULL, NULL, NULL},
 	{"task", "kinds", "", 0, 0, "GET", "v1/task-kinds", NULL, NULL, "kinds", kind_columns},
 	{"task", "submit", "KIND [ADDRESS|all [ROWS-IN-A-SECOND]]", 1, 3, "POST", "v1/tasks", NULL, task_body, NULL, NULL},
 	{"task", "list", "", 0, 0, "GET", "v1/tasks", NULL, NULL, "tasks", task_columns},
-	{"task", "show", "TASK", 1, 1, "GET", "v1/tasks/?", NULL, NULL, NULL, NULL},
-	{"task", "await", "TASK", 1, 1, "GET", "v1/tasks/?", NULL, NULL, NULL, NULL, true},
-	{"task", "cancel", "TASK", 1, 1, "POST", "v1/tasks/?/cancel", NULL, NULL, NULL, NULL},
+	{"task", "show", "TASK", 1, 1, "GET", "v1/tasks/{task}", NULL, NULL, NULL, NULL},
+	{"task", "await", "TASK", 1, 1, "GET", "v1/tasks/{task}", NULL, NULL, NULL, NULL, true},
+	{"task", "cancel", "TASK", 1, 1, "POST", "v1/tasks/{task}/cancel", NULL, NULL, NULL, NULL},
 	{"alias", "list", "[DOMAIN]", 0, 1, "GET", "v1/aliases", "domain", NULL, "aliases", alias_columns},
-	{"alias", "set", "ADDRESS TARGET...", 2, -1, "PUT", "v1/aliases/?", NULL, targets_body, NULL, NULL},
-	{"alias", "remove", "ADDRESS", 1, 1, "DELETE", "v1/aliases/?", NULL, NULL, NULL, NULL},
+	{"alias", "show", "ADDRESS", 1, 1, "GET", "v1/aliases/{address}", NULL, NULL, NULL, NULL},
+	{"alias", "set", "ADDRESS TARGET...", 2, -1, "PUT", "v1/aliases/{address}", NULL, targets_body, NULL, NULL},
+	{"alias", "remove", "ADDRESS", 1, 1, "DELETE", "v1/aliases/{address}", NULL, NULL, NULL, NULL},
 };
 /* clang-format on */
 
@@ -206,6 +229,7 @@ static NORETURN void print_usage(FILE *out, int code)
 {
 	fputs("holdfastctl [--data DIR | --socket PATH] [--json] COMMAND\n", out);
 	fputs("holdfastctl [--config FILE] schema create|check|upgrade\n", out);
+	fputs("holdfastctl requests\n", out);
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
 		fprintf(out, "  %s%s%s %s\n", commands[i].noun, commands[i].verb ? " " : "",
 			commands[i].verb ? commands[i].verb : "", commands[i].usage);
@@ -234,10 +258,12 @@ static const char *request_path(struct ctl *ctl, const struct ctl_command *comma
 	struct buf path = buf_in(arena);
 	int next = 0;
 	for (const char *at = command->path; *at; at++) {
-		if (*at == '?')
+		if (*at == '{') {
 			buf_printf(&path, "%s", ctl_encode(arena, ctl->arguments[next++]));
-		else
+			at = strchr(at, '}');
+		} else {
 			buf_append_char(&path, *at);
+		}
 	}
 	if (command->argument && next < ctl->argument_count)
 		buf_printf(&path, "?%s=%s", command->argument,
@@ -248,8 +274,10 @@ static const char *request_path(struct ctl *ctl, const struct ctl_command *comma
 static void print_reply(
 	struct ctl *ctl, const struct ctl_command *command, const struct ctl_reply *reply)
 {
-	if (ctl->wants_json || !reply->json)
+	if (!reply->json || (ctl->wants_json && !command->list))
 		printf(SLICE_FMT, SLICE_ARG(reply->text));
+	else if (ctl->wants_json || strcmp(command->noun, "openapi") == 0)
+		ctl_print_json(reply->json);
 	else if (command->list)
 		ctl_print_table(json_object_get(reply->json, command->list), command->columns);
 	else if (json_object_size(reply->json))
@@ -282,24 +310,59 @@ static struct error *ask(struct ctl *ctl, const struct ctl_command *command, jso
 	}
 }
 
+/* Adds the pages behind the first one to its list. */
+static struct error *read_on(
+	struct ctl *ctl, const struct ctl_command *command, struct ctl_reply *reply)
+{
+	const char *path = request_path(ctl, command);
+	json_t *next;
+	while (json_is_string(next = json_object_get(reply->json, "next"))) {
+		struct ctl_reply more = {0};
+		TRY(ctl_request(&ctl->op, ctl->socket_path, command->method,
+			arena_printf(&ctl->op.arena, "%s%cafter=%s", path,
+				strchr(path, '?') ? '&' : '?',
+				ctl_encode(&ctl->op.arena, json_string_value(next))),
+			NULL, &more));
+		json_array_extend(json_object_get(reply->json, command->list),
+			json_object_get(more.json, command->list));
+		json_object_set(reply->json, "next", json_object_get(more.json, "next"));
+		json_decref(more.json);
+	}
+	return NULL;
+}
+
 static int run(struct ctl *ctl, const struct ctl_command *command)
 {
 	struct ctl_reply reply = {0};
 	json_t *body = command->body ? command->body(ctl) : NULL;
 	struct error *err = ask(ctl, command, body, &reply);
 	json_decref(body);
+	if (!err && command->list)
+		err = read_on(ctl, command, &reply);
 	if (err) {
+		json_decref(reply.json);
 		fprintf(stderr, "holdfastctl: %s\n", error_chain(&ctl->op.arena, err));
 		return EX_UNAVAILABLE;
 	}
-	json_t *fault = json_object_get(reply.json, "error");
+	const char *fault = ctl_fault(&reply);
 	if (fault && !ctl->wants_json)
-		fprintf(stderr, "holdfastctl: %s\n", json_string_value(fault));
+		fprintf(stderr, "holdfastctl: %s\n", fault);
 	else
 		print_reply(ctl, command, &reply);
 	bool is_good = reply.status < 300 && (!command->awaits || is_in_state(&reply, "done"));
 	json_decref(reply.json);
 	return is_good ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+/* What each command asks for, one a line: for whoever compares it with the interface. */
+static int print_requests(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		printf("%s /%s %s%s%s\n", commands[i].method, commands[i].path, commands[i].noun,
+			commands[i].verb ? " " : "", commands[i].verb ? commands[i].verb : "");
+	for (size_t i = 0; ctl_vault_requests[i]; i++)
+		printf("%s\n", ctl_vault_requests[i]);
+	return EXIT_SUCCESS;
 }
 
 static void read_options(struct ctl *ctl, int argc, char **argv)
@@ -344,6 +407,8 @@ int main(int argc, char **argv)
 	read_options(&ctl, argc, argv);
 	if (optind == argc)
 		print_usage(stderr, EX_USAGE);
+	if (strcmp(argv[optind], "requests") == 0 && argc - optind == 1)
+		return print_requests();
 	if (strcmp(argv[optind], "schema") == 0 && argc - optind == 2) {
 		int code = ctl_schema(&ctl.op, ctl.config_path, argv[optind + 1]);
 		op_done(&ctl.op);

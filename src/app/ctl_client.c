@@ -24,7 +24,7 @@ static size_t take_bytes(char *bytes, size_t size, size_t count, void *context)
 }
 
 static CURLcode set_up(CURL *curl, const char *socket_path, const char *method, const char *url,
-	const char *body, struct buf *out)
+	const char *body, struct curl_slist *headers, struct buf *out)
 {
 	CURLcode code = curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket_path);
 	code = code ? code : curl_easy_setopt(curl, CURLOPT_URL, url);
@@ -33,6 +33,7 @@ static CURLcode set_up(CURL *curl, const char *socket_path, const char *method, 
 	code = code ? code : curl_easy_setopt(curl, CURLOPT_TIMEOUT, 120L);
 	code = code ? code : curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_bytes);
 	code = code ? code : curl_easy_setopt(curl, CURLOPT_WRITEDATA, out);
+	code = code ? code : curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
 	if (!code && body)
 		code = curl_easy_setopt(curl, CURLOPT_COPYPOSTFIELDS, body);
 	return code;
@@ -43,16 +44,21 @@ struct error *ctl_request(struct op *op, const char *socket_path, const char *me
 {
 	struct buf out = buf_in(&op->arena);
 	CURL *curl = curl_easy_init();
-	if (!curl)
+	struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
+	if (!curl || !headers) {
+		curl_slist_free_all(headers);
+		curl_easy_cleanup(curl);
 		return op_fail(op, ERR_INTERNAL, "libcurl does not start");
+	}
 	char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
 	CURLcode code = set_up(curl, socket_path, method,
-		arena_printf(&op->arena, "http://localhost/%s", path), text, &out);
+		arena_printf(&op->arena, "http://localhost/%s", path), text, headers, &out);
 	if (!code)
 		code = curl_easy_perform(curl);
 	if (!code)
 		code = curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &ret_reply->status);
 	curl_easy_cleanup(curl);
+	curl_slist_free_all(headers);
 	free(text);
 	if (code)
 		return op_fail(op, ERR_UNAVAILABLE, "no server answers at %s: %s", socket_path,
@@ -60,4 +66,12 @@ struct error *ctl_request(struct op *op, const char *socket_path, const char *me
 	ret_reply->text = buf_as_slice(&out);
 	ret_reply->json = json_loadb(out.ptr, out.len, JSON_REJECT_DUPLICATES, NULL);
 	return NULL;
+}
+
+const char *ctl_fault(const struct ctl_reply *reply)
+{
+	const char *detail = json_string_value(json_object_get(reply->json, "detail"));
+	if (reply->status < 400)
+		return NULL;
+	return detail ? detail : "the server does not do it, and does not say why";
 }

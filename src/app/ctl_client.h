@@ -17,5 +17,8 @@ struct ctl_reply {
 MUST_CHECK struct error *ctl_request(struct op *op, const char *socket_path, const char *method,
 	const char *path, json_t *body, struct ctl_reply *ret_reply);
 
+/* What the server says is wrong; NULL when nothing is. */
+const char *ctl_fault(const struct ctl_reply *reply);
+
 /* Percent-encodes everything but the unreserved characters of RFC 3986. */
 const char *ctl_encode(struct arena *arena, const char *text);

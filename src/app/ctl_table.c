@@ -161,3 +161,10 @@ void ctl_print_fields(json_t *object)
 	scols_unref_table(table);
 	arena_done(&arena);
 }
+
+void ctl_print_json(json_t *json)
+{
+	char *text = json_dumps(json, JSON_INDENT(2));
+	printf("%s\n", text ? text : "{}");
+	free(text);
+}

@@ -19,3 +19,5 @@ void ctl_print_table(json_t *list, const struct ctl_column *columns);
 /* One line for each field of the object: name and value. "…_us" is shown as a date, without the
  * "_us". */
 void ctl_print_fields(json_t *object);
+
+void ctl_print_json(json_t *json);

@@ -24,6 +24,12 @@ const char *const ctl_vault_usage[] = {
 	"vault export ACCOUNT FILE|- [--since DATE] [--until DATE] [--mailbox PATH]",
 	"vault purge ACCOUNT MESSAGE...|--all", NULL};
 
+const char *const ctl_vault_requests[] = {"GET /v1/users/{account}/vault vault list",
+	"GET /v1/users/{account}/vault vault search",
+	"GET /v1/users/{account}/vault/{message} vault export",
+	"POST /v1/users/{account}/vault/{message}/restore vault restore",
+	"DELETE /v1/users/{account}/vault/{message} vault purge", NULL};
+
 struct vault_call {
 	struct op *op;
 	const char *socket_path;
@@ -69,10 +75,9 @@ static int ask(const struct vault_call *call, const char *method, const char *pa
 		fprintf(stderr, "holdfastctl: %s\n", error_chain(&call->op->arena, err));
 		return EX_UNAVAILABLE;
 	}
-	if (ret_reply->status < 300)
+	if (!ctl_fault(ret_reply))
 		return EXIT_SUCCESS;
-	json_t *fault = json_object_get(ret_reply->json, "error");
-	fprintf(stderr, "holdfastctl: %s\n", fault ? json_string_value(fault) : "not understood");
+	fprintf(stderr, "holdfastctl: %s\n", ctl_fault(ret_reply));
 	return EXIT_FAILURE;
 }
 

@@ -9,3 +9,5 @@ int ctl_vault(struct op *op, const char *socket_path, bool wants_json, int argum
 
 /* For the usage text: one line a verb, NULL at the end. */
 extern const char *const ctl_vault_usage[];
+/* What the commands ask for; as `holdfastctl requests` prints it. */
+extern const char *const ctl_vault_requests[];

@@ -104,10 +104,17 @@ static void say_last_words(struct session *session, struct slice words)
 	session_attend(session);
 }
 
+static struct slice words_at_end(const struct session *session)
+{
+	const struct protocol *protocol = session->protocol;
+	return session->disconnected && protocol->say_disconnected.len ? protocol->say_disconnected
+								       : protocol->say_shutdown;
+}
+
 void session_schedule(struct session *session)
 {
 	if (session->draining && !session->busy && !session->current && !session->closing)
-		say_last_words(session, session->protocol->say_shutdown);
+		say_last_words(session, words_at_end(session));
 	enum lane lane;
 	if (next_work(session, &lane) == WORK_NONE)
 		return;
@@ -134,10 +141,11 @@ void session_wake(struct session *session)
 	session_schedule(session);
 }
 
-void session_drain(struct session *session)
+void session_drain(struct session *session, bool by_administrator)
 {
 	AUTO_LOCK(&session->lock);
 	session->draining = true;
+	session->disconnected |= by_administrator;
 	session_schedule(session);
 }
 
@@ -312,6 +320,7 @@ struct session *session_new(
 		.peer = *connection_peer(connection),
 		.local = *connection_local(connection),
 		.references = 1,
+		.begun_us = clock_realtime_us(),
 		.step.run = session_run,
 		.attention.run = session_attended};
 	mutex_init(&session->lock);

@@ -114,10 +114,11 @@ struct protocol {
 	void (*closed)(struct op *op, struct session *session);
 
 	/* Said by the session itself, whole lines, then it closes. */
-	struct slice say_busy;     /* past a connection limit */
-	struct slice say_idle;     /* the client was silent too long */
-	struct slice say_shutdown; /* the server stops */
-	struct slice say_too_big;  /* FRAME_MORE with max_input bytes unread */
+	struct slice say_busy;         /* past a connection limit */
+	struct slice say_idle;         /* the client was silent too long */
+	struct slice say_shutdown;     /* the server stops */
+	struct slice say_disconnected; /* an administrator ended the session; empty: say_shutdown */
+	struct slice say_too_big;      /* FRAME_MORE with max_input bytes unread */
 
 	const uint64_t *idle_timeout_ms;         /* signed in */
 	const uint64_t *unknown_idle_timeout_ms; /* not signed in; NULL: same */
@@ -134,6 +135,24 @@ MUST_CHECK struct error *session_listen(struct op *op, struct net *net,
  * Then comes net_stop, whose last sessions
  * still need workers for their last steps, and only then lanes_stop. */
 void sessions_stop(void);
+
+/* ---- For the administrator. Any thread. ---- */
+
+struct session_info {
+	uint64_t number;      /* of this process, ascending */
+	const char *protocol; /* static */
+	const char *peer;     /* in the arena */
+	uint64_t begun_us;    /* since 1970 */
+	bool is_tls;
+	bool is_signed_in;
+	struct uuid account; /* when it is */
+};
+
+/* Sessions that are open, ascending by number; in the operation's arena. */
+void session_list(struct op *op, struct session_info **ret_sessions, size_t *ret_count);
+
+/* Asks one to end behind the command it runs. False: there is none. */
+MUST_CHECK bool session_disconnect(uint64_t number);
 
 /* ---- For handlers: the session's own steps only, unless said otherwise ---- */
 

@@ -51,6 +51,8 @@ struct session {
 	struct net *net;
 	struct peer_address peer, local;
 	unsigned references;
+	uint64_t number;
+	uint64_t begun_us;
 
 	/* The reactor's */
 	struct connection *connection; /* NULL once closed */
@@ -88,6 +90,7 @@ struct session {
 	bool closed;  /* the last step is done */
 	bool gone;    /* the connection is closed: the reactor has no more to do with it */
 	bool draining;
+	bool disconnected;   /* by an administrator */
 	bool pipeline_ended; /* nothing is framed until the command that said so is answered */
 	bool held;           /* output waits for hold_ms to pass */
 	bool securing;       /* output goes out, then TLS begins */
@@ -116,7 +119,7 @@ void session_ref(struct session *session);
 void session_unref(struct session *session);
 void session_wake(struct session *session);
 void session_unwatch_all(struct session *session);
-void session_drain(struct session *session);
+void session_drain(struct session *session, bool by_administrator);
 void queued_free(struct queued *queued);
 
 /* With the lock held: gives the next step to a lane if one can run. */

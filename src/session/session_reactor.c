@@ -293,8 +293,8 @@ static void on_opened(struct connection *connection, void *argument)
 	struct session *session = session_new(connection, listener->protocol, listener->context);
 	connection_set_user(connection, session);
 	session->last_active_ns = session->second_began_ns = clock_monotonic_ns();
-	note_tls(session);
 	AUTO_LOCK(&session->lock);
+	note_tls(session);
 	session_schedule(session);
 }
 

@@ -100,11 +100,20 @@ static enum MHD_Result send_answer(
 		request->text.len, request->text.ptr, MHD_RESPMEM_MUST_COPY);
 	if (!response)
 		return MHD_NO;
-	MHD_add_response_header(response, "Content-Type", request->content_type);
-	MHD_add_response_header(response, "Cache-Control", "no-store");
-	MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
-	if (closes)
-		MHD_add_response_header(response, "Connection", "close");
+	const struct {
+		const char *name, *value;
+	} headers[] = {
+		{"Content-Type", request->content_type},
+		{"Cache-Control", "no-store"},
+		{"X-Content-Type-Options", "nosniff"},
+		{"Location", request->location},
+		{"WWW-Authenticate", request->challenge},
+		{"Allow", request->allow},
+		{"Connection", closes ? "close" : NULL},
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(headers); i++)
+		if (headers[i].value)
+			MHD_add_response_header(response, headers[i].name, headers[i].value);
 	enum MHD_Result result = MHD_queue_response(connection, request->status, response);
 	MHD_destroy_response(response);
 	return result;
@@ -113,16 +122,48 @@ static enum MHD_Result send_answer(
 static enum MHD_Result refuse(struct MHD_Connection *connection, struct admin_request *request,
 	unsigned status, const char *why)
 {
-	request->status = status;
-	request->content_type = "text/plain";
-	buf_printf(&request->text, "%s\n", why);
+	admin_refuse(request, status, why);
 	return send_answer(connection, request, true);
+}
+
+struct argument_reader {
+	struct admin_request *request;
+	bool is_broken;
+};
+
+static enum MHD_Result read_argument(
+	void *context, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+	struct argument_reader *reader = context;
+	reader->is_broken = reader->is_broken || !admin_add_argument(reader->request, name, value);
+	return MHD_YES;
+}
+
+static bool read_arguments(struct admin_request *request)
+{
+	struct argument_reader reader = {.request = request};
+	MHD_get_connection_values(
+		request->connection, MHD_GET_ARGUMENT_KIND, read_argument, &reader);
+	return !reader.is_broken;
+}
+
+static void find_caller(struct door *door, struct admin_request *request)
+{
+	struct slice header = slice_from_cstr(
+		MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, "Authorization"));
+	if (door->is_local)
+		request->caller =
+			(struct admin_caller){.name = SLICE("socket"), .role = ADMIN_ADMIN};
+	else if (admin_token_matches(header, slice_of(door->admin->token, door->admin->token_len)))
+		request->caller = (struct admin_caller){
+			.name = SLICE("admin.token_file"), .role = ADMIN_ADMIN};
 }
 
 static enum MHD_Result begin_request(struct door *door, struct MHD_Connection *connection,
 	const char *url, const char *method, void **state)
 {
 	struct admin_request *request = HEAP_NEW(struct admin_request);
+	*request = (struct admin_request){0};
 	op_init(&request->op, "admin");
 	request->context = door->admin->context;
 	request->connection = connection;
@@ -136,7 +177,11 @@ static enum MHD_Result begin_request(struct door *door, struct MHD_Connection *c
 	if (door->is_local && !peer_may_enter(connection))
 		return refuse(connection, request, MHD_HTTP_FORBIDDEN, "not you");
 	if (!admin_path_parse(request, url))
-		return refuse(connection, request, MHD_HTTP_BAD_REQUEST, "not a path");
+		return refuse(connection, request, MHD_HTTP_NOT_FOUND, "not a path");
+	if (!read_arguments(request))
+		return refuse(connection, request, MHD_HTTP_BAD_REQUEST,
+			"an argument is broken, or there twice, or one too many");
+	find_caller(door, request);
 	return MHD_YES;
 }
 
@@ -156,8 +201,7 @@ static enum MHD_Result take_request(void *context, struct MHD_Connection *connec
 		*upload_len = 0;
 		return MHD_YES;
 	}
-	struct slice token = slice_of(door->admin->token, door->admin->token_len);
-	admin_answer(request, door->is_local || admin_token_matches(connection, token));
+	admin_answer(request);
 	return send_answer(connection, request, false);
 }
 

@@ -1,3 +1,5 @@
+#include <stdlib.h>
+
 #include "base/clock.h"
 #include "commit/commit.h"
 #include "consistency/levels.h"
@@ -6,6 +8,29 @@
 #include "mailbox/store.h"
 
 /* ---- levels ---- */
+
+static const char *const pin_names[] = {[FALLBACK_FREE] = "no",
+	[FALLBACK_PINNED_PRIMARY] = "primary",
+	[FALLBACK_PINNED_FALLBACK] = "fallback",
+	NULL};
+
+static const struct admin_field level_fields[] = {
+	{"kind", ADMIN_TEXT, "Queries of which kind: read, write or delete"},
+	{"primary", ADMIN_TEXT, "The level that is wanted"},
+	{"fallback", ADMIN_TEXT, "The one to go out at while that fails; \"none\": there is none"},
+	{"in_force", ADMIN_TEXT, "The one they go out at now"},
+	{"in_force_ms", ADMIN_NUMBER, "For how long, in milliseconds"},
+	{"next_probe_ms", ADMIN_NUMBER, "When the primary level is tried next; null: not planned",
+		ADMIN_NULLABLE},
+	{"pinned", ADMIN_TEXT, "Held by hand", .choices = pin_names},
+	{"failures", ADMIN_NUMBER, "Failures of the primary level so far"},
+	{0},
+};
+static const struct admin_field levels_fields[] = {
+	{"levels", ADMIN_LIST, "One for each kind", .fields = level_fields}, {0}};
+static const char *const pin_choices[] = {"primary", "fallback", NULL};
+static const struct admin_field pin_fields[] = {
+	{"level", ADMIN_TEXT, "Which one to hold", .choices = pin_choices}, {0}};
 
 static struct error *require_levels(struct admin_request *request)
 {
@@ -17,16 +42,13 @@ static struct error *require_levels(struct admin_request *request)
 
 static json_t *level_json(const struct levels_status *status)
 {
-	static const char *const pins[] = {[FALLBACK_FREE] = "no",
-		[FALLBACK_PINNED_PRIMARY] = "primary",
-		[FALLBACK_PINNED_FALLBACK] = "fallback"};
 	bool is_planned = status->next_probe_ms != UINT64_MAX;
 	return json_pack("{s:s, s:s, s:s, s:s, s:I, s:o, s:s, s:I}", "kind", status->kind,
 		"primary", level_name(status->primary), "fallback", level_name(status->fallback),
 		"in_force", level_name(status->in_force), "in_force_ms",
 		(json_int_t)status->in_force_ms, "next_probe_ms",
 		is_planned ? json_integer((json_int_t)status->next_probe_ms) : json_null(),
-		"pinned", pins[status->pin], "failures", (json_int_t)status->failures);
+		"pinned", pin_names[status->pin], "failures", (json_int_t)status->failures);
 }
 
 static struct error *get_levels(struct admin_request *request)
@@ -52,12 +74,8 @@ static struct error *kind_of(struct admin_request *request, enum fallback_kind *
 static struct error *put_pin(struct admin_request *request)
 {
 	enum fallback_kind kind;
-	struct slice level;
 	TRY(kind_of(request, &kind));
-	TRY(admin_text_field(request, "level", &level));
-	bool to_primary = slice_equal(level, SLICE("primary"));
-	if (!to_primary && !slice_equal(level, SLICE("fallback")))
-		return op_fail(&request->op, ERR_INVALID, "level is primary or fallback");
+	bool to_primary = slice_equal(admin_text_field(request, "level"), SLICE("primary"));
 	return levels_pin(&request->op, mail_store_engine(request->context->store), kind,
 		to_primary ? FALLBACK_PINNED_PRIMARY : FALLBACK_PINNED_FALLBACK);
 }
@@ -72,6 +90,30 @@ static struct error *delete_pin(struct admin_request *request)
 
 /* ---- uncertain writes ---- */
 
+static const struct admin_field uncertain_fields[] = {
+	{"operation", ADMIN_UUID, "The operation"},
+	{"account", ADMIN_UUID, "Whose mail it would change"},
+	{"expected_modseq", ADMIN_NUMBER, "What the account's MODSEQ had to be"},
+	{"modseq", ADMIN_NUMBER, "What it would have become"},
+	{"recorded_us", ADMIN_TIME, "Since when it is not known"},
+	{0},
+};
+static const struct admin_field uncertains_fields[] = {
+	{"uncertain", ADMIN_LIST, "By operation", .fields = uncertain_fields}, {0}};
+static const struct admin_field whole_uncertain_fields[] = {
+	{"operation", ADMIN_UUID, "The operation"},
+	{"account", ADMIN_UUID, "Whose mail it would change"},
+	{"expected_modseq", ADMIN_NUMBER, "What the account's MODSEQ had to be"},
+	{"modseq", ADMIN_NUMBER, "What it would have become"},
+	{"recorded_us", ADMIN_TIME, "Since when it is not known"},
+	{"account_modseq", ADMIN_NUMBER, "Where the account stands now", ADMIN_OPTIONAL},
+	{"account_modseq_error", ADMIN_TEXT, "Why that cannot be told", ADMIN_OPTIONAL},
+	{0},
+};
+static const char *const verdicts[] = {"applied", "not_applied", NULL};
+static const struct admin_field verdict_fields[] = {
+	{"verdict", ADMIN_TEXT, "What the store says of it", .choices = verdicts}, {0}};
+
 static json_t *uncertain_json(struct op *op, const struct ledger_entry *entry)
 {
 	return json_pack("{s:s, s:s, s:I, s:I, s:I}", "operation",
@@ -81,15 +123,28 @@ static json_t *uncertain_json(struct op *op, const struct ledger_entry *entry)
 		"recorded_us", (json_int_t)entry->recorded_us);
 }
 
+static int compare_operations(const void *left, const void *right)
+{
+	const struct ledger_entry *a = left;
+	const struct ledger_entry *b = right;
+	return uuid_compare(a->operation.uuid, b->operation.uuid);
+}
+
 static struct error *list_uncertain(struct admin_request *request)
 {
 	struct ledger_entry *entries;
 	size_t count;
+	struct admin_page page = admin_page_begin(request);
 	ledger_list(&request->op, request->context->ledger, &entries, &count);
-	json_t *list = json_array();
-	for (size_t i = 0; i < count; i++)
-		json_array_append_new(list, uncertain_json(&request->op, &entries[i]));
-	request->answer = json_pack("{s:o}", "uncertain", list);
+	if (count)
+		qsort(entries, count, sizeof(*entries), compare_operations);
+	for (size_t i = 0; i < count; i++) {
+		struct slice name =
+			slice_from_cstr(uuid_text(&request->op.arena, entries[i].operation.uuid));
+		if (admin_page_wants(&page, name))
+			admin_page_add(&page, name, uncertain_json(&request->op, &entries[i]));
+	}
+	admin_page_end(request, &page, "uncertain");
 	return NULL;
 }
 
@@ -99,7 +154,7 @@ static struct error *find_uncertain(struct admin_request *request, struct ledger
 	size_t count;
 	struct uuid operation;
 	if (!uuid_parse(request->parts[2], &operation))
-		return op_fail(&request->op, ERR_INVALID, "an operation is named by its UUID");
+		return op_fail(&request->op, ERR_NOT_FOUND, "an operation is named by its UUID");
 	ledger_list(&request->op, request->context->ledger, &entries, &count);
 	for (size_t i = 0; i < count; i++)
 		if (uuid_equal(entries[i].operation.uuid, operation)) {
@@ -141,6 +196,19 @@ static struct error *resolve_uncertain(struct admin_request *request)
 
 /* ---- nodes ---- */
 
+static const struct admin_field node_fields[] = {
+	{"id", ADMIN_UUID, "Of the node's data directory"},
+	{"name", ADMIN_TEXT, "The name it goes by"},
+	{"data_center", ADMIN_TEXT, "Where it is; empty: the engine knows of none"},
+	{"version", ADMIN_TEXT, "Of the program"},
+	{"started_us", ADMIN_TIME, "When it began"},
+	{"seen_us", ADMIN_TIME, "When it last said that it is there"},
+	{"silent_s", ADMIN_NUMBER, "Seconds since then"},
+	{0},
+};
+static const struct admin_field nodes_fields[] = {
+	{"nodes", ADMIN_LIST, "By id", .fields = node_fields}, {0}};
+
 static json_t *node_json(struct op *op, const struct node_info *node, uint64_t now_us)
 {
 	uint64_t age_us = now_us > node->seen_us ? now_us - node->seen_us : 0;
@@ -155,22 +223,28 @@ static struct error *list_nodes(struct admin_request *request)
 {
 	struct node_info *nodes;
 	size_t count;
-	TRY(node_list(&request->op, mail_store_engine(request->context->store), &nodes, &count));
-	json_t *list = json_array();
-	for (size_t i = 0; i < count; i++)
-		json_array_append_new(
-			list, node_json(&request->op, &nodes[i], clock_realtime_us()));
-	request->answer = json_pack("{s:o}", "nodes", list);
-	return NULL;
+	struct admin_page page = admin_page_begin(request);
+	struct error *err =
+		node_list(&request->op, mail_store_engine(request->context->store), &nodes, &count);
+	for (size_t i = 0; !err && i < count; i++) {
+		struct slice name = slice_from_cstr(uuid_text(&request->op.arena, nodes[i].id));
+		if (admin_page_wants(&page, name))
+			admin_page_add(&page, name,
+				node_json(&request->op, &nodes[i], clock_realtime_us()));
+	}
+	admin_page_end(request, &page, "nodes");
+	return err;
 }
 
-const struct admin_route admin_consistency_routes[] = {
-	{"GET", "v1/consistency", get_levels, false},
-	{"PUT", "v1/consistency/?", put_pin, false},
-	{"DELETE", "v1/consistency/?", delete_pin, false},
-	{"GET", "v1/uncertain", list_uncertain, false},
-	{"GET", "v1/uncertain/?", show_uncertain, false},
-	{"POST", "v1/uncertain/?/resolve", resolve_uncertain, false},
-	{"GET", "v1/nodes", list_nodes, false},
+/* clang-format off */
+static const struct admin_route routes[] = {
+	{"GET", "v1/consistency", ADMIN_READ, ADMIN_SERVER, 200, get_levels, "The consistency levels in force", NULL, NULL, levels_fields},
+	{"PUT", "v1/consistency/{kind}/pin", ADMIN_OPERATE, ADMIN_SERVER, 204, put_pin, "Holds queries of a kind at one of their levels", NULL, pin_fields},
+	{"DELETE", "v1/consistency/{kind}/pin", ADMIN_OPERATE, ADMIN_SERVER, 204, delete_pin, "Lets them change by themselves again"},
+	{"GET", "v1/uncertain", ADMIN_READ, ADMIN_SERVER, 200, list_uncertain, "Writes of this node whose outcome is not known yet", NULL, NULL, uncertains_fields, NULL, true},
+	{"GET", "v1/uncertain/{operation}", ADMIN_READ, ADMIN_SERVER, 200, show_uncertain, "One of them", NULL, NULL, whole_uncertain_fields},
+	{"POST", "v1/uncertain/{operation}/resolve", ADMIN_OPERATE, ADMIN_SERVER, 200, resolve_uncertain, "Finds out now", NULL, NULL, verdict_fields},
+	{"GET", "v1/nodes", ADMIN_READ, ADMIN_SERVER, 200, list_nodes, "The nodes that serve from the same store", NULL, NULL, nodes_fields, NULL, true},
 };
-const size_t admin_consistency_route_count = ARRAY_SIZE(admin_consistency_routes);
+/* clang-format on */
+const struct admin_routes admin_consistency_routes = ADMIN_ROUTES(routes);

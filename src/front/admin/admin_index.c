@@ -3,6 +3,19 @@
 
 /* The search index of one account. */
 
+static const struct admin_field index_fields[] = {
+	{"messages", ADMIN_NUMBER, "Messages of the account"},
+	{"indexed", ADMIN_NUMBER, "Of them in the index"},
+	{"modseq", ADMIN_NUMBER, "The account's MODSEQ"},
+	{"cursor", ADMIN_NUMBER, "How far the index has followed it; 0: there is none"},
+	{"documents", ADMIN_NUMBER, "Documents in it"},
+	{"dead", ADMIN_NUMBER, "Of them of mail that has gone"},
+	{"places", ADMIN_NUMBER, "Places of messages in it"},
+	{"bytes", ADMIN_NUMBER, "Its size"},
+	{"waiting", ADMIN_BOOL, "Its turn comes"},
+	{0},
+};
+
 static struct error *find_index(struct admin_request *request, struct account_id *ret_account)
 {
 	struct user_info user;
@@ -35,8 +48,10 @@ static struct error *rebuild_index(struct admin_request *request)
 	return search_rebuild(&request->op, request->context->search, account);
 }
 
-const struct admin_route admin_index_routes[] = {
-	{"GET", "v1/users/?/index", get_index},
-	{"POST", "v1/users/?/index/rebuild", rebuild_index},
+/* clang-format off */
+static const struct admin_route routes[] = {
+	{"GET", "v1/users/{address}/index", ADMIN_READ, ADMIN_PATH_DOMAIN, 200, get_index, "How much of an account is in its search index", NULL, NULL, index_fields},
+	{"POST", "v1/users/{address}/index/rebuild", ADMIN_OPERATE, ADMIN_PATH_DOMAIN, 204, rebuild_index, "Throws it away; it is made anew behind this"},
 };
-const size_t admin_index_route_count = ARRAY_SIZE(admin_index_routes);
+/* clang-format on */
+const struct admin_routes admin_index_routes = ADMIN_ROUTES(routes);

@@ -7,55 +7,122 @@
 
 #include "base/buf.h"
 #include "front/admin/admin.h"
+#include "front/admin/admin_fields.h"
 
 #define ADMIN_PATH_PARTS_MAX 6
+#define ADMIN_ARGUMENTS_MAX 16
+
+/* What one may do. Each may do what those before it may. */
+enum admin_role { ADMIN_OPEN, ADMIN_READ, ADMIN_OPERATE, ADMIN_ADMIN };
+
+/* Where a route says which domain it is about: for those who may see but one. */
+enum admin_scope {
+	ADMIN_SERVER,       /* it is about more than one domain */
+	ADMIN_PATH_DOMAIN,  /* the third part of the path is a domain or an address in it */
+	ADMIN_QUERY_DOMAIN, /* the argument "domain"; theirs is filled in */
+	ADMIN_BODY_DOMAIN,  /* the field "address" */
+	ADMIN_SCOPE_IS_OWN, /* it tells nothing of anybody */
+};
+
+/* Who asks. */
+struct admin_caller {
+	struct slice name; /* for the log */
+	enum admin_role role;
+	struct slice domain; /* normalised; empty: of all */
+};
+
+struct admin_argument {
+	struct slice name, value;
+};
+
+struct admin_route;
 
 /* One request, from its first header to its answer. */
 struct admin_request {
 	struct op op;
 	const struct admin_context *context;
 	struct MHD_Connection *connection;
+	const struct admin_route *route; /* NULL: there is none */
 	const char *method;
 	struct slice parts[ADMIN_PATH_PARTS_MAX]; /* decoded; '*' of the route or its own words */
 	size_t part_count;
+	struct admin_argument arguments[ADMIN_ARGUMENTS_MAX]; /* behind '?', decoded */
+	size_t argument_count;
 	struct buf upload;
 	bool is_too_big;
 	json_t *body; /* NULL: none */
+	struct admin_caller caller;
 
 	/* The answer: JSON, or text of a type. */
 	json_t *answer;
 	struct buf text;
 	const char *content_type;
-	unsigned status; /* 0: 200 */
+	unsigned status;       /* 0: what the route says */
+	const char *location;  /* of what was made; NULL: says nothing */
+	const char *challenge; /* of 401 */
+	const char *allow;     /* of 405 */
 };
 
 typedef struct error *(*admin_handler)(struct admin_request *request);
 
+/* What can be asked. Dispatch, permissions, checks of what comes in, and the description that
+ * /openapi.json serves are made from these rows alone. */
 struct admin_route {
 	const char *method;
-	const char *path; /* "v1/users/?/folders": '?' is any one part */
+	const char *path; /* "v1/users/{address}/folders" */
+	enum admin_role role;
+	enum admin_scope scope;
+	unsigned status; /* when it was done: 200, 201, 204 */
 	admin_handler handler;
-	bool is_open; /* needs no token */
+	const char *summary;
+	const struct admin_field *query;  /* NULL: none */
+	const struct admin_field *body;   /* NULL: none */
+	const struct admin_field *answer; /* NULL: none, or text of `content_type` */
+	const char *content_type;         /* of the answer; NULL: JSON */
+	bool is_paged;                    /* takes limit and after, answers with next */
 };
 
-extern const struct admin_route admin_account_routes[];
-extern const size_t admin_account_route_count;
-extern const struct admin_route admin_consistency_routes[];
-extern const size_t admin_consistency_route_count;
-extern const struct admin_route admin_status_routes[];
-extern const size_t admin_status_route_count;
-extern const struct admin_route admin_index_routes[];
-extern const size_t admin_index_route_count;
-extern const struct admin_route admin_task_routes[];
-extern const size_t admin_task_route_count;
-extern const struct admin_route admin_vault_routes[];
-extern const size_t admin_vault_route_count;
+struct admin_routes {
+	const struct admin_route *rows;
+	size_t count;
+};
+
+extern const struct admin_routes admin_account_routes;
+extern const struct admin_routes admin_alias_routes;
+extern const struct admin_routes admin_consistency_routes;
+extern const struct admin_routes admin_index_routes;
+extern const struct admin_routes admin_session_routes;
+extern const struct admin_routes admin_status_routes;
+extern const struct admin_routes admin_task_routes;
+extern const struct admin_routes admin_vault_routes;
+
+#define ADMIN_ROUTES(table)                                 \
+	{                                                   \
+		.rows = (table), .count = ARRAY_SIZE(table) \
+	}
+
+/* ---- routes ---- */
+
+/* The n-th route of all, NULL past the last. */
+const struct admin_route *admin_route_at(size_t n);
+
+/* The route of a request, or NULL; *ret_allow: the methods that would have one, NULL when none
+ * would. */
+const struct admin_route *admin_route_find(struct admin_request *request, const char **ret_allow);
+
+/* What may stand for "{name}" in a path. */
+const struct admin_field *admin_path_field(struct slice name);
+
+/* Checks what stands in the path for its names, and what stands behind '?'. ERR_INVALID. */
+MUST_CHECK struct error *admin_check_path(struct admin_request *request);
+MUST_CHECK struct error *admin_check_query(struct admin_request *request);
+
+extern const struct admin_field admin_page_fields[];
+
+/* GET openapi.json */
+MUST_CHECK struct error *admin_openapi(struct admin_request *request);
 
 /* ---- requests ---- */
-
-/* The route of a request, or NULL; *ret_path_known: another method would have one. */
-const struct admin_route *admin_route_find(
-	const struct admin_request *request, bool *ret_path_known);
 
 /* Splits and decodes; false for what is no path of ours. */
 bool admin_path_parse(struct admin_request *request, const char *url);
@@ -63,18 +130,48 @@ bool admin_path_parse(struct admin_request *request, const char *url);
 /* Percent-encoding (RFC 3986); false when it is broken or holds a NUL. */
 bool admin_decode(struct arena *arena, struct slice text, struct slice *ret_decoded);
 
-/* Fields of the body. ERR_INVALID names the field. */
-MUST_CHECK struct error *admin_text_field(
-	struct admin_request *request, const char *name, struct slice *ret_text);
-MUST_CHECK struct error *admin_number_field(
-	struct admin_request *request, const char *name, uint64_t *ret_number);
+/* Takes one argument; false when it is broken, there twice, or one too many. */
+bool admin_add_argument(struct admin_request *request, const char *name, const char *value);
 
-/* An argument behind '?'; empty when it is not there. */
-MUST_CHECK struct error *admin_argument(
-	struct admin_request *request, const char *name, struct slice *ret_text);
+/* What a field of the body holds. It was checked: of a field that must be there the answer is
+ * what it must be; of one that need not, nothing when it is not there. */
+struct slice admin_text_field(struct admin_request *request, const char *name);
+uint64_t admin_number_field(struct admin_request *request, const char *name);
 
-/* Runs the request's route and leaves the answer in it. */
-void admin_answer(struct admin_request *request, bool is_trusted);
+/* An argument behind '?'; empty, 0, when it is not there. */
+struct slice admin_argument(struct admin_request *request, const char *name);
+uint64_t admin_number_argument(struct admin_request *request, const char *name);
+
+/* May the caller see what belongs to this address or domain? ERR_DENIED. */
+MUST_CHECK struct error *admin_may_see(struct admin_request *request, struct slice name);
+
+/* Runs the request's route, as its caller may, and leaves the answer in it. */
+void admin_answer(struct admin_request *request);
+
+/* The answer to what did not come so far, in the form of RFC 9457. */
+void admin_refuse(struct admin_request *request, unsigned status, const char *detail);
+
+/* One item's own address, for a 201: "/v1/users/" and its name. */
+void admin_made(struct admin_request *request, const char *collection, struct slice name);
+
+/* ---- lists that are read page by page ---- */
+
+struct admin_page {
+	struct slice after;
+	size_t limit;
+	json_t *items;
+	struct slice last;
+	bool has_more;
+};
+
+struct admin_page admin_page_begin(struct admin_request *request);
+
+/* Is the item of this name on the page? Items come ascending by name. */
+bool admin_page_wants(struct admin_page *page, struct slice name);
+void admin_page_add(struct admin_page *page, struct slice name, json_t *item);
+
+/* Answers {name: items, "next": …}. */
+void admin_page_end(struct admin_request *request, struct admin_page *page, const char *name);
 
 json_t *admin_json_text(struct slice text);
 
@@ -84,4 +181,4 @@ json_t *admin_json_text(struct slice text);
  * the headers are sound, else what is wrong. */
 const char *admin_guard(struct MHD_Connection *connection);
 
-bool admin_token_matches(struct MHD_Connection *connection, struct slice token);
+bool admin_token_matches(struct slice header, struct slice token);

@@ -4,6 +4,41 @@
 #include "front/admin/admin_private.h"
 #include "mailbox/store.h"
 
+static const char *const lives[] = {"alive", NULL};
+static const struct admin_field alive_fields[] = {
+	{"status", ADMIN_TEXT, "It serves requests", .choices = lives}, {0}};
+static const struct admin_field ready_fields[] = {
+	{"ready", ADMIN_BOOL, "Mail can be taken and read"}, {0}};
+static const char *const healths[] = {"well", "ailing", NULL};
+static const struct admin_field health_fields[] = {
+	{"status", ADMIN_TEXT, "Is there anything to mend?", .choices = healths},
+	{"findings", ADMIN_TEXTS, "What there is, one sentence each"},
+	{0},
+};
+static const struct admin_field status_fields[] = {
+	{"version", ADMIN_TEXT, "Of the program"},
+	{"engine", ADMIN_TEXT, "What stores rows"},
+	{"pid", ADMIN_NUMBER, "The process"},
+	{"ready", ADMIN_BOOL, "Mail can be taken and read"},
+	{"uncertain", ADMIN_NUMBER, "Writes whose outcome is not known yet"},
+	{0},
+};
+static const struct admin_field audit_fields[] = {
+	{"blobs", ADMIN_NUMBER, "Contents that are stored"},
+	{"live", ADMIN_NUMBER, "A message refers to them"},
+	{"waiting", ADMIN_NUMBER, "Their last place has gone, and reclaim will come"},
+	{"orphaned", ADMIN_NUMBER, "Neither: left by a crash between content and commit"},
+	{0},
+};
+static const struct admin_field tidied_fields[] = {
+	{"blobs", ADMIN_NUMBER, "Contents that are stored"},
+	{"live", ADMIN_NUMBER, "A message refers to them"},
+	{"waiting", ADMIN_NUMBER, "Their last place has gone, and reclaim will come"},
+	{"orphaned", ADMIN_NUMBER, "Neither: left by a crash between content and commit"},
+	{"left", ADMIN_NUMBER, "Orphaned ones that were left to reclaim now"},
+	{0},
+};
+
 /* The process serves requests: whoever restarts what hangs asks this. */
 static struct error *get_health(struct admin_request *request)
 {
@@ -38,13 +73,14 @@ static struct error *get_ready(struct admin_request *request)
 {
 	bool is_ready = request->context->is_ready(request->context->ready_context);
 	request->answer = json_pack("{s:b}", "ready", is_ready);
-	request->status = is_ready ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE;
+	if (!is_ready)
+		admin_refuse(request, MHD_HTTP_SERVICE_UNAVAILABLE, "mail cannot be taken now");
 	return NULL;
 }
 
 static struct error *get_metrics(struct admin_request *request)
 {
-	request->content_type = "text/plain; version=0.0.4";
+	request->content_type = "text/plain; version=0.0.4; charset=utf-8";
 	metric_print_all(&request->text);
 	return NULL;
 }
@@ -85,13 +121,16 @@ static struct error *tidy(struct admin_request *request)
 	return NULL;
 }
 
-const struct admin_route admin_status_routes[] = {
-	{"GET", "health", get_health, true},
-	{"GET", "ready", get_ready, true},
-	{"GET", "metrics", get_metrics, false},
-	{"GET", "v1/health", get_faults, false},
-	{"GET", "v1/status", get_status, false},
-	{"GET", "v1/audit", get_audit, false},
-	{"POST", "v1/audit", tidy, false},
+/* clang-format off */
+static const struct admin_route routes[] = {
+	{"GET", "health", ADMIN_OPEN, ADMIN_SCOPE_IS_OWN, 200, get_health, "Does the process live?", NULL, NULL, alive_fields},
+	{"GET", "ready", ADMIN_OPEN, ADMIN_SCOPE_IS_OWN, 200, get_ready, "Can mail be taken and read? 503 while not", NULL, NULL, ready_fields},
+	{"GET", "openapi.json", ADMIN_OPEN, ADMIN_SCOPE_IS_OWN, 200, admin_openapi, "This description", .content_type = "application/json"},
+	{"GET", "metrics", ADMIN_READ, ADMIN_SERVER, 200, get_metrics, "What is counted, as Prometheus text", .content_type = "text/plain"},
+	{"GET", "v1/health", ADMIN_READ, ADMIN_SERVER, 200, get_faults, "Is anything wrong that an operator should mend?", NULL, NULL, health_fields},
+	{"GET", "v1/status", ADMIN_READ, ADMIN_SERVER, 200, get_status, "What this server is", NULL, NULL, status_fields},
+	{"GET", "v1/blobs", ADMIN_OPERATE, ADMIN_SERVER, 200, get_audit, "Walks all content, and counts it by what refers to it", NULL, NULL, audit_fields},
+	{"POST", "v1/blobs/tidy", ADMIN_OPERATE, ADMIN_SERVER, 200, tidy, "As that, and leaves to reclaim what is nobody's for long", NULL, NULL, tidied_fields},
 };
-const size_t admin_status_route_count = ARRAY_SIZE(admin_status_routes);
+/* clang-format on */
+const struct admin_routes admin_status_routes = ADMIN_ROUTES(routes);

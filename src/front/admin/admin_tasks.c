@@ -5,6 +5,47 @@
 
 /* Work that goes on behind the request that asked for it. */
 
+static const char *const states[] = {"queued", "running", "done", "failed", "cancelled", NULL};
+
+static const struct admin_field task_fields[] = {
+	{"id", ADMIN_UUID, "The task"},
+	{"kind", ADMIN_TEXT, "What it does"},
+	{"subject", ADMIN_TEXT, "The address it is about; empty: all"},
+	{"state", ADMIN_TEXT, "How it is", .choices = states},
+	{"cancelling", ADMIN_BOOL, "It was told to stop"},
+	{"rate", ADMIN_NUMBER, "Rows in a second at the most; 0: the setting's"},
+	{"runs", ADMIN_NUMBER, "How often it was taken up"},
+	{"node", ADMIN_TEXT, "Who runs it"},
+	{"created_us", ADMIN_TIME, "When it was submitted", ADMIN_OPTIONAL},
+	{"started_us", ADMIN_TIME, "When it was first taken up", ADMIN_OPTIONAL},
+	{"ended_us", ADMIN_TIME, "When it ended", ADMIN_OPTIONAL},
+	{"lease_until_us", ADMIN_TIME, "When another node may take it up", ADMIN_OPTIONAL},
+	{"counts", ADMIN_COUNTS, "What it has counted"},
+	{"findings", ADMIN_TEXTS, "What it has found"},
+	{"findings_left_out", ADMIN_NUMBER, "Further ones, which are in the log alone"},
+	{"error", ADMIN_TEXT, "Why it failed, or is tried again"},
+	{0},
+};
+static const struct admin_field tasks_fields[] = {
+	{"tasks", ADMIN_LIST, "The oldest first", .fields = task_fields}, {0}};
+static const struct admin_field kind_fields[] = {
+	{"kind", ADMIN_TEXT, "Its name"},
+	{"account", ADMIN_BOOL, "It can be of one account"},
+	{"help", ADMIN_TEXT, "What it does"},
+	{0},
+};
+static const struct admin_field kinds_fields[] = {
+	{"kinds", ADMIN_LIST, "What can be done", .fields = kind_fields}, {0}};
+static const struct admin_field new_task_fields[] = {
+	{"kind", ADMIN_TEXT, "What to do", 0, 1, 40},
+	{"subject", ADMIN_TEXT, "The address of the one account; all without it", ADMIN_OPTIONAL, 1,
+		320},
+	{"rate", ADMIN_NUMBER, "Rows in a second at the most; 0: the setting's", ADMIN_OPTIONAL, 0,
+		UINT32_MAX},
+	{0},
+};
+static const struct admin_field id_fields[] = {{"id", ADMIN_UUID, "The task"}, {0}};
+
 static struct engine *engine_of(struct admin_request *request)
 {
 	return mail_store_engine(request->context->store);
@@ -64,11 +105,15 @@ static struct error *list_tasks(struct admin_request *request)
 {
 	struct task_entry *tasks;
 	size_t count;
-	json_t *list = json_array();
+	struct admin_page page = admin_page_begin(request);
 	struct error *err = task_list(&request->op, engine_of(request), &tasks, &count);
-	for (size_t i = 0; !err && i < count; i++)
-		json_array_append_new(list, task_json(&request->op, &tasks[i]));
-	request->answer = json_pack("{s:o}", "tasks", list);
+	for (size_t i = 0; !err && i < count; i++) {
+		/* Ids ascend with the time they were made at. */
+		struct slice name = slice_from_cstr(uuid_text(&request->op.arena, tasks[i].id));
+		if (admin_page_wants(&page, name))
+			admin_page_add(&page, name, task_json(&request->op, &tasks[i]));
+	}
+	admin_page_end(request, &page, "tasks");
 	return err;
 }
 
@@ -87,7 +132,7 @@ static struct error *parse_id(struct admin_request *request, struct uuid *ret_id
 {
 	if (uuid_parse(request->parts[2], ret_id))
 		return NULL;
-	return op_fail(&request->op, ERR_INVALID, "a task is named by its UUID");
+	return op_fail(&request->op, ERR_NOT_FOUND, "a task is named by its UUID");
 }
 
 static struct error *answer_task(struct admin_request *request, struct uuid id)
@@ -107,21 +152,14 @@ static struct error *show_task(struct admin_request *request)
 
 static struct error *read_request(struct admin_request *request, struct task_request *ret_task)
 {
-	*ret_task = (struct task_request){0};
-	TRY(admin_text_field(request, "kind", &ret_task->kind));
-	if (json_object_get(request->body, "subject")) {
-		struct user_info user;
-		TRY(admin_text_field(request, "subject", &ret_task->subject));
-		TRY(user_get(&request->op, request->context->accounts, ret_task->subject, &user));
-		ret_task->subject = user.address;
-	}
-	if (json_object_get(request->body, "rate")) {
-		uint64_t rate;
-		TRY(admin_number_field(request, "rate", &rate));
-		if (rate > UINT32_MAX)
-			return op_fail(&request->op, ERR_INVALID, "the rate is too high");
-		ret_task->rate = (uint32_t)rate;
-	}
+	struct user_info user;
+	*ret_task = (struct task_request){.kind = admin_text_field(request, "kind"),
+		.rate = (uint32_t)admin_number_field(request, "rate")};
+	if (!json_object_get(request->body, "subject"))
+		return NULL;
+	TRY(user_get(&request->op, request->context->accounts, admin_text_field(request, "subject"),
+		&user));
+	ret_task->subject = user.address;
 	return NULL;
 }
 
@@ -132,7 +170,9 @@ static struct error *submit_task(struct admin_request *request)
 	TRY(read_request(request, &task));
 	TRY(task_submit(&request->op, engine_of(request), &task, &id));
 	task_runner_wake(request->context->tasks);
-	request->answer = json_pack("{s:s}", "id", uuid_text(&request->op.arena, id));
+	const char *name = uuid_text(&request->op.arena, id);
+	admin_made(request, "/v1/tasks/", slice_from_cstr(name));
+	request->answer = json_pack("{s:s}", "id", name);
 	return NULL;
 }
 
@@ -143,11 +183,13 @@ static struct error *cancel_task(struct admin_request *request)
 	return task_cancel(&request->op, engine_of(request), id);
 }
 
-const struct admin_route admin_task_routes[] = {
-	{"GET", "v1/task-kinds", list_kinds},
-	{"GET", "v1/tasks", list_tasks},
-	{"POST", "v1/tasks", submit_task},
-	{"GET", "v1/tasks/?", show_task},
-	{"POST", "v1/tasks/?/cancel", cancel_task},
+/* clang-format off */
+static const struct admin_route routes[] = {
+	{"GET", "v1/task-kinds", ADMIN_READ, ADMIN_SERVER, 200, list_kinds, "What can be done as a task", NULL, NULL, kinds_fields},
+	{"GET", "v1/tasks", ADMIN_READ, ADMIN_SERVER, 200, list_tasks, "Tasks that wait, run, and have ended", NULL, NULL, tasks_fields, NULL, true},
+	{"POST", "v1/tasks", ADMIN_OPERATE, ADMIN_SERVER, 201, submit_task, "Has something done behind this request", NULL, new_task_fields, id_fields},
+	{"GET", "v1/tasks/{task}", ADMIN_READ, ADMIN_SERVER, 200, show_task, "One task", NULL, NULL, task_fields},
+	{"POST", "v1/tasks/{task}/cancel", ADMIN_OPERATE, ADMIN_SERVER, 204, cancel_task, "Stops it; what it has put right stays so"},
 };
-const size_t admin_task_route_count = ARRAY_SIZE(admin_task_routes);
+/* clang-format on */
+const struct admin_routes admin_task_routes = ADMIN_ROUTES(routes);

@@ -3,11 +3,51 @@
 #include "mailbox/store.h"
 #include "mailbox/vault.h"
 
-/* "v1/users/?/vault/?": an address or an account's id, and a message's. */
+/* "v1/users/{account}/vault/{message}": an address or an account's id, and a message's. */
 #define ACCOUNT(request) ((request)->parts[2])
 #define MESSAGE(request) ((request)->parts[4])
 
 #define TERMS_MOST 32
+
+static const struct admin_field list_query[] = {
+	{"since_us", ADMIN_TIME, "Deleted then or later", ADMIN_OPTIONAL},
+	{"until_us", ADMIN_TIME, "Deleted before", ADMIN_OPTIONAL},
+	{"mailbox", ADMIN_TEXT, "From this mailbox", ADMIN_OPTIONAL, 1, 1000},
+	{"terms", ADMIN_TEXT,
+		"Texts that are all in it, one a line: subject:words, from:, to:, date:, text:",
+		ADMIN_OPTIONAL, 1},
+	{"limit", ADMIN_NUMBER, "Messages at the most; all if not given", ADMIN_OPTIONAL, 1},
+	{0},
+};
+static const struct admin_field message_fields[] = {
+	{"id", ADMIN_UUID, "The message"},
+	{"deleted_us", ADMIN_TIME, "When it was deleted"},
+	{"mailbox", ADMIN_TEXT, "Where it was"},
+	{"subject", ADMIN_TEXT, "Subject"},
+	{"from", ADMIN_TEXT, "From"},
+	{"to", ADMIN_TEXT, "To"},
+	{"date", ADMIN_TEXT, "Date, as it was written"},
+	{"received_us", ADMIN_TIME, "When it came"},
+	{"bytes", ADMIN_NUMBER, "Its size"},
+	{0},
+};
+static const struct admin_field messages_fields[] = {
+	{"messages", ADMIN_LIST, "The last deleted first", .fields = message_fields},
+	{"has_more", ADMIN_BOOL, "There are others beyond the limit"},
+	{0},
+};
+static const struct admin_field target_fields[] = {
+	{"mailbox", ADMIN_TEXT, "Where to; it is made", 0, 1, 1000},
+	{"to", ADMIN_TEXT, "To whom; the account's own user if not given", ADMIN_OPTIONAL, 1, 320},
+	{0},
+};
+static const struct admin_field restored_fields[] = {
+	{"id", ADMIN_UUID, "The message"},
+	{"mailbox", ADMIN_TEXT, "Where it is"},
+	{"uidvalidity", ADMIN_NUMBER, "UIDVALIDITY of that"},
+	{"uid", ADMIN_NUMBER, "Its UID"},
+	{0},
+};
 
 /* The id is for accounts whose user has been removed. */
 static struct error *find_account(struct admin_request *request, struct account_id *ret_account)
@@ -29,25 +69,12 @@ static struct error *find_message(struct admin_request *request, struct account_
 	return find_account(request, ret_account);
 }
 
-static struct error *number_argument(
-	struct admin_request *request, const char *name, uint64_t *ret_number)
-{
-	struct slice text;
-	TRY(admin_argument(request, name, &text));
-	*ret_number = 0;
-	if (text.len && !slice_parse_u64(text, ret_number))
-		return op_fail(
-			&request->op, ERR_INVALID, "the argument \"%s\" is no whole number", name);
-	return NULL;
-}
-
 /* One term a line. */
 static struct error *terms_argument(struct admin_request *request, struct vault_filter *filter)
 {
-	struct slice rest;
+	struct slice rest = admin_argument(request, "terms");
 	struct slice text;
 	struct vault_term *terms = ARENA_ARRAY(&request->op.arena, struct vault_term, TERMS_MOST);
-	TRY(admin_argument(request, "terms", &rest));
 	while (slice_split(&rest, '\n', &text)) {
 		if (!text.len)
 			continue;
@@ -61,15 +88,12 @@ static struct error *terms_argument(struct admin_request *request, struct vault_
 
 static struct error *read_filter(struct admin_request *request, struct vault_filter *filter)
 {
-	uint64_t limit;
-	*filter = (struct vault_filter){0};
-	TRY(number_argument(request, "since_us", &filter->since_us));
-	TRY(number_argument(request, "until_us", &filter->until_us));
-	TRY(number_argument(request, "limit", &limit));
-	TRY(admin_argument(request, "mailbox", &filter->path));
-	TRY(terms_argument(request, filter));
-	filter->limit = limit ? (size_t)limit : SIZE_MAX;
-	return NULL;
+	uint64_t limit = admin_number_argument(request, "limit");
+	*filter = (struct vault_filter){.since_us = admin_number_argument(request, "since_us"),
+		.until_us = admin_number_argument(request, "until_us"),
+		.path = admin_argument(request, "mailbox"),
+		.limit = limit ? (size_t)limit : SIZE_MAX};
+	return terms_argument(request, filter);
 }
 
 static json_t *message_json(struct op *op, const struct vault_message *message)
@@ -123,9 +147,10 @@ static struct error *find_target(
 {
 	struct user_info user;
 	struct slice to = ACCOUNT(request);
-	TRY(admin_text_field(request, "mailbox", ret_path));
+	*ret_path = admin_text_field(request, "mailbox");
 	if (json_object_get(request->body, "to"))
-		TRY(admin_text_field(request, "to", &to));
+		to = admin_text_field(request, "to");
+	TRY(admin_may_see(request, to));
 	TRY(user_get(&request->op, request->context->accounts, to, &user));
 	*ret_target = user.account;
 	return NULL;
@@ -156,10 +181,12 @@ static struct error *purge(struct admin_request *request)
 	return vault_purge(&request->op, request->context->store, account, id);
 }
 
-const struct admin_route admin_vault_routes[] = {
-	{"GET", "v1/users/?/vault", list_vault, false},
-	{"GET", "v1/users/?/vault/?", get_content, false},
-	{"POST", "v1/users/?/vault/?/restore", restore, false},
-	{"DELETE", "v1/users/?/vault/?", purge, false},
+/* clang-format off */
+static const struct admin_route routes[] = {
+	{"GET", "v1/users/{account}/vault", ADMIN_ADMIN, ADMIN_PATH_DOMAIN, 200, list_vault, "Deleted mail that can still be had", list_query, NULL, messages_fields},
+	{"GET", "v1/users/{account}/vault/{message}", ADMIN_ADMIN, ADMIN_PATH_DOMAIN, 200, get_content, "The bytes of a deleted message", NULL, NULL, NULL, "message/rfc822"},
+	{"POST", "v1/users/{account}/vault/{message}/restore", ADMIN_ADMIN, ADMIN_PATH_DOMAIN, 200, restore, "Puts it back", NULL, target_fields, restored_fields},
+	{"DELETE", "v1/users/{account}/vault/{message}", ADMIN_ADMIN, ADMIN_PATH_DOMAIN, 204, purge, "It cannot be restored any more"},
 };
-const size_t admin_vault_route_count = ARRAY_SIZE(admin_vault_routes);
+/* clang-format on */
+const struct admin_routes admin_vault_routes = ADMIN_ROUTES(routes);

@@ -230,6 +230,7 @@ const struct protocol imap_protocol = {
 	.say_busy = SLICE_INIT("* BYE [UNAVAILABLE] Too many connections\r\n"),
 	.say_idle = SLICE_INIT("* BYE Silent for too long\r\n"),
 	.say_shutdown = SLICE_INIT("* BYE [UNAVAILABLE] The server is stopping\r\n"),
+	.say_disconnected = SLICE_INIT("* BYE The administrator has ended this session\r\n"),
 	.say_too_big = SLICE_INIT("* BYE The line is too long\r\n"),
 	.idle_timeout_ms = &idle_timeout_ms,
 	.unknown_idle_timeout_ms = &unknown_idle_timeout_ms,

@@ -198,6 +198,8 @@ const struct protocol pop3_protocol = {
 	.say_busy = SLICE_INIT("-ERR [SYS/TEMP] too many connections\r\n"),
 	.say_idle = SLICE_INIT("-ERR nothing was said for too long\r\n"),
 	.say_shutdown = SLICE_INIT("-ERR [SYS/TEMP] the server stops, come again\r\n"),
+	.say_disconnected =
+		SLICE_INIT("-ERR [SYS/TEMP] the administrator has ended this session\r\n"),
 	.say_too_big = SLICE_INIT("-ERR line too long\r\n"),
 	.idle_timeout_ms = &pop3_config.idle_timeout_ms,
 };

@@ -273,6 +273,8 @@ void smtp_closed(struct op *op, struct session *session)
 		.say_busy = SLICE_INIT("421 4.7.0 too many connections\r\n"),                  \
 		.say_idle = SLICE_INIT("421 4.4.2 nothing was said for too long\r\n"),         \
 		.say_shutdown = SLICE_INIT("421 4.3.2 the server stops, come again\r\n"),      \
+		.say_disconnected =                                                            \
+			SLICE_INIT("421 4.3.2 the administrator has ended this session\r\n"),  \
 		.say_too_big = SLICE_INIT("421 4.5.2 line too long\r\n"),                      \
 		.idle_timeout_ms = &smtp_config.idle_timeout_ms,                               \
 	}
