@@ -6,6 +6,7 @@ import os
 import re
 import socket
 import subprocess
+import time
 
 import pytest
 
@@ -20,14 +21,22 @@ def open_server(tmp_path_factory):
     folder = tmp_path_factory.mktemp("open")
     (folder / "token").write_text(TOKEN + "\n")
     with Server(folder) as made:
-        made.settings = {"admin.listen": f"127.0.0.1:{made.port('admin')}", "admin.token_file": folder / "token"}
+        made.settings = {
+            "admin.listen": f"127.0.0.1:{made.port('admin')}",
+            "admin.listen_tls": f"127.0.0.1:{made.port('admin_tls')}",
+            "admin.token_file": folder / "token",
+            "admin.failure_delay": "20 ms",
+        }
         made.start()
         made.add_domain("example.org")
         yield made
 
 
-def ask(server, method, path, body=None, token=TOKEN):
-    client = http.client.HTTPConnection("127.0.0.1", server.port("admin"), timeout=30)
+def ask(server, method, path, body=None, token=TOKEN, tls=False):
+    if tls:
+        client = http.client.HTTPSConnection("127.0.0.1", server.port("admin_tls"), timeout=30, context=server.tls_context())
+    else:
+        client = http.client.HTTPConnection("127.0.0.1", server.port("admin"), timeout=30)
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     if body is not None:
         headers["Content-Type"] = "application/json"
@@ -137,6 +146,95 @@ def test_http_wants_the_token(open_server):
     assert ask(open_server, "GET", "/metrics", token=None)[0] == 401
     assert ask(open_server, "GET", "/ready", token=None)[0] == 200
     assert ask(open_server, "GET", "/nothing", token=None)[0] == 401
+
+
+def make_token(server, *arguments):
+    return server.ctl_json("token", "create", *arguments)
+
+
+def test_tokens_are_made_used_and_revoked(open_server):
+    made = make_token(open_server, "reader", "read", "7")
+    (shown,) = [token for token in open_server.ctl_json("token", "list")["tokens"] if token["id"] == made["id"]]
+    assert (shown["name"], shown["role"], shown["domain"], shown["used_us"]) == ("reader", "read", None, None)
+    assert shown["expires_us"] - shown["created_us"] == pytest.approx(7 * 86400e6, rel=1e-3)
+    assert ask(open_server, "GET", "/v1/users", token=made["token"])[0] == 200
+    assert ask(open_server, "POST", "/v1/domains", {"name": "x.example"}, token=made["token"])[0] == 403
+    assert ask(open_server, "GET", "/v1/tokens", token=made["token"])[0] == 403
+    (shown,) = [token for token in open_server.ctl_json("token", "list")["tokens"] if token["id"] == made["id"]]
+    assert shown["used_us"] > shown["created_us"]
+    open_server.ctl("token", "revoke", made["id"])
+    assert ask(open_server, "GET", "/v1/users", token=made["token"])[0] == 401
+    assert open_server.ctl("token", "revoke", made["id"], check=False).returncode == 1
+    assert made["token"] not in open_server.log_text()
+
+
+def test_roles_go_as_far_as_they_go(open_server):
+    operate = make_token(open_server, "operator", "operate")["token"]
+    admin = make_token(open_server, "administrator", "admin")["token"]
+    task = {"kind": "recount"}
+    assert ask(open_server, "POST", "/v1/tasks", task, token=operate)[0] == 201
+    assert ask(open_server, "POST", "/v1/tokens", {"name": "x", "role": "admin"}, token=operate)[0] == 403
+    assert ask(open_server, "POST", "/v1/tokens", {"name": "x", "role": "read"}, token=admin)[0] == 201
+    assert 'by="administrator"' in open_server.log_text() or "by=administrator" in open_server.log_text()
+
+
+def test_a_token_of_one_domain_sees_that_domain_alone(open_server):
+    open_server.add_domain("theirs.example")
+    open_server.add_domain("ours.example")
+    open_server.add_user("a@theirs.example")
+    token = make_token(open_server, "ours", "admin", "0", "Ours.Example")["token"]
+
+    def status(method, path, body=None):
+        return ask(open_server, method, path, body, token=token)[0]
+
+    assert status("POST", "/v1/users", {"address": "b@OURS.example", "password": "x"}) == 201
+    assert status("POST", "/v1/users", {"address": "b@theirs.example", "password": "x"}) == 403
+    assert status("GET", "/v1/users/b@ours.example") == 200
+    assert status("GET", "/v1/users/a@theirs.example") == 403
+    assert status("PUT", "/v1/aliases/c@theirs.example", {"targets": ["b@ours.example"]}) == 403
+    assert status("PUT", "/v1/aliases/c@ours.example", {"targets": ["b@ours.example"]}) == 204
+    assert status("GET", "/v1/users?domain=theirs.example") == 403
+    users = ask(open_server, "GET", "/v1/users", token=token)[1]["users"]
+    assert [user["address"] for user in users] == ["b@ours.example"]
+    domains = ask(open_server, "GET", "/v1/domains", token=token)[1]["domains"]
+    assert [domain["name"] for domain in domains] == ["ours.example"]
+    for method, path in [("GET", "/v1/status"), ("GET", "/metrics"), ("GET", "/v1/tokens"), ("GET", "/v1/sessions"),
+                         ("DELETE", "/v1/domains/ours.example"), ("GET", "/v1/uncertain")]:
+        assert status(method, path) == 403, path
+    account = ask(open_server, "GET", "/v1/users/a@theirs.example")[1]["account"]
+    assert status("GET", f"/v1/users/{account}/vault") == 403
+    assert status("GET", "/v1/users/b@ours.example/vault") == 200
+    message = "00000000-0000-7000-8000-000000000000"
+    restore = f"/v1/users/b@ours.example/vault/{message}/restore"
+    assert status("POST", restore, {"mailbox": "INBOX", "to": "a@theirs.example"}) == 403
+
+
+def test_it_is_served_over_tls(open_server):
+    assert ask(open_server, "GET", "/v1/users", tls=True)[0] == 200
+    assert ask(open_server, "GET", "/v1/users", token=None, tls=True)[0] == 401
+    description = ask(open_server, "GET", "/openapi.json", tls=True)[1]
+    assert description["openapi"] == "3.1.0"
+    # More than one run of bytes, both ways.
+    targets = [f"{number:0300}@example.org" for number in range(100)]
+    assert ask(open_server, "PUT", "/v1/aliases/many@example.org", {"targets": targets}, tls=True)[0] == 422
+
+
+def test_a_wrong_token_waits_and_others_do_not(open_server):
+    wrong = "hf_" + "0" * 64
+    before = open_server.ctl("metrics").stdout
+    begun = time.monotonic()
+    clients = [ask(open_server, "GET", "/v1/users", token=wrong)[0] for _ in range(4)]
+    assert clients == [401] * 4
+    assert time.monotonic() - begun > 0.02 + 0.04 + 0.08 + 0.16
+    begun = time.monotonic()
+    assert ask(open_server, "GET", "/v1/users")[0] == 200
+    assert time.monotonic() - begun < 1
+
+    def refused(text):
+        return int(re.search(r"admin_tokens_refused_total (\d+)", text).group(1))
+
+    assert refused(open_server.ctl("metrics").stdout) - refused(before) == 4
+    assert "admin-token-refused" in open_server.log_text() and wrong not in open_server.log_text()
 
 
 def test_http_tells_what_is_wrong(open_server):

@@ -39,7 +39,7 @@ def test_the_sample_that_is_shipped_is_the_one_printed():
         ("net:\n  handshake_timeout: soon\n", "FILE:2: net.handshake_timeout: "),
         ("log: &a\n  level: info\n", "FILE:1: anchors and tags are not understood here"),
         ("user: root\ntls:\n  certificate: /nonexistent/file.pem\n  key: /nonexistent/key.pem\n", "FILE:3: tls.certificate: "),
-        ("user: root\nadmin:\n  listen: 127.0.0.1:1\n", "FILE:3: admin.listen: needs admin.token_file"),
+        ("user: root\nadmin:\n  listen_tls: 127.0.0.1:1\n", "FILE:3: admin.listen_tls: needs tls.certificate"),
         (
             "user: root\nsmtp:\n  listen: 127.0.0.1:99999\n",
             'FILE:3: smtp.listen: "127.0.0.1:99999" is not address:port with a port up to 65535',
@@ -49,7 +49,7 @@ def test_the_sample_that_is_shipped_is_the_one_printed():
         ("user: root\nimap:\n  listen: banana\n", 'FILE:3: imap.listen: "banana" is not address:port'),
         ("user: root\nimap:\n  listen: 127.0.0.1:imap\n", 'FILE:3: imap.listen: "127.0.0.1:imap" is not address:port'),
         ("user: root\nlmtp:\n  listen: '127.0.0.1:24 127.0.0.1:25'\n", "FILE:3: lmtp.listen: listen on "),
-        ("user: root\nadmin:\n  listen: banana\n", 'FILE:3: admin.listen: "banana" is not an address and port'),
+        ("user: root\nadmin:\n  listen: banana\n", 'FILE:3: admin.listen: "banana" is not address:port'),
         ("user: root\nimap:\n  listen_tls: 127.0.0.1:993\n", "FILE:3: imap.listen_tls: needs tls.certificate and tls.key"),
         (
             "user: root\ntls:\n  self_sign: yes\npop3:\n  listen_tls: 127.0.0.1:995\n",

@@ -86,6 +86,24 @@ static json_t *level_body(struct ctl *ctl)
 	return json_pack("{s:s}", "level", ctl->arguments[1]);
 }
 
+/* "0" days: it does not end. */
+static json_t *token_body(struct ctl *ctl)
+{
+	json_t *body =
+		json_pack("{s:s, s:s}", "name", ctl->arguments[0], "role", ctl->arguments[1]);
+	uint64_t days = 0;
+	if (ctl->argument_count > 2 &&
+		!slice_parse_u64(slice_from_cstr(ctl->arguments[2]), &days)) {
+		fputs("holdfastctl: days are a whole number, 0 for no end\n", stderr);
+		exit(EX_USAGE);
+	}
+	if (days)
+		json_object_set_new(body, "days", json_integer((json_int_t)days));
+	if (ctl->argument_count > 3)
+		json_object_set_new(body, "domain", json_string(ctl->arguments[3]));
+	return body;
+}
+
 static json_t *task_body(struct ctl *ctl)
 {
 	json_t *body = json_pack("{s:s}", "kind", ctl->arguments[0]);
@@ -162,6 +180,10 @@ static const struct ctl_column node_columns[] = {{"NODE", "id", CTL_TEXT},
 	{"VERSION", "version", CTL_TEXT}, {"SINCE", "started_us", CTL_DATE},
 	{"SILENT FOR (S)", "silent_s", CTL_NUMBER}, {0}};
 
+static const struct ctl_column token_columns[] = {{"TOKEN", "id", CTL_TEXT},
+	{"NAME", "name", CTL_TEXT}, {"ROLE", "role", CTL_TEXT}, {"DOMAIN", "domain", CTL_TEXT},
+	{"SINCE", "created_us", CTL_DATE}, {"UNTIL", "expires_us", CTL_DATE},
+	{"LAST USED", "used_us", CTL_DATE}, {0}};
 static const struct ctl_column session_columns[] = {{"SESSION", "session", CTL_NUMBER},
 	{"PROTOCOL", "protocol", CTL_TEXT}, {"PEER", "peer", CTL_TEXT}, {"TLS", "tls", CTL_TEXT},
 	{"USER", "address", CTL_TEXT}, {"SINCE", "since_us", CTL_DATE}, {0}};
@@ -208,6 +230,9 @@ static const struct ctl_command commands[] = {
 	{"folder", "list", "ADDRESS", 1, 1, "GET", "v1/users/{address}/folders", NULL, NULL, "folders", folder_columns},
 	{"folder", "add", "ADDRESS PATH", 2, 2, "POST", "v1/users/{address}/folders", NULL, path_body, NULL, NULL},
 	{"folder", "remove", "ADDRESS PATH", 2, 2, "DELETE", "v1/users/{address}/folders", "path", NULL, NULL, NULL},
+	{"token", "list", "", 0, 0, "GET", "v1/tokens", NULL, NULL, "tokens", token_columns},
+	{"token", "create", "NAME read|operate|admin [DAYS [DOMAIN]]", 2, 4, "POST", "v1/tokens", NULL, token_body, NULL, NULL},
+	{"token", "revoke", "TOKEN", 1, 1, "DELETE", "v1/tokens/{token}", NULL, NULL, NULL, NULL},
 	{"session", "list", "[ADDRESS]", 0, 1, "GET", "v1/sessions", "address", NULL, "sessions", session_columns},
 	{"session", "disconnect", "SESSION", 1, 1, "DELETE", "v1/sessions/{session}", NULL, NULL, NULL, NULL},
 	{"index", "status", "ADDRESS", 1, 1, "GET", "v1/users/{address}/index", NULL, NULL, NULL, NULL},

@@ -18,7 +18,7 @@ struct error *listeners_check(struct op *op, const struct config *config)
 {
 	static const char *const settings[] = {"smtp.listen", "submission.listen",
 		"submission.listen_tls", "lmtp.listen", "imap.listen", "imap.listen_tls",
-		"pop3.listen", "pop3.listen_tls"};
+		"pop3.listen", "pop3.listen_tls", "admin.listen", "admin.listen_tls"};
 	for (size_t i = 0; i < ARRAY_SIZE(settings); i++) {
 		struct error *err = net_check_addresses(op, config_value(config, settings[i]));
 		if (err)

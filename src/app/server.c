@@ -108,7 +108,6 @@ static struct error *check_tls(struct op *op, const struct config *config)
 
 struct error *server_check(struct op *op, const struct config *config)
 {
-	const char *fault;
 	struct error *err = privileges_check(op, app_config.user);
 	if (err)
 		return config_fault(op, config, "user", err->message);
@@ -123,8 +122,6 @@ struct error *server_check(struct op *op, const struct config *config)
 	err = storage_check(op, &setting);
 	if (err)
 		return config_fault(op, config, setting, err->message);
-	if (admin_listens_on_tcp(op, &fault) && fault)
-		return config_fault(op, config, "admin.listen", fault);
 	return NULL;
 }
 
@@ -154,7 +151,7 @@ static struct error *bind_and_drop(struct op *op, struct server *server)
 	TRY(data_directory_open(op, app_config.data, &server->data));
 	TRY(net_new(op, &server->net));
 	TRY(listeners_bind(op, server->net, &server->fronts));
-	TRY(admin_bind(op, data_directory_file(&op->arena, &server->data, "control"),
+	TRY(admin_bind(op, server->net, data_directory_file(&op->arena, &server->data, "control"),
 		&server->admin_context, &server->admin));
 	TRY(privileges_give(op, app_config.user, app_config.data));
 	return privileges_drop(op, app_config.user);
@@ -258,6 +255,7 @@ void server_stop(struct server *server)
 	if (was_serving)
 		stop_serving(server);
 	net_free(server->net);
+	admin_free(server->admin);
 	task_runner_stop(server->tasks);
 	neighbours_stop(server->neighbours);
 	storage_close(&server->storage);

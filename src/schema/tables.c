@@ -161,6 +161,17 @@ ROW(directory_row, directory,
 ROW(probe_row, probe,
 	COLUMN(probe, at_us, COLUMN_U64));
 
+ROW(admin_token_row, admin_token,
+	COLUMN(admin_token, hash, COLUMN_BYTES),
+	COLUMN(admin_token, name, COLUMN_TEXT),
+	COLUMN(admin_token, role, COLUMN_U8),
+	COLUMN(admin_token, domain, COLUMN_TEXT),
+	COLUMN(admin_token, created_us, COLUMN_U64),
+	COLUMN(admin_token, expires_us, COLUMN_U64));
+
+ROW(admin_token_use_row, admin_token_use,
+	COLUMN(admin_token_use, used_us, COLUMN_U64));
+
 ROW(task_list_row, task_list,
 	COLUMN(task_list, revision, COLUMN_U64));
 
@@ -384,10 +395,20 @@ const struct table task_table = {
 	.no_read_repair = true,
 };
 
+const struct table admin_token_table = {
+	.name = "admin_token",
+	.id = 24,
+	.kind = TABLE_PLAIN,
+	.partition = {{"shard", KEY_U8}, {"number", KEY_U32}},
+	.row_key = {{{"token_id", KEY_UUID}}, {{"token_id", KEY_UUID}}},
+	.rows = {&admin_token_row, &admin_token_use_row},
+};
+
 static const struct table *const all_tables[] = {&account_table, &account_log_table, &once_table,
 	&mailbox_message_table, &mailbox_map_table, &message_table, &blob_table, &blob_ref_table,
 	&blob_candidate_table, &blob_state_table, &dirty_table, &user_table, &domain_table,
-	&alias_table, &directory_table, &probe_table, &node_table, &vault_table, &task_table};
+	&alias_table, &directory_table, &probe_table, &node_table, &vault_table, &task_table,
+	&admin_token_table};
 
 const struct table *const *table_all(size_t *ret_count)
 {

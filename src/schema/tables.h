@@ -305,6 +305,26 @@ struct node {
 extern const struct table node_table;
 extern const struct row_type node_row;
 
+/* ---- tokens of administrators. Partition: 0, 0; kind 0: a token, kind 1: when it was last
+ * used ---- */
+
+struct admin_token {
+	struct slice hash; /* SHA-256 of what its holder knows */
+	struct slice name;
+	uint8_t role;
+	struct slice domain; /* empty: of all */
+	uint64_t created_us;
+	uint64_t expires_us; /* 0: never */
+};
+
+struct admin_token_use {
+	uint64_t used_us;
+};
+
+extern const struct table admin_token_table;
+extern const struct row_type admin_token_row;
+extern const struct row_type admin_token_use_row;
+
 /* ---- tasks of the administrator: all of a data centre in one partition, changed by CAS on its
  * revision. Partition: 0, data centre. ---- */
 

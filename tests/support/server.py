@@ -34,6 +34,7 @@ OFFSETS = {
     "pop3": 110,
     "pop3_tls": 995,
     "admin": 80,
+    "admin_tls": 443,
 }
 
 

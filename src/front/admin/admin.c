@@ -10,32 +10,48 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/sync.h"
 #include "front/admin/admin_private.h"
+#include "front/admin/admin_token.h"
+#include "mailbox/store.h"
+#include "net/relay.h"
 
 #define UPLOAD_MAX MIB(1)
 
+/* From a request's first header to its last byte. */
+#define UPLOAD_NS (60 * NS_PER_S)
+#define SILENCE_S 60
+/* The first line and the headers of a request must have room in this. */
+#define HEAD_BYTES KIB(96)
+#define CONNECTIONS_MOST 256
+
 static struct {
-	const char *listen;
+	const char *listen, *listen_tls;
 	const char *token_file;
 	uint64_t threads;
+	uint64_t failure_delay_ms;
 } admin_config;
 
 /* clang-format off */
 const struct setting admin_settings[] = {
 	{"admin.listen", SETTING_TEXT, &admin_config.listen, "", 0, 0, NULL, false,
-		"Address and port of the REST interface over HTTP, such as 127.0.0.1:8080; none if empty. The local socket is always there."},
+		"Addresses of the REST interface and its page over HTTP without TLS, such as 127.0.0.1:8080, commas between; none if empty. For loopback: tokens go over it as they are."},
+	{"admin.listen_tls", SETTING_TEXT, &admin_config.listen_tls, "", 0, 0, NULL, false,
+		"Addresses of the REST interface and its page over HTTPS, commas between; none if empty."},
 	{"admin.token_file", SETTING_TEXT, &admin_config.token_file, "", 0, 0, NULL, false,
-		"File with the bearer token that requests over HTTP must carry; without one there is no HTTP."},
+		"File with a token that may do everything over HTTP, beside those that holdfastctl token makes; none if empty."},
 	{"admin.threads", SETTING_NUMBER, &admin_config.threads, "4", 1, 64, NULL, false,
 		"Administrative requests worked on at the same time."},
+	{"admin.failure_delay", SETTING_DURATION, &admin_config.failure_delay_ms, "250 ms", 0, 10000, NULL, true,
+		"How long the answer to a wrong token is held back; doubled with each further one from that address, up to 64 times this."},
 };
 const size_t admin_setting_count = ARRAY_SIZE(admin_settings);
 /* clang-format on */
 
-/* One door: the local socket, or TCP. */
+/* One door: the local socket, or HTTP. */
 struct door {
 	struct admin *admin;
-	int listener;
 	bool is_local;
 	struct MHD_Daemon *daemon;
 };
@@ -45,39 +61,18 @@ struct admin {
 	char token[256];
 	size_t token_len;
 	char *socket_path;
+	int listener; /* of the local socket, until its daemon has it */
+	struct relay relay;
+	struct admin_tokens *tokens;
+	struct admin_work *work;
 	struct door local;
-	struct door tcp;
+	struct mutex lock;
+	struct door http; /* its daemon: under lock */
 };
 
-static struct error *parse_listen(struct op *op, struct sockaddr_in *ret_address)
+uint64_t admin_failure_delay_ms(void)
 {
-	struct slice text = slice_from_cstr(admin_config.listen);
-	size_t colon = slice_find_char(text, ':');
-	uint32_t port;
-	*ret_address = (struct sockaddr_in){.sin_family = AF_INET};
-	if (colon == text.len ||
-		inet_pton(AF_INET, arena_cstr(&op->arena, slice_range(text, 0, colon)),
-			&ret_address->sin_addr) != 1 ||
-		!slice_parse_u32(slice_from(text, colon + 1), &port) || port > UINT16_MAX)
-		return op_fail(op, ERR_INVALID,
-			"\"%s\" is not an address and port such as 127.0.0.1:8080",
-			admin_config.listen);
-	ret_address->sin_port = htons((uint16_t)port);
-	return NULL;
-}
-
-bool admin_listens_on_tcp(struct op *op, const char **ret_fault)
-{
-	struct sockaddr_in address;
-	*ret_fault = NULL;
-	if (!admin_config.listen)
-		return false;
-	struct error *err = parse_listen(op, &address);
-	if (err)
-		*ret_fault = err->message;
-	else if (!admin_config.token_file)
-		*ret_fault = "needs admin.token_file: nobody is let in without a token";
-	return true;
+	return admin_config.failure_delay_ms;
 }
 
 /* ---- requests ---- */
@@ -91,6 +86,14 @@ static bool peer_may_enter(struct MHD_Connection *connection)
 	if (!info || getsockopt(info->connect_fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0)
 		return false;
 	return peer.uid == 0 || peer.uid == geteuid();
+}
+
+static void find_peer(struct admin_request *request)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+	if (info && info->client_addr)
+		peer_address_from(info->client_addr, &request->peer);
 }
 
 static enum MHD_Result send_answer(
@@ -147,18 +150,6 @@ static bool read_arguments(struct admin_request *request)
 	return !reader.is_broken;
 }
 
-static void find_caller(struct door *door, struct admin_request *request)
-{
-	struct slice header = slice_from_cstr(
-		MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, "Authorization"));
-	if (door->is_local)
-		request->caller =
-			(struct admin_caller){.name = SLICE("socket"), .role = ADMIN_ADMIN};
-	else if (admin_token_matches(header, slice_of(door->admin->token, door->admin->token_len)))
-		request->caller = (struct admin_caller){
-			.name = SLICE("admin.token_file"), .role = ADMIN_ADMIN};
-}
-
 static enum MHD_Result begin_request(struct door *door, struct MHD_Connection *connection,
 	const char *url, const char *method, void **state)
 {
@@ -166,7 +157,9 @@ static enum MHD_Result begin_request(struct door *door, struct MHD_Connection *c
 	*request = (struct admin_request){0};
 	op_init(&request->op, "admin");
 	request->context = door->admin->context;
+	request->tokens = door->admin->tokens;
 	request->connection = connection;
+	request->is_local = door->is_local;
 	request->method = arena_cstr(&request->op.arena, slice_from_cstr(method));
 	request->upload = buf_in(&request->op.arena);
 	request->text = buf_in(&request->op.arena);
@@ -181,7 +174,11 @@ static enum MHD_Result begin_request(struct door *door, struct MHD_Connection *c
 	if (!read_arguments(request))
 		return refuse(connection, request, MHD_HTTP_BAD_REQUEST,
 			"an argument is broken, or there twice, or one too many");
-	find_caller(door, request);
+	if (door->is_local)
+		request->caller =
+			(struct admin_caller){.name = SLICE("socket"), .role = ADMIN_ADMIN};
+	else
+		find_peer(request);
 	return MHD_YES;
 }
 
@@ -194,6 +191,8 @@ static enum MHD_Result take_request(void *context, struct MHD_Connection *connec
 		return begin_request(door, connection, url, method, state);
 	struct admin_request *request = *state;
 	if (*upload_len) {
+		if (clock_monotonic_ns() - request->op.begun_ns > UPLOAD_NS)
+			return MHD_NO;
 		request->is_too_big =
 			request->is_too_big || request->upload.len + *upload_len > UPLOAD_MAX;
 		if (!request->is_too_big)
@@ -201,8 +200,40 @@ static enum MHD_Result take_request(void *context, struct MHD_Connection *connec
 		*upload_len = 0;
 		return MHD_YES;
 	}
-	admin_answer(request);
-	return send_answer(connection, request, false);
+	if (request->is_answered)
+		return send_answer(connection, request, false);
+	if (!admin_work_begin(door->admin->work))
+		return refuse(connection, request, MHD_HTTP_SERVICE_UNAVAILABLE,
+			"the server is stopping");
+	MHD_suspend_connection(connection);
+	admin_work_add(door->admin->work, &request->job, 0);
+	return MHD_YES;
+}
+
+/* On a worker's thread. What a job has resumed is not its own any more. */
+static void work_on(void *context, struct admin_job *job)
+{
+	struct admin *admin = context;
+	struct admin_request *request =
+		(struct admin_request *)((char *)job - offsetof(struct admin_request, job));
+	if (!request->is_answered) {
+		struct error *err = request->is_local
+					    ? NULL
+					    : admin_find_caller(request,
+						      slice_of(admin->token, admin->token_len));
+		if (err)
+			admin_answer_error(request, err);
+		else
+			admin_answer(request);
+		request->is_answered = true;
+		if (request->hold_ms) {
+			admin_work_add(admin->work, job,
+				clock_monotonic_ns() + request->hold_ms * NS_PER_MS);
+			return;
+		}
+	}
+	MHD_resume_connection(request->connection);
+	admin_work_end(admin->work);
 }
 
 static void end_request(void *context, struct MHD_Connection *connection, void **state,
@@ -233,14 +264,13 @@ static struct error *bind_local(struct op *op, struct admin *admin, const char *
 		return op_fail(op, ERR_INVALID, "the name of the socket %s is too long", path);
 	memcpy(address.sun_path, path, strlen(path));
 	admin->socket_path = heap_cstr(slice_from_cstr(path));
-	admin->local.listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	admin->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	/* A socket that a killed server left behind; the data directory is locked by us. */
 	unlink(path);
 	mode_t before = umask(0177);
-	int bound = bind(
-		admin->local.listener, (struct sockaddr *)&address, (socklen_t)sizeof(address));
+	int bound = bind(admin->listener, (struct sockaddr *)&address, (socklen_t)sizeof(address));
 	umask(before);
-	if (bound < 0 || listen(admin->local.listener, 16) < 0)
+	if (bound < 0 || listen(admin->listener, 16) < 0)
 		return op_fail(
 			op, ERR_UNAVAILABLE, "cannot listen on %s: %s", path, strerror(errno));
 	return NULL;
@@ -248,6 +278,8 @@ static struct error *bind_local(struct op *op, struct admin *admin, const char *
 
 static struct error *read_token(struct op *op, struct admin *admin)
 {
+	if (!admin_config.token_file)
+		return NULL;
 	int file = open(admin_config.token_file, O_RDONLY | O_CLOEXEC);
 	ssize_t len = file < 0 ? -1 : read(file, admin->token, sizeof(admin->token));
 	if (file >= 0)
@@ -264,85 +296,130 @@ static struct error *read_token(struct op *op, struct admin *admin)
 	return NULL;
 }
 
-static struct error *bind_tcp(struct op *op, struct admin *admin)
+/* The peer's address as libmicrohttpd wants it; of what it is told to be, nothing is missing. */
+static socklen_t address_of(const struct peer_address *peer, struct sockaddr_storage *ret_address)
 {
-	struct sockaddr_in address;
-	const int on = 1;
-	TRY(read_token(op, admin));
-	TRY(parse_listen(op, &address));
-	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	admin->tcp.listener = listener;
-	if (listener < 0 || setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
-		bind(listener, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-		listen(listener, 64) < 0)
-		return op_fail(op, ERR_UNAVAILABLE, "cannot listen on %s: %s", admin_config.listen,
-			strerror(errno));
-	return NULL;
+	struct sockaddr_in *v4 = (struct sockaddr_in *)ret_address;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)ret_address;
+	*ret_address = (struct sockaddr_storage){0};
+	if (inet_pton(AF_INET, peer->text, &v4->sin_addr) == 1) {
+		v4->sin_family = AF_INET;
+		v4->sin_port = htons(peer->port);
+		return sizeof(*v4);
+	}
+	v6->sin6_family = AF_INET6;
+	v6->sin6_port = htons(peer->port);
+	(void)inet_pton(AF_INET6, peer->text, &v6->sin6_addr);
+	return sizeof(*v6);
 }
 
-struct error *admin_bind(struct op *op, const char *socket_path,
+static bool take_client(void *context, int fd, const struct peer_address *peer)
+{
+	struct admin *admin = context;
+	struct sockaddr_storage address;
+	socklen_t len = address_of(peer, &address);
+	AUTO_LOCK(&admin->lock);
+	/* Whether it takes it or not, the descriptor is the library's then. */
+	if (!admin->http.daemon)
+		return false;
+	(void)MHD_add_connection(admin->http.daemon, fd, (struct sockaddr *)&address, len);
+	return true;
+}
+
+static struct error *bind_http(struct op *op, struct admin *admin, struct net *net)
+{
+	TRY(read_token(op, admin));
+	TRY(relay_listen(op, net, admin_config.listen, false, &admin->relay));
+	return relay_listen(op, net, admin_config.listen_tls, true, &admin->relay);
+}
+
+struct error *admin_bind(struct op *op, struct net *net, const char *socket_path,
 	const struct admin_context *context, struct admin **ret_admin)
 {
 	struct admin *admin = HEAP_NEW(struct admin);
-	admin->context = context;
-	admin->local = (struct door){.admin = admin, .listener = -1, .is_local = true};
-	admin->tcp = (struct door){.admin = admin, .listener = -1};
+	*admin = (struct admin){.context = context, .listener = -1};
+	mutex_init(&admin->lock);
+	admin->relay = (struct relay){.take = take_client, .context = admin};
+	admin->local = (struct door){.admin = admin, .is_local = true};
+	admin->http = (struct door){.admin = admin};
 	struct error *err = bind_local(op, admin, socket_path);
-	if (!err && admin_config.listen)
-		err = bind_tcp(op, admin);
+	if (!err)
+		err = bind_http(op, admin, net);
 	if (err) {
 		admin_stop(admin);
+		admin_free(admin);
 		return err;
 	}
 	*ret_admin = admin;
 	return NULL;
 }
 
-static struct error *open_door(struct op *op, struct door *door)
+static struct error *open_door(
+	struct op *op, struct door *door, int listener, struct MHD_Daemon **ret_daemon)
 {
-	if (door->listener < 0)
-		return NULL;
 	struct MHD_OptionItem options[] = {
-		{MHD_OPTION_LISTEN_SOCKET, door->listener, NULL},
-		{MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)admin_config.threads, NULL},
-		{MHD_OPTION_CONNECTION_TIMEOUT, 60, NULL},
-		{MHD_OPTION_CONNECTION_LIMIT, 256, NULL},
+		{MHD_OPTION_CONNECTION_TIMEOUT, SILENCE_S, NULL},
+		{MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MOST, NULL},
+		{MHD_OPTION_CONNECTION_MEMORY_LIMIT, HEAD_BYTES, NULL},
 		{MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL},
 		{MHD_OPTION_UNESCAPE_CALLBACK, (intptr_t)leave_encoded, NULL},
 		{MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)end_request, NULL},
+		{listener < 0 ? MHD_OPTION_END : MHD_OPTION_LISTEN_SOCKET, listener, NULL},
 		{MHD_OPTION_END, 0, NULL},
 	};
-	door->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD, 0, NULL, NULL, take_request,
-		door, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
-	if (!door->daemon)
-		return op_fail(op, ERR_UNAVAILABLE, "cannot start the admin interface");
-	door->listener = -1; /* the daemon closes it */
-	return NULL;
+	unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC;
+	if (listener < 0)
+		flags |= MHD_USE_NO_LISTEN_SOCKET;
+	*ret_daemon = MHD_start_daemon(flags, 0, NULL, NULL, take_request, door, MHD_OPTION_ARRAY,
+		options, MHD_OPTION_END);
+	return *ret_daemon ? NULL
+			   : op_fail(op, ERR_UNAVAILABLE, "cannot start the admin interface");
 }
 
 struct error *admin_start(struct op *op, struct admin *admin)
 {
-	TRY(open_door(op, &admin->local));
-	return open_door(op, &admin->tcp);
-}
-
-static void close_door(struct door *door)
-{
-	if (door->daemon)
-		MHD_stop_daemon(door->daemon);
-	if (door->listener >= 0)
-		close(door->listener);
+	struct MHD_Daemon *http;
+	admin->tokens = admin_tokens_new(mail_store_engine(admin->context->store));
+	admin->work = admin_work_new((unsigned)admin_config.threads, work_on, admin);
+	TRY(open_door(op, &admin->local, admin->listener, &admin->local.daemon));
+	admin->listener = -1; /* the daemon closes it */
+	TRY(open_door(op, &admin->http, -1, &http));
+	AUTO_LOCK(&admin->lock);
+	admin->http.daemon = http;
+	return NULL;
 }
 
 void admin_stop(struct admin *admin)
 {
 	if (!admin)
 		return;
-	close_door(&admin->local);
-	close_door(&admin->tcp);
+	mutex_lock(&admin->lock);
+	struct MHD_Daemon *http = admin->http.daemon;
+	admin->http.daemon = NULL;
+	mutex_unlock(&admin->lock);
+	/* A daemon ends only when none of its connections is suspended. */
+	if (admin->work)
+		admin_work_finish(admin->work);
+	if (admin->local.daemon)
+		MHD_stop_daemon(admin->local.daemon);
+	if (http)
+		MHD_stop_daemon(http);
+	admin->local.daemon = NULL;
+	if (admin->listener >= 0)
+		close(admin->listener);
+	admin->listener = -1;
 	if (admin->socket_path)
 		unlink(admin->socket_path);
+}
+
+void admin_free(struct admin *admin)
+{
+	if (!admin)
+		return;
+	admin_work_free(admin->work);
+	admin_tokens_free(admin->tokens);
 	free(admin->socket_path);
 	OPENSSL_cleanse(admin->token, sizeof(admin->token));
+	mutex_done(&admin->lock);
 	free(admin);
 }

@@ -1,13 +1,15 @@
 #pragma once
 
 /* The administrator's door: REST with JSON, on a local socket that only the server's own user and
- * root may use, and on TCP only where a token is configured. holdfastctl speaks to nothing else. */
+ * root may use, and over HTTP and HTTPS for who has a token. holdfastctl speaks to nothing but the
+ * socket. */
 
 #include "account/account.h"
 #include "base/setting.h"
 #include "consistency/ledger.h"
 
 struct admin;
+struct net;
 struct search;
 struct task_runner;
 
@@ -32,14 +34,14 @@ struct admin_context {
 extern const struct setting admin_settings[];
 extern const size_t admin_setting_count;
 
-/* True when the settings open the door on TCP; *ret_fault says what is wrong with them, or NULL. */
-bool admin_listens_on_tcp(struct op *op, const char **ret_fault);
-
 /* Binds the sockets and reads the token; serves nothing yet. `socket_path`: of the local socket. */
-MUST_CHECK struct error *admin_bind(struct op *op, const char *socket_path,
+MUST_CHECK struct error *admin_bind(struct op *op, struct net *net, const char *socket_path,
 	const struct admin_context *context, struct admin **ret_admin);
 
 MUST_CHECK struct error *admin_start(struct op *op, struct admin *admin);
 
-/* Finishes what is under way, closes and frees. NULL is fine. */
+/* Finishes what is under way and closes; who connects from here on is turned away. NULL is fine. */
 void admin_stop(struct admin *admin);
+
+/* When the net is gone. NULL is fine. */
+void admin_free(struct admin *admin);

@@ -109,18 +109,34 @@ static struct error *check_texts(
 	return NULL;
 }
 
+/* Beyond this not every whole number is a double. */
+#define EXACT_MOST 9007199254740992.0
+
+bool admin_whole_number(const json_t *value, uint64_t *ret_number)
+{
+	double real = json_number_value(value);
+	*ret_number = json_is_integer(value) ? (uint64_t)json_integer_value(value) : 0;
+	if (json_is_integer(value))
+		return json_integer_value(value) >= 0;
+	if (!json_is_real(value) || real < 0 || real > EXACT_MOST)
+		return false;
+	*ret_number = (uint64_t)real;
+	return (double)*ret_number == real;
+}
+
 static struct error *check_value(
 	struct op *op, const struct admin_field *field, const json_t *value)
 {
+	uint64_t number;
 	switch (field->type) {
 	case ADMIN_TEXT:
 	case ADMIN_UUID:
 		return check_json_text(op, field, value);
 	case ADMIN_NUMBER:
 	case ADMIN_TIME:
-		if (!json_is_integer(value) || json_integer_value(value) < 0)
+		if (!admin_whole_number(value, &number))
 			return op_fail(op, ERR_INVALID, "\"%s\" is no whole number", field->name);
-		return check_number(op, field, (uint64_t)json_integer_value(value));
+		return check_number(op, field, number);
 	case ADMIN_BOOL:
 		return json_is_boolean(value)
 			       ? NULL

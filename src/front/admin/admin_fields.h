@@ -40,12 +40,15 @@ struct admin_field {
 	const struct admin_field *fields;
 };
 
-#define ADMIN_TEXT_MOST 4096
+#define ADMIN_TEXT_MOST 1000
 #define ADMIN_LIST_MOST 1000
 
 /* ERR_INVALID says which field and what it must be. */
 MUST_CHECK struct error *admin_check_object(
 	struct op *op, const struct admin_field *fields, const json_t *object);
+
+/* A whole number, also where it is written as 7.0, which JSON does not set apart. */
+bool admin_whole_number(const json_t *value, uint64_t *ret_number);
 
 /* One text that came in a path or behind '?', as the field has it. */
 MUST_CHECK struct error *admin_check_text(

@@ -1,7 +1,5 @@
 #include "front/admin/admin_private.h"
 
-#include <openssl/crypto.h>
-
 struct header_count {
 	unsigned content_length;
 	unsigned transfer_encoding;
@@ -48,12 +46,4 @@ const char *admin_guard(struct MHD_Connection *connection)
 	if (count.has_bad_value)
 		return "a control character in a header";
 	return NULL;
-}
-
-bool admin_token_matches(struct slice header, struct slice token)
-{
-	if (!slice_starts_with_nocase(header, SLICE("Bearer ")))
-		return false;
-	struct slice given = slice_trim(slice_from(header, 7));
-	return given.len == token.len && CRYPTO_memcmp(given.ptr, token.ptr, token.len) == 0;
 }

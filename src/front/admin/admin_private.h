@@ -8,6 +8,8 @@
 #include "base/buf.h"
 #include "front/admin/admin.h"
 #include "front/admin/admin_fields.h"
+#include "front/admin/admin_work.h"
+#include "net/peer.h"
 
 #define ADMIN_PATH_PARTS_MAX 6
 #define ADMIN_ARGUMENTS_MAX 16
@@ -36,11 +38,18 @@ struct admin_argument {
 };
 
 struct admin_route;
+struct admin_tokens;
 
 /* One request, from its first header to its answer. */
 struct admin_request {
 	struct op op;
+	struct admin_job job;
 	const struct admin_context *context;
+	struct admin_tokens *tokens;
+	bool is_local;
+	bool is_answered;         /* nothing is left to do but to send it */
+	struct peer_address peer; /* over HTTP */
+	uint64_t hold_ms;         /* to hold the answer back: a wrong token */
 	struct MHD_Connection *connection;
 	const struct admin_route *route; /* NULL: there is none */
 	const char *method;
@@ -94,6 +103,7 @@ extern const struct admin_routes admin_index_routes;
 extern const struct admin_routes admin_session_routes;
 extern const struct admin_routes admin_status_routes;
 extern const struct admin_routes admin_task_routes;
+extern const struct admin_routes admin_token_routes;
 extern const struct admin_routes admin_vault_routes;
 
 #define ADMIN_ROUTES(table)                                 \
@@ -145,8 +155,18 @@ uint64_t admin_number_argument(struct admin_request *request, const char *name);
 /* May the caller see what belongs to this address or domain? ERR_DENIED. */
 MUST_CHECK struct error *admin_may_see(struct admin_request *request, struct slice name);
 
+/* Finds request->caller by the token that it carries. No token, or a wrong one, is no error: nobody
+ * is the caller then, and a wrong one is to be held back. */
+MUST_CHECK struct error *admin_find_caller(struct admin_request *request, struct slice file_token);
+
+/* How long the answer to the first wrong token is held back. */
+uint64_t admin_failure_delay_ms(void);
+
 /* Runs the request's route, as its caller may, and leaves the answer in it. */
 void admin_answer(struct admin_request *request);
+
+/* Leaves an error as the answer. */
+void admin_answer_error(struct admin_request *request, const struct error *err);
 
 /* The answer to what did not come so far, in the form of RFC 9457. */
 void admin_refuse(struct admin_request *request, unsigned status, const char *detail);
@@ -180,5 +200,3 @@ json_t *admin_json_text(struct slice text);
 /* Two parties that read these requests differently could be played against each other. NULL when
  * the headers are sound, else what is wrong. */
 const char *admin_guard(struct MHD_Connection *connection);
-
-bool admin_token_matches(struct slice header, struct slice token);

@@ -106,7 +106,9 @@ struct slice admin_text_field(struct admin_request *request, const char *name)
 
 uint64_t admin_number_field(struct admin_request *request, const char *name)
 {
-	return (uint64_t)json_integer_value(json_object_get(request->body, name));
+	uint64_t number;
+	admin_whole_number(json_object_get(request->body, name), &number);
+	return number;
 }
 
 struct slice admin_argument(struct admin_request *request, const char *name)
@@ -298,7 +300,7 @@ void admin_refuse(struct admin_request *request, unsigned status, const char *de
 	write_json(request, "application/problem+json");
 }
 
-static void answer_error(struct admin_request *request, const struct error *err)
+void admin_answer_error(struct admin_request *request, const struct error *err)
 {
 	if (!request->status)
 		request->status = answers[err->kind].status;
@@ -329,6 +331,7 @@ static const char *path_text(struct admin_request *request)
 static void log_change(struct admin_request *request)
 {
 	log_info(&request->op, "admin-change", FIELD_SLICE("by", request->caller.name),
+		FIELD_TEXT("peer", request->is_local ? "local" : request->peer.text),
 		FIELD_TEXT("method", request->method), FIELD_TEXT("path", path_text(request)),
 		FIELD_U64("status", request->status));
 }
@@ -337,7 +340,7 @@ void admin_answer(struct admin_request *request)
 {
 	struct error *err = run_route(request);
 	if (err)
-		answer_error(request, err);
+		admin_answer_error(request, err);
 	if (!request->status)
 		request->status = request->route->status;
 	if (changes_something(request) && request->caller.role > ADMIN_OPEN)
