@@ -1,5 +1,7 @@
 """Tasks through holdfastctl: what they tell, after a kill too, and how they are cancelled."""
 
+import contextlib
+import sqlite3
 import time
 
 import pytest
@@ -72,8 +74,39 @@ def test_several_subjects_at_once_and_the_list_shows_them(tended):
     assert 'holdfast_tasks_ended_total{state="done"}' in tended.ctl("metrics").stdout
 
 
+def damage_index(server):
+    """One place that is missing, and one that is another message's, in some account's index."""
+    for path in sorted((server.data / "index").rglob("*.sqlite")):
+        with contextlib.closing(sqlite3.connect(path)) as index, index:
+            if index.execute("SELECT count(*) FROM place").fetchone()[0] == 3:
+                index.execute("DELETE FROM place WHERE uid = 1")
+                index.execute("UPDATE document SET fingerprint = 1 WHERE id = 2")
+                return
+    raise AssertionError("no index has all mail")
+
+
+def test_an_index_is_held_against_the_mail_mended_and_made_anew(tended):
+    made = run(tended, "reindex")
+    assert (made["state"], made["counts"]["rebuilt"]) == ("done", len(USERS))
+    clean = run(tended, "index-audit")["counts"]
+    assert (clean["checked"], clean["behind"], clean["missing"]) == (3 * len(USERS), 0, 0)
+    tended.stop()
+    damage_index(tended)
+    tended.start()
+    told = run(tended, "index-audit")
+    assert (told["counts"]["missing"], told["counts"]["stale"], told["counts"]["fixed"]) == (1, 1, 0)
+    assert "missing 1 stale 1" in told["findings"][0]
+    assert run(tended, "reindex-stale")["counts"]["fixed"] == 2
+    assert run(tended, "index-audit")["findings"] == []
+    again = run(tended, "reindex", f"{USERS[0]}/inbox;UID=2")
+    assert (again["subject"], again["counts"]["fixed"]) == (f"{USERS[0]}/INBOX;UID=2", 1)
+    assert run(tended, "summaries")["counts"]["missing"] == 0
+
+
 def test_what_cannot_be_done_is_refused(tended):
     assert "no task" in tended.ctl("task", "submit", "dance", check=False).stderr
     assert tended.ctl("task", "submit", "audit", USERS[0], check=False).returncode == 1
     assert "no user" in tended.ctl("task", "submit", "solve", "nobody@example.org", check=False).stderr
+    assert "whole accounts" in tended.ctl("task", "submit", "solve", f"{USERS[0]}/INBOX", check=False).stderr
+    assert "no mailbox" in tended.ctl("task", "submit", "reindex", f"{USERS[0]}/Nowhere", check=False).stderr
     assert {kind["kind"] for kind in tended.ctl_json("task", "kinds")["kinds"]} >= {"solve", "recount", "audit", "tidy"}

@@ -238,7 +238,7 @@ static const struct ctl_command commands[] = {
 	{"index", "status", "ADDRESS", 1, 1, "GET", "v1/users/{address}/index", NULL, NULL, NULL, NULL},
 	{"index", "rebuild", "ADDRESS", 1, 1, "POST", "v1/users/{address}/index/rebuild", NULL, NULL, NULL, NULL},
 	{"task", "kinds", "", 0, 0, "GET", "v1/task-kinds", NULL, NULL, "kinds", kind_columns},
-	{"task", "submit", "KIND [ADDRESS|all [ROWS-IN-A-SECOND]]", 1, 3, "POST", "v1/tasks", NULL, task_body, NULL, NULL},
+	{"task", "submit", "KIND [SUBJECT|all [ROWS-IN-A-SECOND]]", 1, 3, "POST", "v1/tasks", NULL, task_body, NULL, NULL},
 	{"task", "list", "", 0, 0, "GET", "v1/tasks", NULL, NULL, "tasks", task_columns},
 	{"task", "show", "TASK", 1, 1, "GET", "v1/tasks/{task}", NULL, NULL, NULL, NULL},
 	{"task", "await", "TASK", 1, 1, "GET", "v1/tasks/{task}", NULL, NULL, NULL, NULL, true},

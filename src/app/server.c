@@ -199,7 +199,8 @@ static struct error *meet_neighbours(struct op *op, struct server *server)
 		.started_us = clock_realtime_us()};
 	TRY(data_directory_node_id(op, &server->data, &node.id));
 	server->neighbours = neighbours_start(server->storage.mails, &node);
-	server->tasks = task_runner_start(server->storage.mails, server->storage.accounts, &node);
+	server->tasks = task_runner_start(
+		server->storage.mails, server->storage.accounts, server->storage.search, &node);
 	server->admin_context.tasks = server->tasks;
 	return NULL;
 }

@@ -1,6 +1,7 @@
 #include "format/search_texts.h"
 
 #include <unicode/uchar.h>
+#include <xxhash.h>
 
 #include "base/buf.h"
 #include "base/digest.h"
@@ -90,6 +91,15 @@ void search_texts_make(struct arena *arena, struct slice message, size_t header_
 		buf_done(&making.texts[i]);
 	}
 	ret_texts->is_whole = !making.is_cut;
+}
+
+uint64_t search_texts_fingerprint(const struct search_texts *texts)
+{
+	uint64_t hash = texts->is_whole;
+	for (int i = 0; i < TEXT_FIELD_COUNT; i++)
+		hash = XXH64(texts->fields[i].len ? texts->fields[i].ptr : "", texts->fields[i].len,
+			hash);
+	return hash & INT64_MAX;
 }
 
 uint32_t search_texts_rules(void)

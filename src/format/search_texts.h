@@ -29,6 +29,10 @@ enum text_field text_field_of(struct slice name);
 void search_texts_make(struct arena *arena, struct slice message, size_t header_length,
 	size_t limit, struct search_texts *ret_texts);
 
+/* Of the texts as they are: equal texts have equal ones. Never above INT64_MAX, which is what
+ * stores of indexes can hold. */
+uint64_t search_texts_fingerprint(const struct search_texts *texts);
+
 /* Differs between processes that would make other texts of the same message: what was made by
  * other rules is of no use. Never 0. */
 uint32_t search_texts_rules(void);

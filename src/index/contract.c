@@ -298,6 +298,105 @@ static void a_writer_that_has_seen_another_index_is_refused(void **state)
 	assert_int_equal(find(w, w->inbox, INDEX_ALL_FIELDS, "text").coverage.uidnext, 9);
 }
 
+static void then_listed(struct world *w, struct mailbox_id mailbox, uint32_t from, size_t most,
+	const struct index_entry *expected, size_t expected_count)
+{
+	size_t count = 0;
+	struct index_entry *entries = NULL;
+	assert_null(
+		index_list(w->index, &w->op, w->account, mailbox, from, most, &entries, &count));
+	assert_int_equal(count, expected_count);
+	for (size_t i = 0; i < expected_count && entries && expected; i++) {
+		assert_int_equal(entries[i].uid, expected[i].uid);
+		assert_true(ID_EQUAL(entries[i].message, expected[i].message));
+		if (expected[i].fingerprint)
+			assert_int_equal(entries[i].fingerprint, expected[i].fingerprint);
+	}
+}
+
+static void what_it_has_is_listed(void **state)
+{
+	struct world *w = *state;
+	struct search_texts texts = body("some text");
+	uint64_t fingerprint = search_texts_fingerprint(&texts);
+	struct index_add unknown = {.place = {w->inbox, 5}};
+	const struct index_entry all[] = {{2, add_texts(w, w->inbox, 2, &texts), fingerprint},
+		{.uid = 5}, {9, add_texts(w, w->inbox, 9, &texts), fingerprint}};
+	add(w, w->archive, 3, "elsewhere");
+	apply(w, (struct index_batch){.added = &unknown, .added_count = 1});
+	then_listed(w, w->inbox, 1, 10, all, 3);
+	then_listed(w, w->inbox, 1, 2, all, 2);
+	then_listed(w, w->inbox, 3, 10, &all[1], 2);
+	then_listed(w, w->inbox, 10, 10, NULL, 0);
+	then_listed(w, (struct mailbox_id){uuid_v7()}, 1, 10, NULL, 0);
+	w->account.uuid = uuid_v7();
+	then_listed(w, w->inbox, 1, 10, NULL, 0);
+}
+
+static void what_is_wrong_is_replaced(void **state)
+{
+	struct world *w = *state;
+	struct search_texts texts = body("the right text");
+	struct message_id message = add(w, w->inbox, 1, "the wrong text");
+	struct index_add right = {
+		.place = {w->inbox, 1}, .message = message, .texts = &texts, .replaces = true};
+	struct index_add unknown = {.place = {w->inbox, 2}};
+	struct index_coverage covered = coverage(w->inbox, 3);
+	apply(w, (struct index_batch){.added = &unknown,
+			 .added_count = 1,
+			 .covered = &covered,
+			 .covered_count = 1});
+	apply(w, (struct index_batch){.added = &right, .added_count = 1});
+	THEN_FOUND(w, w->inbox, INDEX_ALL_FIELDS, "right", 1, 2, 0);
+	THEN_FOUND(w, w->inbox, INDEX_ALL_FIELDS, "wrong", 2, 0);
+	/* It is known now. */
+	right.place.uid = 2;
+	right.message.uuid = uuid_v7();
+	apply(w, (struct index_batch){.added = &right, .added_count = 1});
+	THEN_FOUND(w, w->inbox, INDEX_ALL_FIELDS, "right", 1, 2, 0);
+	THEN_FOUND(w, w->inbox, INDEX_ALL_FIELDS, "wrong", 0);
+}
+
+/* Until it is whole, what was there is asked. */
+static void one_that_is_made_beside_takes_the_place_at_once(void **state)
+{
+	struct world *w = *state;
+	struct index_state before, after;
+	struct index *live = w->index;
+	struct index_coverage covered = coverage(w->inbox, 9);
+	add(w, w->inbox, 1, "the old text");
+	assert_null(index_get_state(live, &w->op, w->account, &before));
+	assert_true(before.id != 0);
+	struct error *err = index_swap(live, &w->op, w->account);
+	assert_non_null(err);
+	assert_int_equal(err->kind, ERR_NOT_FOUND);
+	THEN_FOUND(w, w->inbox, INDEX_ALL_FIELDS, "old text", 1, 0);
+
+	w->index = index_beside(live);
+	add(w, w->inbox, 1, "the new text");
+	assert_null(index_get_state(w->index, &w->op, w->account, &after));
+	assert_int_equal(after.cursor, before.cursor);
+	w->index = live;
+	THEN_FOUND(w, w->inbox, INDEX_ALL_FIELDS, "old text", 1, 0);
+	THEN_FOUND(w, w->inbox, INDEX_ALL_FIELDS, "new text", 0);
+
+	assert_null(index_swap(live, &w->op, w->account));
+	THEN_FOUND(w, w->inbox, INDEX_ALL_FIELDS, "old text", 0);
+	THEN_FOUND(w, w->inbox, INDEX_ALL_FIELDS, "new text", 1, 0);
+	assert_null(index_get_state(index_beside(live), &w->op, w->account, &after));
+	assert_int_equal(after.cursor, 0);
+	/* Who has seen the old one has seen another, though it stood at the same cursor. */
+	struct index_batch batch = {.covered = &covered,
+		.covered_count = 1,
+		.expected_cursor = before.cursor,
+		.expected_id = before.id};
+	err = index_apply(live, &w->op, w->account, &batch);
+	assert_non_null(err);
+	assert_int_equal(err->kind, ERR_CONFLICT);
+	add(w, w->inbox, 2, "more of it");
+	THEN_FOUND(w, w->inbox, INDEX_ALL_FIELDS, "more of", 2, 0);
+}
+
 static void accounts_know_nothing_of_each_other(void **state)
 {
 	struct world *w = *state;
@@ -380,6 +479,10 @@ int index_contract_run(const char *name, struct index *(*open)(struct op *op))
 			a_batch_that_fails_changes_nothing, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			a_writer_that_has_seen_another_index_is_refused, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_it_has_is_listed, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_is_wrong_is_replaced, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			one_that_is_made_beside_takes_the_place_at_once, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			accounts_know_nothing_of_each_other, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(

@@ -36,6 +36,30 @@ struct error *index_measure(
 	return index->ops->size(index, op, account, ret_size);
 }
 
+struct error *index_list(struct index *index, struct op *op, struct account_id account,
+	struct mailbox_id mailbox, uint32_t from, size_t most, struct index_entry **ret_entries,
+	size_t *ret_count)
+{
+	*ret_entries = NULL;
+	*ret_count = 0;
+	return index->ops->list(index, op, account, mailbox, from, most, ret_entries, ret_count);
+}
+
+struct index *index_beside(struct index *index)
+{
+	return index->ops->beside(index);
+}
+
+struct error *index_swap(struct index *index, struct op *op, struct account_id account)
+{
+	return index->ops->swap(index, op, account);
+}
+
+struct error *index_settle(struct index *index, struct op *op)
+{
+	return index->ops->settle ? index->ops->settle(index, op) : NULL;
+}
+
 struct error *index_drop(struct index *index, struct op *op, struct account_id account)
 {
 	return index->ops->drop(index, op, account);

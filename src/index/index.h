@@ -26,20 +26,24 @@ struct index_place {
 };
 
 /* A message has come to a place. A nil `message`: it is not known what it holds, so every search
- * proposes it. `texts` NULL: the index has the message already, in another place. */
+ * proposes it. `texts` NULL: the index has the message already, in another place. `replaces`: what
+ * the index has of the message is wrong, in all its places. */
 struct index_add {
 	struct index_place place;
 	struct message_id message;
 	const struct search_texts *texts;
+	bool replaces;
 };
 
 /* Applied at once or not at all, in this order; what is there already stays as it is. A mailbox
  * that is forgotten loses its places and its coverage.
  *
- * `expected_cursor` is the cursor that whoever made the batch has seen. Another one: ERR_CONFLICT,
- * since the index may have been thrown away meanwhile, and what it covered with it. */
+ * `expected_cursor` is the cursor that whoever made the batch has seen, `expected_id` the id (0: of
+ * any). Others: ERR_CONFLICT, since the index may have been thrown away or replaced meanwhile, and
+ * what it covered with it. */
 struct index_batch {
 	uint64_t expected_cursor;
+	uint64_t expected_id;
 	const struct mailbox_id *forgotten;
 	size_t forgotten_count;
 	const struct index_place *removed;
@@ -53,8 +57,16 @@ struct index_batch {
 
 struct index_state {
 	uint64_t cursor; /* MODSEQ of the account; 0: there is no index of it */
+	uint64_t id;     /* random, another one whenever it is begun anew or replaced; 0: none */
 	struct index_coverage *covered;
 	size_t covered_count;
+};
+
+/* What an index has at a place. */
+struct index_entry {
+	uint32_t uid;
+	struct message_id message; /* nil: it is not known what it holds */
+	uint64_t fingerprint;      /* search_texts_fingerprint() of its texts */
 };
 
 /* How much of an account's index is of use. */
@@ -92,9 +104,15 @@ struct index_ops {
 		struct index_state *ret_state);
 	struct error *(*has)(struct index *index, struct op *op, struct account_id account,
 		const struct message_id *messages, size_t count, bool *ret_has);
+	struct error *(*list)(struct index *index, struct op *op, struct account_id account,
+		struct mailbox_id mailbox, uint32_t from, size_t most,
+		struct index_entry **ret_entries, size_t *ret_count);
 	struct error *(*size)(struct index *index, struct op *op, struct account_id account,
 		struct index_size *ret_size);
 	struct error *(*drop)(struct index *index, struct op *op, struct account_id account);
+	struct error *(*swap)(struct index *index, struct op *op, struct account_id account);
+	struct error *(*settle)(struct index *index, struct op *op); /* NULL: nothing to do */
+	struct index *(*beside)(struct index *index);
 	void (*close)(struct index *index);
 };
 
@@ -109,11 +127,27 @@ MUST_CHECK struct error *index_find(struct index *index, struct op *op, struct a
 MUST_CHECK struct error *index_get_state(struct index *index, struct op *op,
 	struct account_id account, struct index_state *ret_state);
 
-/* Which of the messages it has, in any place or none. */
+/* Which of the messages it has, in any place or none. An index that cannot copy has none. */
 MUST_CHECK struct error *index_has(struct index *index, struct op *op, struct account_id account,
 	const struct message_id *messages, size_t count, bool *ret_has);
 MUST_CHECK struct error *index_measure(
 	struct index *index, struct op *op, struct account_id account, struct index_size *ret_size);
+
+/* At most so many of a mailbox's places, ascending from this UID. */
+MUST_CHECK struct error *index_list(struct index *index, struct op *op, struct account_id account,
+	struct mailbox_id mailbox, uint32_t from, size_t most, struct index_entry **ret_entries,
+	size_t *ret_count);
+
+/* Where an account's index is made anew while searches ask the one there is: an index of its own,
+ * which lives as long as this one and has no other beside it. */
+struct index *index_beside(struct index *index);
+
+/* What was made beside takes the place of what is asked. ERR_NOT_FOUND: there is nothing beside. A
+ * crash leaves the one or the other, or none. */
+MUST_CHECK struct error *index_swap(struct index *index, struct op *op, struct account_id account);
+
+/* All accounts have been made anew: what was kept for those that had not been is let go. */
+MUST_CHECK struct error *index_settle(struct index *index, struct op *op);
 
 /* Forgets everything of the account. */
 MUST_CHECK struct error *index_drop(struct index *index, struct op *op, struct account_id account);

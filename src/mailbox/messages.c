@@ -340,12 +340,24 @@ struct error *mailbox_messages(struct op *op, struct mail_store *store, struct a
 }
 
 static struct error *read_summary(struct op *op, struct mail_store *store,
-	const struct message *message, bool *ret_found, struct message_summary_columns *ret_columns)
+	const struct message *message, enum read_level level, bool *ret_found,
+	struct message_summary_columns *ret_columns)
 {
 	struct engine_row row;
 	TRY(engine_get(store->engine, op, &message_table, key_id(&op->arena, message->id.uuid),
-		key_kind_row(&op->arena, MESSAGE_SUMMARY), READ_RELAXED, ret_found, &row));
+		key_kind_row(&op->arena, MESSAGE_SUMMARY), level, ret_found, &row));
 	return *ret_found ? row_decode(op, &message_summary_row, row.value, ret_columns) : NULL;
+}
+
+/* A summary always has an ENVELOPE and a BODYSTRUCTURE: one without is of no use. */
+struct error *summary_is_missing(
+	struct op *op, struct mail_store *store, const struct message *message, bool *ret_missing)
+{
+	bool found;
+	struct message_summary_columns columns;
+	TRY(read_summary(op, store, message, READ_NORMAL, &found, &columns));
+	*ret_missing = !found || !columns.envelope.len || !columns.bodystructure.len;
+	return NULL;
 }
 
 struct error *message_smtp_envelope_get(struct op *op, struct mail_store *store,
@@ -353,7 +365,7 @@ struct error *message_smtp_envelope_get(struct op *op, struct mail_store *store,
 {
 	bool found;
 	struct message_summary_columns columns;
-	TRY(read_summary(op, store, message, &found, &columns));
+	TRY(read_summary(op, store, message, READ_RELAXED, &found, &columns));
 	*ret_envelope = found ? columns.smtp_envelope : SLICE_NONE;
 	return NULL;
 }
@@ -363,8 +375,8 @@ struct error *message_summary_get(struct op *op, struct mail_store *store,
 {
 	bool found;
 	struct message_summary_columns columns;
-	TRY(read_summary(op, store, message, &found, &columns));
-	if (!found) {
+	TRY(read_summary(op, store, message, READ_RELAXED, &found, &columns));
+	if (!found || !columns.envelope.len || !columns.bodystructure.len) {
 		/* Rebuilt from what is certain: the content. */
 		struct slice content;
 		TRY(message_content(op, store, message, 0, UINT64_MAX, &content));

@@ -82,6 +82,19 @@ MUST_CHECK struct error *mail_store_solve_parts(struct op *op, struct mail_store
 	struct account_id account, const struct solve_scope *scope,
 	struct solve_report *inout_report);
 
+/* Makes the summaries that are missing, out of the content. Adds to the report. Of the scope only
+ * the pace. */
+struct fill_report {
+	uint64_t mailboxes;
+	uint64_t checked;
+	uint64_t missing;
+	uint64_t unreadable; /* the content cannot be read either */
+	uint64_t fixed;
+};
+MUST_CHECK struct error *mail_store_fill_summaries(struct op *op, struct mail_store *store,
+	struct account_id account, const struct solve_scope *scope,
+	struct fill_report *inout_report);
+
 /* Every stored content, by what becomes of it. */
 struct audit_report {
 	uint64_t blobs;

@@ -53,6 +53,9 @@ void snapshot_cache_done(struct mail_store *store);
 MUST_CHECK struct error *plan_snapshot(struct op *op, struct mail_store *store,
 	struct commit_plan *plan, struct mailbox_id mailbox, struct snapshot **ret_snapshot);
 
+MUST_CHECK struct error *summary_is_missing(
+	struct op *op, struct mail_store *store, const struct message *message, bool *ret_missing);
+
 /* As mailbox_messages, within a plan (NULL: as of now). */
 MUST_CHECK struct error *read_messages(struct op *op, struct mail_store *store,
 	struct account_id account, struct commit_plan *plan, struct mailbox_id mailbox,

@@ -25,7 +25,7 @@ METRIC_COUNTER(rebuilds, "index_rebuilds_total",
 /* An index is made anew when a third of at least so many messages is dead. */
 #define DEAD_MOST 1000
 
-static const struct index_coverage *find_coverage(
+const struct index_coverage *find_coverage(
 	const struct index_state *state, struct mailbox_id mailbox)
 {
 	for (size_t i = 0; i < state->covered_count; i++)
@@ -55,6 +55,7 @@ static struct error *follow_log(struct op *op, const struct catch_up *work,
 	struct index_batch batch = {.forgotten = forgotten,
 		.removed = removed,
 		.expected_cursor = state->cursor,
+		.expected_id = state->id,
 		.cursor = news->modseq};
 	for (size_t i = 0; i < state->covered_count; i++) {
 		if (is_listed(&news->mailboxes, &state->covered[i]))
@@ -90,25 +91,37 @@ struct page {
 	size_t bytes;
 };
 
-/* A message whose content cannot be read whatever is done is proposed by every search, which then
- * meets what there is to be met. */
-static struct error *read_texts(struct op *op, const struct catch_up *work,
-	const struct message *message, struct page *page)
+struct error *read_texts(struct op *op, struct mail_store *store, const struct message *message,
+	struct search_texts *ret_texts, bool *ret_is_lost)
 {
 	struct slice content;
-	struct index_add *add = &page->adds[page->count];
-	struct error *err = message_content(op, work->store, message, 0, UINT64_MAX, &content);
-	if (err && err->kind == ERR_CORRUPT) {
+	struct error *err = message_content(op, store, message, 0, UINT64_MAX, &content);
+	*ret_is_lost = err && err->kind == ERR_CORRUPT;
+	if (*ret_is_lost) {
 		log_warn(op, "index-content-lost", FIELD_ID("message", op, message->id.uuid),
 			FIELD_ERROR(op, err));
 		return NULL;
 	}
 	TRY(err);
-	search_texts_make(&op->arena, content, message->header_length, search_config.text_bytes,
-		&page->texts[page->count]);
+	search_texts_make(
+		&op->arena, content, message->header_length, search_config.text_bytes, ret_texts);
+	return NULL;
+}
+
+/* A message whose content cannot be read whatever is done is proposed by every search, which then
+ * meets what there is to be met. */
+static struct error *add_texts(struct op *op, const struct catch_up *work,
+	const struct message *message, struct page *page)
+{
+	bool is_lost;
+	struct index_add *add = &page->adds[page->count];
+	struct search_texts *texts = &page->texts[page->count];
+	TRY(read_texts(op, work->store, message, texts, &is_lost));
+	if (is_lost)
+		return NULL;
 	add->message = message->id;
-	add->texts = &page->texts[page->count];
-	page->bytes += content.len;
+	add->texts = texts;
+	page->bytes += message->size;
 	metric_add(&documents, 1);
 	return NULL;
 }
@@ -157,7 +170,7 @@ static struct error *add_message(struct op *op, const struct catch_up *work, str
 	if (is_there && rows->has[rows->at])
 		add->message = rows->items[rows->at].id;
 	else if (is_there)
-		TRY(read_texts(op, work, &rows->items[rows->at], page));
+		TRY(add_texts(op, work, &rows->items[rows->at], page));
 	page->count++;
 	return NULL;
 }
@@ -182,7 +195,8 @@ static struct error *add_page(struct op *op, const struct catch_up *work,
 		.added_count = page->count,
 		.covered = &covered,
 		.covered_count = 1,
-		.expected_cursor = work->cursor};
+		.expected_cursor = work->cursor,
+		.expected_id = work->id};
 	TRY(index_apply(work->index, op, work->account, &batch));
 	metric_add(&places, (int64_t)page->count);
 	*uidnext = covered.uidnext;
@@ -239,13 +253,12 @@ static struct error *begin_anew(
 	return index_drop(work->index, op, work->account);
 }
 
-static struct error *look_for_dead(struct op *op, const struct catch_up *work, bool *ret_more)
+static struct error *look_for_dead(struct op *op, struct catch_up *work)
 {
 	struct index_size size;
 	TRY(index_measure(work->index, op, work->account, &size));
-	if (size.dead < DEAD_MOST || size.dead * 3 < size.documents)
-		return NULL;
-	return begin_anew(op, work, "much of it is dead", ret_more);
+	work->is_worn = size.dead >= DEAD_MOST && size.dead * 3 >= size.documents;
+	return NULL;
 }
 
 static struct error *run_turn(struct op *op, struct catch_up *work, bool *ret_more)
@@ -262,19 +275,42 @@ static struct error *run_turn(struct op *op, struct catch_up *work, bool *ret_mo
 		return begin_anew(op, work, "the log does not join on", ret_more);
 	TRY(follow_log(op, work, &news, &state));
 	work->cursor = state.cursor;
+	work->id = state.id;
 	for (size_t i = 0; i < news.mailboxes.count && !*ret_more; i++)
 		TRY(cover_mailbox(op, work, &news.mailboxes.items[i],
 			find_coverage(&state, news.mailboxes.items[i].id), ret_more));
 	bool looks = news.modseq / LOOK_EVERY_US != since / LOOK_EVERY_US;
-	return looks && !*ret_more ? look_for_dead(op, work, ret_more) : NULL;
+	return looks && !*ret_more ? look_for_dead(op, work) : NULL;
 }
 
 struct error *catch_up_run(struct op *op, struct catch_up *work, bool *ret_more)
 {
-	*ret_more = false;
+	*ret_more = work->is_worn = false;
 	struct error *err = run_turn(op, work, ret_more);
 	/* Thrown away meanwhile, by a search that met damage or by the administrator. */
 	bool is_behind = err && err->kind == ERR_CONFLICT;
 	*ret_more |= is_behind;
 	return is_behind ? NULL : err;
+}
+
+/* ---- Beside the one that is asked ---- */
+
+struct error *rebuild_begin(struct op *op, const struct catch_up *work)
+{
+	log_info(op, "index-rebuilt", FIELD_ID("account", op, work->account.uuid),
+		FIELD_TEXT("because", work->is_worn ? "much of it is dead" : "it was asked for"));
+	metric_add(&rebuilds, 1);
+	return index_drop(index_beside(work->index), op, work->account);
+}
+
+struct error *rebuild_run(struct op *op, const struct catch_up *work, bool *ret_more)
+{
+	struct catch_up beside = *work;
+	beside.index = index_beside(work->index);
+	TRY(catch_up_run(op, &beside, ret_more));
+	if (*ret_more)
+		return NULL;
+	struct error *err = index_swap(work->index, op, work->account);
+	/* Somebody else has swapped it, or the account has gone. */
+	return err && err->kind == ERR_NOT_FOUND ? NULL : err;
 }

@@ -84,6 +84,32 @@ void queue_put(struct queue *queue, struct account_id account, uint64_t delay_ns
 	condition_signal(&queue->wake);
 }
 
+static void set_rebuilt(struct queue *queue, struct account_id account, bool is_rebuilt)
+{
+	AUTO_LOCK(&queue->lock);
+	struct waiting *waiting = hash_map_find(&queue->waiting, ID_SLICE(account));
+	if (waiting)
+		waiting->is_rebuilt = is_rebuilt;
+}
+
+void queue_put_rebuilt(struct queue *queue, struct account_id account)
+{
+	queue_put(queue, account, 0);
+	set_rebuilt(queue, account, true);
+}
+
+void queue_end_rebuilt(struct queue *queue, struct account_id account)
+{
+	set_rebuilt(queue, account, false);
+}
+
+bool queue_is_rebuilt(struct queue *queue, struct account_id account)
+{
+	AUTO_LOCK(&queue->lock);
+	const struct waiting *waiting = hash_map_find(&queue->waiting, ID_SLICE(account));
+	return waiting && waiting->is_rebuilt;
+}
+
 bool queue_has(struct queue *queue, struct account_id account)
 {
 	AUTO_LOCK(&queue->lock);

@@ -89,6 +89,25 @@ static bool pace(void *context, size_t messages)
 	return !queue_is_stopping(&search->queue);
 }
 
+/* What is asked comes first; what is made anew beside it then. */
+static struct error *run_turn(
+	struct op *op, struct search *search, struct catch_up *work, bool *ret_more)
+{
+	TRY(catch_up_run(op, work, ret_more));
+	if (*ret_more)
+		return NULL;
+	if (work->is_worn && !queue_is_rebuilt(&search->queue, work->account)) {
+		TRY(rebuild_begin(op, work));
+		queue_put_rebuilt(&search->queue, work->account);
+	}
+	if (!queue_is_rebuilt(&search->queue, work->account))
+		return NULL;
+	TRY(rebuild_run(op, work, ret_more));
+	if (!*ret_more)
+		queue_end_rebuilt(&search->queue, work->account);
+	return NULL;
+}
+
 static enum turn work_on(struct search *search, struct account_id account)
 {
 	AUTO_OP(op, "index");
@@ -99,7 +118,7 @@ static enum turn work_on(struct search *search, struct account_id account)
 		.until_ns = clock_monotonic_ns() + TURN_NS,
 		.pace = pace,
 		.pace_context = search};
-	struct error *err = catch_up_run(&op, &work, &more);
+	struct error *err = run_turn(&op, search, &work, &more);
 	if (!err) {
 		search->failures = 0;
 		return more ? TURN_MORE : TURN_DONE;
@@ -167,14 +186,39 @@ struct error *search_catch_up(struct op *op, struct search *search, struct accou
 	bool more = true;
 	while (more)
 		TRY(catch_up_run(op, &work, &more));
+	if (!work.is_worn)
+		return NULL;
+	TRY(rebuild_begin(op, &work));
+	for (more = true; more;)
+		TRY(rebuild_run(op, &work, &more));
 	return NULL;
 }
 
 struct error *search_rebuild(struct op *op, struct search *search, struct account_id account)
 {
-	TRY(index_drop(search->index, op, account));
-	queue_put(&search->queue, account, 0);
+	const struct catch_up work = {.index = search->index, .account = account};
+	TRY(rebuild_begin(op, &work));
+	queue_put_rebuilt(&search->queue, account);
 	return NULL;
+}
+
+struct error *search_rebuild_step(struct op *op, struct search *search, struct account_id account,
+	bool is_first, const struct search_pace *pace, bool *ret_more)
+{
+	const struct catch_up work = {.store = search->store,
+		.index = search->index,
+		.account = account,
+		.until_ns = clock_monotonic_ns() + TURN_NS,
+		.pace = pace->pace,
+		.pace_context = pace->context};
+	if (is_first)
+		TRY(rebuild_begin(op, &work));
+	return rebuild_run(op, &work, ret_more);
+}
+
+struct error *search_settle(struct op *op, struct search *search)
+{
+	return index_settle(search->index, op);
 }
 
 static uint64_t count_indexed(const struct snapshot *snapshot, const struct index_state *state)

@@ -62,9 +62,55 @@ struct search_status {
 MUST_CHECK struct error *search_status(struct op *op, struct search *search,
 	struct account_id account, struct search_status *ret_status);
 
-/* Throws the account's index away; it is made anew behind this call. */
+/* The account's index is made anew behind this call, beside the one there is, which searches ask
+ * meanwhile. Forgotten when the process ends. */
 MUST_CHECK struct error *search_rebuild(
 	struct op *op, struct search *search, struct account_id account);
+
+/* Called after so many messages were looked at; may wait. False: stop. NULL: as fast as it goes. */
+struct search_pace {
+	bool (*pace)(void *context, size_t messages);
+	void *context;
+};
+
+/* The same in the caller's thread, some seconds of it at a time. What another process has begun is
+ * gone on with unless `is_first`. *ret_more false: it is in its place. */
+MUST_CHECK struct error *search_rebuild_step(struct op *op, struct search *search,
+	struct account_id account, bool is_first, const struct search_pace *pace, bool *ret_more);
+
+/* Every account has been made anew: what was kept for those that had not been is let go. */
+MUST_CHECK struct error *search_settle(struct op *op, struct search *search);
+
+/* Holds what an index covers against the messages, each of them. */
+enum verify_mode {
+	VERIFY_TELLS,   /* changes nothing */
+	VERIFY_MENDS,   /* what differs is put right */
+	VERIFY_RENEWS,  /* every message is indexed again */
+	VERIFY_RETRIES, /* only messages that could not be read before */
+};
+
+struct verify_scope {
+	enum verify_mode mode;
+	struct slice path; /* of one mailbox; empty: of all */
+	uint32_t uid;      /* of one message in it; 0: of all */
+	struct search_pace pace;
+};
+
+struct verify_report {
+	uint64_t mailboxes;
+	uint64_t checked;    /* messages */
+	uint64_t missing;    /* covered, and not in the index */
+	uint64_t stale;      /* another message's or other texts, or not found by its own text */
+	uint64_t orphaned;   /* of no message */
+	uint64_t unreadable; /* no content, so the index cannot know it */
+	uint64_t behind;     /* not covered yet: searches read them */
+	uint64_t fixed;
+};
+
+/* Adds to the report. ERR_CANCELLED: the pace said so. */
+MUST_CHECK struct error *search_verify(struct op *op, struct search *search,
+	struct account_id account, const struct verify_scope *scope,
+	struct verify_report *inout_report);
 
 /* Brings one account's index up to date now, in the caller's thread. For tests and benchmarks. */
 MUST_CHECK struct error *search_catch_up(

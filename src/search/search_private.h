@@ -20,6 +20,7 @@ struct waiting {
 	uint64_t due_ns;
 	unsigned failures; /* since the last success */
 	bool is_renewed;   /* it has changed again since its turn began */
+	bool is_rebuilt;   /* its index is made anew */
 	struct waiting *next, *previous;
 };
 
@@ -40,6 +41,11 @@ void queue_done(struct queue *queue);
 
 /* Without a delay its turn is at once, even if it has failed. */
 void queue_put(struct queue *queue, struct account_id account, uint64_t delay_ns);
+/* As queue_put without a delay; it is said to be rebuilt until that has ended, or its turn is done.
+ */
+void queue_put_rebuilt(struct queue *queue, struct account_id account);
+void queue_end_rebuilt(struct queue *queue, struct account_id account);
+bool queue_is_rebuilt(struct queue *queue, struct account_id account);
 bool queue_has(struct queue *queue, struct account_id account);
 bool queue_is_stopping(struct queue *queue);
 void queue_stop(struct queue *queue);
@@ -77,6 +83,21 @@ struct catch_up {
 	uint64_t until_ns;
 	bool (*pace)(void *context, size_t messages); /* false: stop; NULL: nobody cares */
 	void *pace_context;
-	uint64_t cursor; /* its own: of the index, as this turn knows it */
+	bool is_worn;        /* out: the index should be made anew, since much of it is dead */
+	uint64_t cursor, id; /* its own: of the index, as this turn knows it */
 };
 MUST_CHECK struct error *catch_up_run(struct op *op, struct catch_up *work, bool *ret_more);
+
+/* The index of the account made anew beside the one that is asked, whose work this is. *ret_more
+ * false: it has taken that one's place. */
+MUST_CHECK struct error *rebuild_begin(struct op *op, const struct catch_up *work);
+MUST_CHECK struct error *rebuild_run(struct op *op, const struct catch_up *work, bool *ret_more);
+
+/* What an index is told of a message. *ret_is_lost: its content cannot be read, whatever is done.
+ */
+MUST_CHECK struct error *read_texts(struct op *op, struct mail_store *store,
+	const struct message *message, struct search_texts *ret_texts, bool *ret_is_lost);
+
+/* NULL: nothing is known of the mailbox. */
+const struct index_coverage *find_coverage(
+	const struct index_state *state, struct mailbox_id mailbox);

@@ -139,6 +139,20 @@ static struct slice mail(struct world *w, const char *subject, const char *body)
 		"From: Carol <carol@example.net>\r\nSubject: %s\r\n\r\n%s\r\n", subject, body));
 }
 
+static bool stop_at_once(void *context, size_t messages)
+{
+	(void)context;
+	(void)messages;
+	return false;
+}
+
+static uint64_t index_id(struct world *w)
+{
+	struct index_state known;
+	check(w, index_get_state(w->search->index, &w->m.op, w->m.account, &known));
+	return known.id;
+}
+
 static void what_is_indexed_narrows_a_search(void **state)
 {
 	struct world *w = *state;
@@ -227,6 +241,117 @@ static void an_index_of_dead_mail_is_made_anew(void **state)
 	assert_int_equal(now.size.documents, 2);
 	assert_int_equal(now.size.dead, 0);
 	assert_int_equal(now.indexed, 2);
+}
+
+/* ---- Made anew, and held against the messages ---- */
+
+static void searches_are_narrowed_while_the_index_is_made_anew(void **state)
+{
+	struct world *w = *state;
+	enum { MESSAGES = 250 };
+	bool more = true;
+	int steps = 0;
+	const struct search_pace stop = {.pace = stop_at_once};
+	for (int i = 0; i < MESSAGES; i++)
+		append(w, "INBOX", mail(w, "one of many", "apples"));
+	catch_up(w);
+	uint64_t id = index_id(w);
+	for (; more; steps++) {
+		check(w, search_rebuild_step(
+				 &w->m.op, w->search, w->m.account, steps == 0, &stop, &more));
+		assert_false(is_proposed(w, "INBOX", 1, "nowhere"));
+		assert_true(is_proposed(w, "INBOX", 1, "apples"));
+		assert_true(more == (index_id(w) == id));
+	}
+	assert_true(steps >= 3);
+	assert_int_equal(status(w).size.documents, MESSAGES);
+	assert_int_equal(status(w).indexed, MESSAGES);
+}
+
+static struct verify_report verify(struct world *w, enum verify_mode mode)
+{
+	struct verify_report report = {0};
+	const struct verify_scope scope = {.mode = mode};
+	check(w, search_verify(&w->m.op, w->search, w->m.account, &scope, &report));
+	return report;
+}
+
+static void then_verified(struct world *w, uint64_t checked)
+{
+	struct verify_report report = verify(w, VERIFY_TELLS);
+	assert_int_equal(report.checked, checked);
+	assert_int_equal(report.missing + report.stale + report.orphaned + report.behind, 0);
+}
+
+/* Applied as if by an indexer that is wrong. */
+static void damage_index(struct world *w, struct index_batch batch)
+{
+	struct index_state known;
+	check(w, index_get_state(w->search->index, &w->m.op, w->m.account, &known));
+	batch.expected_cursor = known.cursor;
+	check(w, index_apply(w->search->index, &w->m.op, w->m.account, &batch));
+}
+
+static void what_differs_from_the_messages_is_told_and_mended(void **state)
+{
+	struct world *w = *state;
+	enum { MESSAGES = 230 };
+	struct search_texts wrong = {.fields = {[TEXT_BODY] = SLICE("rubbish")}, .is_whole = true};
+	for (int i = 0; i < MESSAGES; i++)
+		append(w, "INBOX", mail(w, "one of many", "apples"));
+	append(w, "Archive", mail(w, "another", "pears"));
+	expunge(w, "INBOX", 50, 50);
+	catch_up(w);
+	then_verified(w, MESSAGES);
+
+	struct mailbox_id inbox = box(w, "INBOX");
+	struct index_add adds[] = {
+		{.place = {inbox, 10}, .message = {uuid_v7()}, .texts = &wrong},  /* stale */
+		{.place = {inbox, 20}},                                           /* unknown */
+		{.place = {inbox, 50}, .message = {uuid_v7()}, .texts = &wrong}}; /* orphaned */
+	struct index_place removed[] = {{inbox, 30}, {box(w, "Archive"), 1}};
+	damage_index(w, (struct index_batch){.added = adds,
+				.added_count = ARRAY_SIZE(adds),
+				.removed = removed,
+				.removed_count = ARRAY_SIZE(removed)});
+	append(w, "INBOX", mail(w, "later", "plums"));
+	struct verify_report told = verify(w, VERIFY_TELLS);
+	assert_int_equal(told.checked, MESSAGES);
+	assert_int_equal(told.missing, 2);
+	assert_int_equal(told.stale, 2);
+	assert_int_equal(told.orphaned, 1);
+	assert_int_equal(told.behind, 1);
+	assert_int_equal(told.fixed, 0);
+
+	struct verify_report retried = verify(w, VERIFY_RETRIES);
+	assert_true(retried.checked < 10);
+	assert_int_equal(retried.stale, 1);
+	struct verify_report mended = verify(w, VERIFY_MENDS);
+	assert_int_equal(mended.stale, 1);
+	assert_int_equal(mended.orphaned, 1);
+	assert_int_equal(mended.fixed + retried.fixed, 5);
+	then_verified(w, MESSAGES + 1);
+	assert_false(is_proposed(w, "INBOX", 10, "rubbish"));
+	assert_true(is_proposed(w, "INBOX", 10, "apples"));
+	assert_true(is_proposed(w, "Archive", 1, "pears"));
+}
+
+static void one_message_is_indexed_again(void **state)
+{
+	struct world *w = *state;
+	struct verify_report report = {0};
+	struct verify_scope scope = {.mode = VERIFY_RENEWS, .path = SLICE("INBOX"), .uid = 2};
+	for (int i = 0; i < 3; i++)
+		append(w, "INBOX", mail(w, "some", "mail"));
+	check(w, search_verify(&w->m.op, w->search, w->m.account, &scope, &report));
+	assert_int_equal(report.checked, 1);
+	assert_int_equal(report.fixed, 1);
+	assert_int_equal(status(w).size.dead, 1);
+	then_verified(w, 3);
+	scope.path = SLICE("Nowhere");
+	struct error *err = search_verify(&w->m.op, w->search, w->m.account, &scope, &report);
+	assert_non_null(err);
+	assert_int_equal(err->kind, ERR_NOT_FOUND);
 }
 
 /* Turns that end after each page: what is covered then is there, and nothing falls between. */
@@ -374,9 +499,11 @@ static void the_thread_follows_what_happens(void **state)
 		append(w, "INBOX", mail(w, "some", "mail"));
 	assert_true(comes_true(w, all_is_indexed));
 	assert_int_equal(status(w).size.documents, 20);
+	uint64_t id = index_id(w);
 	check(w, search_rebuild(&w->m.op, w->search, w->m.account));
 	assert_true(comes_true(w, all_is_indexed));
 	assert_int_equal(status(w).size.documents, 20);
+	assert_true(index_id(w) != id);
 }
 
 /* Nobody told the thread: it finds the account by the notes of the sweeper. */
@@ -591,6 +718,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(expunged_mail_leaves_the_index, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			an_index_of_dead_mail_is_made_anew, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			searches_are_narrowed_while_the_index_is_made_anew, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			what_differs_from_the_messages_is_told_and_mended, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(one_message_is_indexed_again, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			work_that_is_cut_short_goes_on_where_it_was, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(

@@ -7,7 +7,7 @@
 /* ---- What is put into a report ---- */
 
 /* A line for people; what has no room is counted. */
-static void add_finding(struct task_run *run, struct slice line)
+void task_add_finding(struct task_run *run, struct slice line)
 {
 	if (run->findings.len + line.len + 1 > TASK_FINDINGS_BYTES) {
 		run->findings_left_out++;
@@ -17,7 +17,7 @@ static void add_finding(struct task_run *run, struct slice line)
 	buf_append_char(&run->findings, '\n');
 }
 
-static void set_cursor(struct task_run *run, struct slice cursor)
+void task_set_cursor(struct task_run *run, struct slice cursor)
 {
 	run->cursor.len = 0;
 	buf_append(&run->cursor, cursor);
@@ -61,38 +61,53 @@ static struct error *read_facts(struct op *op, const struct head *head, void *co
 	return NULL;
 }
 
-struct next_account {
-	struct account_id account;
-	struct slice cursor; /* behind it */
-	bool found;
-};
-
-static struct error *find_next(struct op *op, struct task_run *run, struct next_account *ret_next)
+static struct error *find_next(
+	struct op *op, struct task_run *run, struct slice after, struct task_account *next)
 {
 	struct slice *partitions;
 	size_t count;
-	TRY(engine_partitions(mail_store_engine(run->store), op, &account_table,
-		buf_as_slice(&run->cursor), 1, &partitions, &count));
-	*ret_next = (struct next_account){.found = count != 0};
+	TRY(engine_partitions(
+		mail_store_engine(run->store), op, &account_table, after, 1, &partitions, &count));
+	*next = (struct task_account){.found = count != 0};
 	if (!count)
 		return NULL;
-	ret_next->cursor = partitions[0];
+	next->key = partitions[0];
 	if (!uuid_from_slice(
-		    slice_range(partitions[0], 0, sizeof(struct uuid)), &ret_next->account.uuid))
+		    slice_range(partitions[0], 0, sizeof(struct uuid)), &next->account.uuid))
 		return op_fail(op, ERR_CORRUPT, "the key of an account is too short");
 	return NULL;
 }
 
 static struct error *find_subject(
-	struct op *op, struct task_run *run, struct next_account *ret_next)
+	struct op *op, struct task_run *run, struct slice after, struct task_account *next)
 {
 	struct user_info user;
-	*ret_next = (struct next_account){.found = !run->cursor.len};
+	*next = (struct task_account){.found = !after.len};
+	if (!next->found)
+		return NULL;
+	TRY(user_get(op, run->accounts, task_subject_parse(run->task->subject).address, &user));
+	next->account = user.account;
+	next->key = arena_dup(&op->arena, ID_SLICE(user.account));
+	return NULL;
+}
+
+struct error *task_next_account(
+	struct op *op, struct task_run *run, struct slice after, struct task_account *ret_next)
+{
+	struct account_facts facts = {.datacenter = mail_store_engine(run->store)->datacenter};
+	if (run->task->subject.len)
+		TRY(find_subject(op, run, after, ret_next));
+	else
+		TRY(find_next(op, run, after, ret_next));
 	if (!ret_next->found)
 		return NULL;
-	TRY(user_get(op, run->accounts, run->task->subject, &user));
-	ret_next->account = user.account;
-	ret_next->cursor = arena_dup(&op->arena, ID_SLICE(user.account));
+	struct error *err = commit_read(
+		op, mail_store_commit(run->store), ret_next->account, read_facts, &facts);
+	/* It was removed meanwhile. */
+	if (err && err->kind != ERR_NOT_FOUND)
+		return err;
+	ret_next->is_here = !err && facts.is_here;
+	ret_next->address = err ? SLICE_NONE : facts.address;
 	return NULL;
 }
 
@@ -118,13 +133,13 @@ static bool has_solved(const struct solve_report *report)
 	       report->counts_wrong || report->rows_lost || report->content_lost;
 }
 
-static void tell_solved(struct op *op, struct task_run *run, const struct account_facts *facts,
+static void tell_solved(struct op *op, struct task_run *run, const struct task_account *account,
 	const struct solve_report *report)
 {
 	if (!has_solved(report))
 		return;
 	struct buf line = buf_in(&op->arena);
-	buf_printf(&line, SLICE_FMT ":", SLICE_ARG(facts->address));
+	buf_printf(&line, SLICE_FMT ":", SLICE_ARG(account->address));
 	const struct {
 		const char *name;
 		uint64_t count;
@@ -136,7 +151,7 @@ static void tell_solved(struct op *op, struct task_run *run, const struct accoun
 		if (told[i].count)
 			buf_printf(
 				&line, " %s %llu", told[i].name, (unsigned long long)told[i].count);
-	add_finding(run, buf_as_slice(&line));
+	task_add_finding(run, buf_as_slice(&line));
 }
 
 /* Is it the account's own fault, so that others go on? */
@@ -146,44 +161,44 @@ static bool is_of_account(const struct error *err)
 	       err->kind != ERR_UNCERTAIN && err->kind != ERR_CANCELLED;
 }
 
-static struct error *solve_account(struct op *op, struct task_run *run, struct account_id account)
+struct error *task_account_failed(struct op *op, struct task_run *run,
+	const struct task_account *account, struct error *err, uint64_t *failed)
 {
-	struct account_facts facts = {.datacenter = mail_store_engine(run->store)->datacenter};
+	if (!err || err->kind == ERR_NOT_FOUND)
+		return NULL;
+	if (!is_of_account(err))
+		return err;
+	++*failed;
+	task_add_finding(run, slice_from_cstr(arena_printf(&op->arena, SLICE_FMT ": %s",
+				      SLICE_ARG(account->address), error_chain(&op->arena, err))));
+	return NULL;
+}
+
+static struct error *solve_account(
+	struct op *op, struct task_run *run, const struct task_account *account)
+{
 	struct solve_report report = {0};
 	struct solve_scope scope = {
 		.parts = run->kind->parts, .pace = run->pace, .pace_context = run->pace_context};
-	TRY(commit_read(op, mail_store_commit(run->store), account, read_facts, &facts));
-	if (!facts.is_here)
-		return NULL;
-	struct error *err = mail_store_solve_parts(op, run->store, account, &scope, &report);
+	struct error *err =
+		mail_store_solve_parts(op, run->store, account->account, &scope, &report);
 	if (err && !is_of_account(err))
 		return err;
 	run->counts[SOLVED_ACCOUNTS]++;
 	count_solved(run, &report);
-	tell_solved(op, run, &facts, &report);
-	if (!err || err->kind == ERR_NOT_FOUND)
-		return NULL;
-	run->counts[SOLVED_FAILED]++;
-	add_finding(run, slice_from_cstr(arena_printf(&op->arena, SLICE_FMT ": %s",
-				 SLICE_ARG(facts.address), error_chain(&op->arena, err))));
-	return NULL;
+	tell_solved(op, run, account, &report);
+	return task_account_failed(op, run, account, err, &run->counts[SOLVED_FAILED]);
 }
 
 static struct error *solve_step(struct op *op, struct task_run *run, bool *ret_more)
 {
-	struct next_account next;
-	if (run->task->subject.len)
-		TRY(find_subject(op, run, &next));
-	else
-		TRY(find_next(op, run, &next));
+	struct task_account next;
+	TRY(task_next_account(op, run, buf_as_slice(&run->cursor), &next));
 	*ret_more = next.found && !run->task->subject.len;
-	if (!next.found)
-		return NULL;
-	struct error *err = solve_account(op, run, next.account);
-	/* It was removed meanwhile. */
-	if (err && err->kind != ERR_NOT_FOUND)
-		return err;
-	set_cursor(run, next.cursor);
+	if (next.found && next.is_here)
+		TRY(solve_account(op, run, &next));
+	if (next.found)
+		task_set_cursor(run, next.key);
 	return NULL;
 }
 
@@ -221,11 +236,11 @@ static struct error *audit_step(struct op *op, struct task_run *run, bool *ret_m
 	run->counts[AUDITED_ORPHANED] += report.orphaned;
 	run->counts[AUDITED_LEFT] += report.left;
 	if (report.orphaned)
-		add_finding(
+		task_add_finding(
 			run, slice_from_cstr(arena_printf(&op->arena, "%llu up to %s are nobody's",
 				     (unsigned long long)report.orphaned,
 				     uuid_text(&op->arena, last.uuid))));
-	set_cursor(run, ID_SLICE(last));
+	task_set_cursor(run, ID_SLICE(last));
 	/* Told to stop: the runner sees it after the step as well. */
 	if (run->pace)
 		(void)run->pace(run->pace_context, count);
@@ -239,6 +254,9 @@ static struct error *audit_step(struct op *op, struct task_run *run, bool *ret_m
 #define AUDITS(what)                                                                              \
 	.counts = audited_counts, .parts = (what), .begin = audit_kind_begin, .step = audit_step, \
 	.end = audit_kind_end
+#define INDEXES(mode)                                                              \
+	.takes_account = true, .takes_mailbox = true, .counts = task_index_counts, \
+	.parts = (mode), .step = task_index_step
 
 const struct task_kind task_kinds[] = {
 	{.name = "solve",
@@ -266,6 +284,25 @@ const struct task_kind task_kinds[] = {
 		.help = "As audit, and leaves to reclaim what is nobody's for longer than "
 			"content.grace.",
 		AUDITS(AUDIT_LEAVES)},
+	{.name = "summaries",
+		.help = "Makes the summaries (envelope, structure) that are missing, out of the "
+			"content.",
+		.takes_account = true,
+		.counts = task_fill_counts,
+		.step = task_fill_step},
+	{.name = "index-audit",
+		.help = "Holds the search index against every message; changes nothing.",
+		INDEXES(VERIFY_TELLS)},
+	{.name = "reindex-stale",
+		.help = "As index-audit, and indexes again what differs.",
+		INDEXES(VERIFY_MENDS)},
+	{.name = "reindex-failed",
+		.help = "Indexes again what could not be read when it was to be indexed.",
+		INDEXES(VERIFY_RETRIES)},
+	{.name = "reindex",
+		.help = "Indexes every message again: whole accounts beside the index that is "
+			"searched meanwhile.",
+		INDEXES(VERIFY_RENEWS)},
 };
 const size_t task_kind_count = ARRAY_SIZE(task_kinds);
 

@@ -166,6 +166,8 @@ static struct error *check_request(struct op *op, const struct task_request *req
 	if (request->subject.len && !kind->takes_account)
 		return op_fail(op, ERR_INVALID, "%s is done for everything, not for an account",
 			kind->name);
+	if (task_subject_parse(request->subject).path.len && !kind->takes_mailbox)
+		return op_fail(op, ERR_INVALID, "%s is done for whole accounts", kind->name);
 	return NULL;
 }
 

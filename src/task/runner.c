@@ -53,6 +53,7 @@ const size_t task_setting_count = ARRAY_SIZE(task_settings);
 struct task_runner {
 	struct mail_store *store;
 	struct accounts *accounts;
+	struct search *search;
 	struct op node_op; /* its arena holds the node's texts */
 	struct task_holder holder;
 	pthread_t workers[WORKERS_MOST];
@@ -318,6 +319,7 @@ static void begin_work(struct work *work)
 	struct task_run *run = &work->run;
 	*run = (struct task_run){.store = work->runner->store,
 		.accounts = work->runner->accounts,
+		.search = work->runner->search,
 		.kind = task_kind_find(task->kind),
 		.task = task,
 		.cursor = buf_heap(),
@@ -435,12 +437,13 @@ static void *run_keeper(void *argument)
 	return NULL;
 }
 
-struct task_runner *task_runner_start(
-	struct mail_store *store, struct accounts *accounts, const struct node_info *node)
+struct task_runner *task_runner_start(struct mail_store *store, struct accounts *accounts,
+	struct search *search, const struct node_info *node)
 {
 	struct task_runner *runner = HEAP_NEW(struct task_runner);
 	runner->store = store;
 	runner->accounts = accounts;
+	runner->search = search;
 	op_init(&runner->node_op, "tasks");
 	runner->holder = (struct task_holder){.node_id = node->id,
 		.node = arena_dup(&runner->node_op.arena, node->name),

@@ -8,14 +8,15 @@
 
 struct task_runner;
 struct accounts;
+struct search;
 
 /* tasks.* */
 extern const struct setting task_settings[];
 extern const size_t task_setting_count;
 
-/* Starts the threads; `node` is copied. Borrows the rest. */
-struct task_runner *task_runner_start(
-	struct mail_store *store, struct accounts *accounts, const struct node_info *node);
+/* Starts the threads; `node` is copied. Borrows the rest. `search` NULL: there is no index. */
+struct task_runner *task_runner_start(struct mail_store *store, struct accounts *accounts,
+	struct search *search, const struct node_info *node);
 
 /* There may be something to do. NULL is fine. */
 void task_runner_wake(struct task_runner *runner);

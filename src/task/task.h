@@ -19,6 +19,7 @@ struct task_kind {
 	const char *name;
 	const char *help;                    /* one sentence */
 	bool takes_account;                  /* its subject may be one account */
+	bool takes_mailbox;                  /* or a mailbox of it, or a message in that */
 	const char *const *counts;           /* names of what its report counts; NULL-ended */
 	unsigned parts;                      /* of what the step can do */
 	void (*begin)(struct task_run *run); /* NULL: nothing to do, as with `end` */
@@ -43,11 +44,23 @@ struct task_entry {
 
 struct task_request {
 	struct slice kind;
-	struct slice subject; /* an address as the account has it; empty: everything */
+	struct slice subject; /* as below; empty: everything */
 	uint32_t rate;        /* rows in a second at the most; 0: the setting's */
 };
 
-/* ERR_INVALID: no such kind, or not of an account. ERR_LIMIT: so many wait already. */
+/* What a task may be of: "alice@example.org", "alice@example.org/Archive/2024", and of one message
+ * "alice@example.org/INBOX;UID=17". */
+struct task_subject {
+	struct slice address; /* as the account has it */
+	struct slice path;    /* empty: all mailboxes */
+	uint32_t uid;         /* 0: all messages */
+};
+
+/* Borrows the text. */
+struct task_subject task_subject_parse(struct slice text);
+struct slice task_subject_print(struct arena *arena, const struct task_subject *subject);
+
+/* ERR_INVALID: no such kind, or not of such a subject. ERR_LIMIT: so many wait already. */
 MUST_CHECK struct error *task_submit(struct op *op, struct engine *engine,
 	const struct task_request *request, struct uuid *ret_id);
 

@@ -5,6 +5,7 @@
 #include "account/accounts.h"
 #include "base/sync.h"
 #include "mailbox/store.h"
+#include "search/search.h"
 #include "task/runner.h"
 #include "task/task.h"
 
@@ -40,6 +41,7 @@ MUST_CHECK struct error *task_renew(struct op *op, struct engine *engine,
 struct task_run {
 	struct mail_store *store;
 	struct accounts *accounts;
+	struct search *search; /* NULL: there is no index */
 	const struct task_kind *kind;
 	const struct task *task; /* kind and subject; what changes is below */
 	/* What a step goes on from, and leaves behind when it returns NULL; heap. */
@@ -52,3 +54,31 @@ struct task_run {
 	bool (*pace)(void *context, size_t rows);
 	void *pace_context;
 };
+
+/* A line for people; what has no room is counted. */
+void task_add_finding(struct task_run *run, struct slice line);
+void task_set_cursor(struct task_run *run, struct slice cursor);
+
+struct task_account {
+	bool found;
+	struct account_id account;
+	struct slice key; /* what is after it comes next */
+	struct slice address;
+	bool is_here; /* it is there, and its changes are decided in this data centre */
+};
+
+/* The account behind this key; for a task of one account that one, and then none. */
+MUST_CHECK struct error *task_next_account(
+	struct op *op, struct task_run *run, struct slice after, struct task_account *ret_next);
+
+/* An error that is the account's own is counted and told, and NULL: others go on. One that has gone
+ * meanwhile is no error. */
+MUST_CHECK struct error *task_account_failed(struct op *op, struct task_run *run,
+	const struct task_account *account, struct error *err, uint64_t *failed);
+
+/* ---- index_kinds.c ---- */
+
+extern const char *const task_index_counts[];
+extern const char *const task_fill_counts[];
+struct error *task_index_step(struct op *op, struct task_run *run, bool *ret_more);
+struct error *task_fill_step(struct op *op, struct task_run *run, bool *ret_more);

@@ -9,6 +9,7 @@
 #include "engine/fault.h"
 #include "engine/memory.h"
 #include "engine/rocksdb_scratch.h"
+#include "index/fts5/fts5.h"
 #include "mailbox/mail_world.h"
 
 /* RocksDB is not built with ThreadSanitizer, which then sees its memory and not its locks. */
@@ -24,6 +25,7 @@ const char *__tsan_default_suppressions(void)
 struct world {
 	struct mail_world mail;
 	struct accounts *accounts;
+	struct search *search; /* no thread of its own follows here */
 	struct task_holder one, two;
 };
 
@@ -50,6 +52,11 @@ static int set_up(void **state)
 	log_set_level(LOG_LEVEL_ERROR + 1);
 	mail_world_open(&w->mail, engine_new(), NULL, 0);
 	w->accounts = accounts_new(w->mail.store);
+	struct index *index;
+	const struct fts5_options options = {
+		.folder = scratch_path(&w->mail.op.arena), .open_files = 4, .rules = 1};
+	assert_null(fts5_open(&w->mail.op, &options, &index));
+	w->search = search_new(w->mail.store, index);
 	w->one = holder("one");
 	w->two = holder("two");
 	if (engine_kind == FAULTY)
@@ -61,6 +68,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	struct world *w = *state;
+	search_free(w->search);
 	accounts_free(w->accounts);
 	mail_world_close(&w->mail);
 	free(w);
@@ -349,7 +357,7 @@ static int set_up_mail(void **state)
 static struct task_runner *run_as(struct world *w, const struct task_holder *by)
 {
 	struct node_info node = {.id = by->node_id, .name = by->node};
-	return task_runner_start(w->mail.store, w->accounts, &node);
+	return task_runner_start(w->mail.store, w->accounts, w->search, &node);
 }
 
 /* A read may fail where faults are injected. */
@@ -403,6 +411,7 @@ static void run_and_be_killed(struct world *w, struct uuid id, unsigned steps)
 	assert_true(uuid_equal(entry.id, id));
 	struct task_run run = {.store = w->mail.store,
 		.accounts = w->accounts,
+		.search = w->search,
 		.kind = task_kind_find(entry.task.kind),
 		.task = &entry.task};
 	for (unsigned i = 0; i < steps; i++)
@@ -476,6 +485,22 @@ static void damage_is_healed_and_a_second_run_finds_none(void **state)
 	assert_int_equal(count_of(&counted, "mailboxes"), ACCOUNTS * 6);
 }
 
+static struct message first_message(struct world *w, const char *address)
+{
+	struct user_info user;
+	struct mailbox_status inbox;
+	struct uid_set uids = {.arena = &w->mail.op.arena};
+	struct message *messages;
+	size_t count;
+	assert_null(user_get(&w->mail.op, w->accounts, slice_from_cstr(address), &user));
+	assert_null(mailbox_find(&w->mail.op, w->mail.store, user.account, SLICE("INBOX"), &inbox));
+	uid_set_add_range(&uids, 1, 1);
+	assert_null(mailbox_messages(
+		&w->mail.op, w->mail.store, user.account, inbox.id, &uids, &messages, &count));
+	assert_int_equal(count, 1);
+	return messages[0];
+}
+
 static void content_is_audited(void **state)
 {
 	struct world *w = *state;
@@ -484,20 +509,101 @@ static void content_is_audited(void **state)
 	assert_int_equal(count_of(&task, "live"), ACCOUNTS * MESSAGES);
 	task = run_to_end(w, "content", "");
 	assert_int_equal(count_of(&task, "content_lost"), 0);
-	struct user_info user;
-	struct mailbox_status inbox;
-	struct uid_set uids = {.arena = &w->mail.op.arena};
-	struct message *messages;
-	size_t count;
 	fault_set_rates(w->mail.engine, &(struct fault_rates){0});
-	assert_null(user_get(&w->mail.op, w->accounts, slice_from_cstr(addresses[0]), &user));
-	assert_null(mailbox_find(&w->mail.op, w->mail.store, user.account, SLICE("INBOX"), &inbox));
-	uid_set_add_range(&uids, 1, 1);
-	assert_null(mailbox_messages(
-		&w->mail.op, w->mail.store, user.account, inbox.id, &uids, &messages, &count));
-	assert_null(blob_remove(w->mail.blobs, &w->mail.op, messages[0].blob_id));
+	struct message message = first_message(w, addresses[0]);
+	assert_null(blob_remove(w->mail.blobs, &w->mail.op, message.blob_id));
 	task = run_to_end(w, "content", "");
 	assert_int_equal(count_of(&task, "content_lost"), 1);
+}
+
+static void an_index_is_made_anew_and_held_against_the_messages(void **state)
+{
+	struct world *w = *state;
+	struct task task = run_to_end(w, "index-audit", "");
+	assert_int_equal(count_of(&task, "behind"), ACCOUNTS * MESSAGES);
+	assert_int_equal(count_of(&task, "fixed"), 0);
+	if (engine_kind != FAULTY) {
+		struct uuid id = submit(w, "reindex", "");
+		run_and_be_killed(w, id, 2);
+		struct task_runner *runner = run_as(w, &w->two);
+		task = wait_for(w, id, TASK_DONE);
+		task_runner_stop(runner);
+	} else {
+		task = run_to_end(w, "reindex", "");
+	}
+	assert_int_equal(count_of(&task, "accounts"), ACCOUNTS);
+	assert_int_equal(count_of(&task, "rebuilt"), ACCOUNTS);
+	task = run_to_end(w, "index-audit", "");
+	assert_int_equal(count_of(&task, "checked"), ACCOUNTS * MESSAGES);
+	assert_int_equal(count_of(&task, "behind"), 0);
+	assert_int_equal(count_of(&task, "missing"), 0);
+	assert_int_equal(task.findings.len, 0);
+	task = run_to_end(w, "reindex", "u1@example.org/INBOX;UID=2");
+	assert_int_equal(count_of(&task, "checked"), 1);
+	assert_int_equal(count_of(&task, "fixed"), 1);
+	task = run_to_end(w, "reindex-failed", "u1@example.org/INBOX");
+	assert_int_equal(count_of(&task, "checked"), 0);
+	task = run_to_end(w, "reindex-stale", "u1@example.org");
+	assert_int_equal(count_of(&task, "checked"), MESSAGES);
+	assert_int_equal(count_of(&task, "fixed"), 0);
+}
+
+static void summaries_that_are_missing_are_filled_in(void **state)
+{
+	struct world *w = *state;
+	struct op *op = &w->mail.op;
+	struct message_summary before, after;
+	struct mutations rows;
+	fault_set_rates(w->mail.engine, &(struct fault_rates){0});
+	struct message message = first_message(w, addresses[2]);
+	assert_null(message_summary_get(op, w->mail.store, &message, &before));
+	mutations_init(&rows, &op->arena);
+	mutations_delete(&rows, &message_table, key_id(&op->arena, message.id.uuid),
+		key_kind_row(&op->arena, MESSAGE_SUMMARY), clock_realtime_us());
+	assert_null(engine_write(w->mail.engine, op, rows.items, rows.count, DURABLE));
+	struct task task = run_to_end(w, "summaries", "");
+	assert_int_equal(count_of(&task, "checked"), ACCOUNTS * MESSAGES);
+	assert_int_equal(count_of(&task, "missing"), 1);
+	assert_int_equal(count_of(&task, "fixed"), 1);
+	task = run_to_end(w, "summaries", addresses[2]);
+	assert_int_equal(count_of(&task, "checked"), MESSAGES);
+	assert_int_equal(count_of(&task, "missing"), 0);
+	assert_null(message_summary_get(op, w->mail.store, &message, &after));
+	assert_true(slice_equal(before.envelope, after.envelope));
+	assert_true(slice_equal(before.bodystructure, after.bodystructure));
+	assert_int_equal(before.header_length, after.header_length);
+}
+
+static void a_subject_is_an_account_a_mailbox_or_a_message(void **state)
+{
+	static const struct {
+		const char *text, *address, *path;
+		uint32_t uid;
+	} cases[] = {{"a@example.org", "a@example.org", "", 0},
+		{"a/b@example.org", "a/b@example.org", "", 0},
+		{"a@example.org/INBOX", "a@example.org", "INBOX", 0},
+		{"a@example.org/x@y/z", "a@example.org", "x@y/z", 0},
+		{"a@example.org/INBOX;UID=17", "a@example.org", "INBOX", 17},
+		{"a@example.org/a;UID=1;UID=2", "a@example.org", "a;UID=1", 2},
+		{"a@example.org/a;UID=x", "a@example.org", "a;UID=x", 0},
+		{"a@example.org/a;UID=0", "a@example.org", "a;UID=0", 0},
+		{"a@example.org/a;UID=4294967296", "a@example.org", "a;UID=4294967296", 0},
+		{"nobody", "nobody", "", 0}, {"", "", "", 0}};
+	struct world *w = *state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct slice text = slice_from_cstr(cases[i].text);
+		struct task_subject subject = task_subject_parse(text);
+		assert_true(slice_equal(subject.address, slice_from_cstr(cases[i].address)));
+		assert_true(slice_equal(subject.path, slice_from_cstr(cases[i].path)));
+		assert_int_equal(subject.uid, cases[i].uid);
+		assert_true(slice_equal(task_subject_print(&w->mail.op.arena, &subject), text));
+	}
+	struct uuid id;
+	struct task_request request = {
+		.kind = SLICE("solve"), .subject = SLICE("a@example.org/INBOX")};
+	struct error *err = task_submit(&w->mail.op, w->mail.engine, &request, &id);
+	assert_non_null(err);
+	assert_int_equal(err->kind, ERR_INVALID);
 }
 
 static void what_runs_is_cancelled_soon(void **state)
@@ -594,11 +700,14 @@ int main(void)
 		LIST(a_cancelled_task_of_a_killed_node_ends),
 		LIST(what_has_ended_is_forgotten_after_a_time),
 		LIST(what_cannot_be_done_is_refused),
+		LIST(a_subject_is_an_account_a_mailbox_or_a_message),
 		LIST(an_uncertain_change_is_found_out),
 		LIST(an_uncertain_change_stays_so_while_nobody_can_tell),
 		RUN(a_run_that_was_killed_tells_what_one_without_a_kill_tells),
 		RUN(damage_is_healed_and_a_second_run_finds_none),
 		RUN(content_is_audited),
+		RUN(an_index_is_made_anew_and_held_against_the_messages),
+		RUN(summaries_that_are_missing_are_filled_in),
 		RUN(what_runs_is_cancelled_soon),
 		RUN(a_node_that_stops_leaves_its_tasks_to_others),
 		RUN(two_runners_share_the_work_and_none_is_done_twice),

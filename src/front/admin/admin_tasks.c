@@ -10,7 +10,7 @@ static const char *const states[] = {"queued", "running", "done", "failed", "can
 static const struct admin_field task_fields[] = {
 	{"id", ADMIN_UUID, "The task"},
 	{"kind", ADMIN_TEXT, "What it does"},
-	{"subject", ADMIN_TEXT, "The address it is about; empty: all"},
+	{"subject", ADMIN_TEXT, "What it is about; empty: all"},
 	{"state", ADMIN_TEXT, "How it is", .choices = states},
 	{"cancelling", ADMIN_BOOL, "It was told to stop"},
 	{"rate", ADMIN_NUMBER, "Rows in a second at the most; 0: the setting's"},
@@ -38,8 +38,10 @@ static const struct admin_field kinds_fields[] = {
 	{"kinds", ADMIN_LIST, "What can be done", .fields = kind_fields}, {0}};
 static const struct admin_field new_task_fields[] = {
 	{"kind", ADMIN_TEXT, "What to do", 0, 1, 40},
-	{"subject", ADMIN_TEXT, "The address of the one account; all without it", ADMIN_OPTIONAL, 1,
-		320},
+	{"subject", ADMIN_TEXT,
+		"The one account, ADDRESS, or of its index ADDRESS/MAILBOX, or "
+		"ADDRESS/MAILBOX;UID=N; all without it",
+		ADMIN_OPTIONAL, 1, 1400},
 	{"rate", ADMIN_NUMBER, "Rows in a second at the most; 0: the setting's", ADMIN_OPTIONAL, 0,
 		UINT32_MAX},
 	{0},
@@ -150,16 +152,32 @@ static struct error *show_task(struct admin_request *request)
 	return answer_task(request, id);
 }
 
+/* As the account and the mailbox are called, which must be there. */
+static struct error *find_subject(struct admin_request *request, struct slice *inout_subject)
+{
+	struct op *op = &request->op;
+	struct user_info user;
+	struct mailbox_status mailbox;
+	struct task_subject subject = task_subject_parse(*inout_subject);
+	TRY(user_get(op, request->context->accounts, subject.address, &user));
+	subject.address = user.address;
+	if (subject.path.len) {
+		TRY(mailbox_find(
+			op, request->context->store, user.account, subject.path, &mailbox));
+		subject.path = mailbox.path;
+	}
+	*inout_subject = task_subject_print(&op->arena, &subject);
+	return NULL;
+}
+
 static struct error *read_request(struct admin_request *request, struct task_request *ret_task)
 {
-	struct user_info user;
 	*ret_task = (struct task_request){.kind = admin_text_field(request, "kind"),
 		.rate = (uint32_t)admin_number_field(request, "rate")};
 	if (!json_object_get(request->body, "subject"))
 		return NULL;
-	TRY(user_get(&request->op, request->context->accounts, admin_text_field(request, "subject"),
-		&user));
-	ret_task->subject = user.address;
+	ret_task->subject = admin_text_field(request, "subject");
+	TRY(find_subject(request, &ret_task->subject));
 	return NULL;
 }
 

@@ -129,6 +129,7 @@ static struct error *add_document(
 	struct arena *arena = &adding->op->arena;
 	fts5_bind_id(&adding->document, &add->message.uuid);
 	fts5_bind_number(&adding->document, add->texts->is_whole);
+	fts5_bind_number(&adding->document, search_texts_fingerprint(add->texts));
 	TRY(fts5_execute(&adding->document));
 	*ret_document = (uint64_t)sqlite3_last_insert_rowid(adding->db);
 	for (int i = 0; i < TEXT_FIELD_COUNT; i++) {
@@ -144,6 +145,26 @@ static struct error *add_document(
 	return NULL;
 }
 
+/* Nothing can be deleted: the document becomes one of no message, and dead. */
+static struct error *replace_document(
+	struct adding *adding, const struct index_add *add, uint64_t *inout_document)
+{
+	uint64_t old = *inout_document;
+	AUTO_FTS5_STATEMENT(forget);
+	AUTO_FTS5_STATEMENT(move);
+	TRY(fts5_prepare(adding->op, adding->db,
+		"UPDATE document SET message = randomblob(16), is_whole = 1 WHERE id = ?",
+		&forget));
+	fts5_bind_number(&forget, old);
+	TRY(fts5_execute(&forget));
+	TRY(add_document(adding, add, inout_document));
+	TRY(fts5_prepare(
+		adding->op, adding->db, "UPDATE place SET document = ? WHERE document = ?", &move));
+	fts5_bind_number(&move, *inout_document);
+	fts5_bind_number(&move, old);
+	return fts5_execute(&move);
+}
+
 /* A message that is said to be here already and is not: whoever said so is told to begin anew. */
 static struct error *add_place(struct adding *adding, const struct index_add *add)
 {
@@ -154,6 +175,8 @@ static struct error *add_place(struct adding *adding, const struct index_add *ad
 		return op_fail(adding->op, ERR_CORRUPT, "a message is not in the index");
 	if (!found)
 		TRY(add_document(adding, add, &document));
+	else if (add->replaces && add->texts)
+		TRY(replace_document(adding, add, &document));
 	TRY(remember(adding->op, adding->db, add->place.mailbox, &adding->memory));
 	fts5_bind_number(&adding->place, adding->memory.number);
 	fts5_bind_number(&adding->place, add->place.uid);
@@ -167,7 +190,7 @@ static struct error *prepare_adding(struct adding *adding)
 	TRY(fts5_prepare(
 		op, adding->db, "SELECT id FROM document WHERE message = ?", &adding->find));
 	TRY(fts5_prepare(
-		op, adding->db, "INSERT INTO document VALUES(NULL, ?, ?)", &adding->document));
+		op, adding->db, "INSERT INTO document VALUES(NULL, ?, ?, ?)", &adding->document));
 	for (int i = 0; i < TEXT_FIELD_COUNT; i++)
 		TRY(fts5_prepare(op, adding->db,
 			arena_printf(&op->arena, "INSERT INTO text_%s(rowid, text) VALUES(?, ?)",
@@ -223,10 +246,12 @@ static struct error *move_cursor(struct op *op, sqlite3 *db, uint64_t cursor)
 
 static struct error *change(struct op *op, sqlite3 *db, const struct index_batch *batch)
 {
-	uint64_t cursor;
+	uint64_t cursor, id;
 	TRY(fts5_run(op, db, "BEGIN"));
 	TRY(fts5_ask(op, db, "SELECT cursor FROM progress", &cursor));
-	if (cursor != batch->expected_cursor)
+	TRY(fts5_ask(op, db, "SELECT id FROM progress", &id));
+	bool is_another = batch->expected_id && batch->expected_id != id;
+	if (cursor != batch->expected_cursor || is_another)
 		return op_fail(op, ERR_CONFLICT, "the index is not where it was");
 	TRY(forget_mailboxes(op, db, batch));
 	TRY(remove_places(op, db, batch));
@@ -367,6 +392,7 @@ static struct error *read_state(struct op *op, sqlite3 *db, struct index_state *
 	AUTO_FTS5_STATEMENT(statement);
 	TRY(fts5_ask(op, db, "SELECT cursor FROM progress", &state->cursor));
 	TRY(fts5_ask(op, db, "SELECT count(*) FROM mailbox", &count));
+	TRY(fts5_ask(op, db, "SELECT id FROM progress", &state->id));
 	state->covered = ARENA_ARRAY(&op->arena, struct index_coverage, count + 1);
 	TRY(fts5_prepare(op, db, "SELECT mailbox, uidvalidity, uidnext FROM mailbox", &statement));
 	for (bool row = true; state->covered_count < count;) {
@@ -422,6 +448,58 @@ static struct error *has(struct index *index, struct op *op, struct account_id a
 	return err;
 }
 
+static struct error *read_entries(struct op *op, struct fts5_statement *statement, size_t most,
+	struct index_entry *entries, size_t *ret_count)
+{
+	while (*ret_count < most) {
+		bool row;
+		struct index_entry *entry = &entries[*ret_count];
+		TRY(fts5_step(statement, &row));
+		if (!row)
+			break;
+		entry->uid = (uint32_t)fts5_number(statement, 0);
+		TRY(fts5_id(statement, 1, &entry->message.uuid));
+		entry->fingerprint = fts5_number(statement, 2);
+		++*ret_count;
+	}
+	return NULL;
+}
+
+/* A place without a document is damage. */
+static struct error *list_places(struct op *op, sqlite3 *db, struct mailbox_id mailbox,
+	uint32_t from, size_t most, struct index_entry **ret_entries, size_t *ret_count)
+{
+	AUTO_FTS5_STATEMENT(statement);
+	struct index_entry *entries = ARENA_ARRAY(&op->arena, struct index_entry, most + 1);
+	size_t count = 0;
+	TRY(fts5_prepare(op, db,
+		"SELECT uid, message, fingerprint FROM place JOIN document ON document.id = "
+		"document"
+		" WHERE mailbox = (SELECT id FROM mailbox WHERE mailbox.mailbox = ?) AND uid >= ?"
+		" ORDER BY uid LIMIT ?",
+		&statement));
+	fts5_bind_id(&statement, &mailbox.uuid);
+	fts5_bind_number(&statement, from);
+	fts5_bind_number(&statement, most);
+	TRY(read_entries(op, &statement, most, entries, &count));
+	*ret_entries = entries;
+	*ret_count = count;
+	return NULL;
+}
+
+static struct error *list(struct index *index, struct op *op, struct account_id account,
+	struct mailbox_id mailbox, uint32_t from, size_t most, struct index_entry **ret_entries,
+	size_t *ret_count)
+{
+	struct fts5_file *file;
+	TRY(fts5_take(op, fts5_of(index), account, false, &file));
+	if (!file)
+		return NULL;
+	struct error *err = list_places(op, file->db, mailbox, from, most, ret_entries, ret_count);
+	fts5_give_back(fts5_of(index), file, err);
+	return err;
+}
+
 static struct error *measure(struct op *op, sqlite3 *db, struct index_size *size)
 {
 	uint64_t pages, page_bytes;
@@ -460,9 +538,33 @@ static struct error *drop(struct index *index, struct op *op, struct account_id 
 	return NULL;
 }
 
+/* Only here are two files held at once: what is asked, then what is beside. */
+static struct error *swap(struct index *index, struct op *op, struct account_id account)
+{
+	struct fts5 *fts5 = fts5_of(index);
+	struct fts5_file *file, *beside;
+	TRY(fts5_take(op, fts5, account, true, &file));
+	struct error *err = fts5_take(op, fts5->beside, account, false, &beside);
+	if (!err && !beside)
+		err = op_fail(op, ERR_NOT_FOUND, "nothing was made beside the index");
+	if (!err) {
+		err = fts5_replace(op, fts5, file, fts5->beside, beside);
+		fts5_give_back(fts5->beside, beside, err);
+	}
+	fts5_give_back(fts5, file, NULL);
+	return err;
+}
+
+static struct index *beside_of(struct index *index)
+{
+	return &fts5_of(index)->beside->index;
+}
+
 static void close_index(struct index *index)
 {
 	struct fts5 *fts5 = fts5_of(index);
+	if (fts5->beside)
+		close_index(&fts5->beside->index);
 	fts5_close_all(fts5);
 	hash_map_done(&fts5->files);
 	mutex_done(&fts5->lock);
@@ -475,22 +577,42 @@ static const struct index_ops fts5_ops = {.name = "fts5",
 	.find = find,
 	.state = state,
 	.has = has,
+	.list = list,
 	.size = size,
 	.drop = drop,
+	.swap = swap,
+	.beside = beside_of,
 	.close = close_index};
 
-struct error *fts5_open(struct op *op, const struct fts5_options *options, struct index **ret_index)
+/* Files that are made anew are few, and each of them is in use. */
+#define OPEN_BESIDE 2
+
+static struct error *open_folder(struct op *op, const struct fts5_options *options,
+	const char *folder, size_t open_files, struct fts5 **ret_fts5)
 {
-	if (mkdir(options->folder, 0700) < 0 && errno != EEXIST)
-		return op_fail(op, ERR_UNAVAILABLE, "cannot make %s: %s", options->folder,
-			strerror(errno));
+	if (mkdir(folder, 0700) < 0 && errno != EEXIST)
+		return op_fail(op, ERR_UNAVAILABLE, "cannot make %s: %s", folder, strerror(errno));
 	struct fts5 *fts5 = HEAP_NEW(struct fts5);
 	fts5->index.ops = &fts5_ops;
-	fts5->folder = heap_cstr(slice_from_cstr(options->folder));
-	fts5->open_files = options->open_files;
+	fts5->folder = heap_cstr(slice_from_cstr(folder));
+	fts5->open_files = open_files;
 	fts5->version = options->rules + (FTS5_FILE_FORMAT << RULES_BITS);
 	mutex_init(&fts5->lock);
 	hash_map_init(&fts5->files);
+	*ret_fts5 = fts5;
+	return NULL;
+}
+
+struct error *fts5_open(struct op *op, const struct fts5_options *options, struct index **ret_index)
+{
+	struct fts5 *fts5;
+	TRY(open_folder(op, options, options->folder, options->open_files, &fts5));
+	struct error *err = open_folder(op, options,
+		arena_printf(&op->arena, "%s/beside", options->folder), OPEN_BESIDE, &fts5->beside);
+	if (err) {
+		close_index(&fts5->index);
+		return err;
+	}
 	*ret_index = &fts5->index;
 	return NULL;
 }

@@ -1,6 +1,7 @@
 #include "index/fts5/fts5_private.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -26,14 +27,14 @@ static const char set_up[] = "PRAGMA locking_mode=EXCLUSIVE;"
 
 /* Document 0 is every message whose content is not known. */
 static const char make_tables[] =
-	"CREATE TABLE progress(cursor INTEGER NOT NULL);"
-	"INSERT INTO progress VALUES(0);"
+	"CREATE TABLE progress(cursor INTEGER NOT NULL, id INTEGER NOT NULL);"
+	"INSERT INTO progress VALUES(0, abs(random() >> 1) + 1);"
 	"CREATE TABLE mailbox(id INTEGER PRIMARY KEY, mailbox BLOB NOT NULL UNIQUE,"
 	" uidvalidity INTEGER NOT NULL, uidnext INTEGER NOT NULL);"
 	"CREATE TABLE document(id INTEGER PRIMARY KEY, message BLOB NOT NULL UNIQUE,"
-	" is_whole INTEGER NOT NULL);"
+	" is_whole INTEGER NOT NULL, fingerprint INTEGER NOT NULL);"
 	"CREATE INDEX document_cut ON document(id) WHERE is_whole = 0;"
-	"INSERT INTO document VALUES(0, zeroblob(16), 0);"
+	"INSERT INTO document VALUES(0, zeroblob(16), 0, 0);"
 	"CREATE TABLE place(mailbox INTEGER NOT NULL, uid INTEGER NOT NULL,"
 	" document INTEGER NOT NULL, PRIMARY KEY(mailbox, uid)) WITHOUT ROWID;"
 	"CREATE INDEX place_document ON place(document, mailbox, uid);";
@@ -66,6 +67,21 @@ void fts5_throw_away(struct fts5 *fts5, struct fts5_file *file)
 {
 	close_file(file);
 	unlink_file(fts5, file);
+}
+
+struct error *fts5_replace(struct op *op, struct fts5 *fts5, struct fts5_file *file,
+	struct fts5 *beside, struct fts5_file *by)
+{
+	const char *from = fts5_path(&op->arena, beside->folder, by->account);
+	const char *to = fts5_path(&op->arena, fts5->folder, file->account);
+	TRY(fts5_run(op, by->db, "PRAGMA wal_checkpoint(TRUNCATE)"));
+	close_file(by);
+	/* An old journal must not meet the new file. */
+	fts5_throw_away(fts5, file);
+	if (rename(from, to) < 0)
+		return op_fail(op, ERR_UNAVAILABLE, "%s: %s", to, strerror(errno));
+	unlink_file(beside, by);
+	return NULL;
 }
 
 static struct error *make_folder(struct op *op, const char *path)

@@ -10,7 +10,7 @@
 #include "index/fts5/fts5.h"
 
 /* Raised when the tables of a file become others. */
-#define FTS5_FILE_FORMAT 2
+#define FTS5_FILE_FORMAT 3
 
 /* Of the tables of texts: "text_subject" and so on. */
 extern const char *const fts5_field_names[TEXT_FIELD_COUNT];
@@ -35,6 +35,7 @@ struct fts5 {
 	struct mutex lock;     /* of what follows */
 	struct hash_map files; /* account -> struct fts5_file */
 	struct fts5_file *newest, *oldest;
+	struct fts5 *beside; /* where files are made anew; NULL: this is it */
 };
 
 /* ---- fts5_files.c ---- */
@@ -47,6 +48,10 @@ void fts5_give_back(struct fts5 *fts5, struct fts5_file *file, const struct erro
 
 /* Closes the file and removes it. */
 void fts5_throw_away(struct fts5 *fts5, struct fts5_file *file);
+
+/* Puts the file beside in its place, with all that its journal holds. */
+MUST_CHECK struct error *fts5_replace(struct op *op, struct fts5 *fts5, struct fts5_file *file,
+	struct fts5 *beside, struct fts5_file *by);
 
 void fts5_close_all(struct fts5 *fts5);
 
