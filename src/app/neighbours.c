@@ -10,6 +10,8 @@
 
 METRIC_COUNTER(polls, "watched_account_polls_total", "Reads of watched accounts' MODSEQ");
 METRIC_COUNTER(news, "watched_account_news_total", "Polls that found another node's commit");
+METRIC_COUNTER(hints, "watched_account_hints_total",
+	"Hints of another node's commit to an account, from the bus");
 METRIC_COUNTER(failures, "watched_account_failures_total", "Polls that failed");
 
 #define ANNOUNCE_EVERY_NS (5 * NS_PER_S)
@@ -18,25 +20,30 @@ METRIC_COUNTER(failures, "watched_account_failures_total", "Polls that failed");
 
 static struct {
 	uint64_t poll_ms;
+	uint64_t bus_poll_ms;
 } config;
 
 /* clang-format off */
 const struct setting neighbours_settings[] = {
 	{"node.poll_interval", SETTING_DURATION, &config.poll_ms, "1 s", 50, 60000, NULL, true,
-		"How often accounts with open sessions are looked at for what other nodes did to them."},
+		"How often accounts with waiting sessions (IDLE) are looked at for what other nodes did to them, while no bus tells of it."},
+	{"bus.poll_interval", SETTING_DURATION, &config.bus_poll_ms, "15 s", 50, 3600000, NULL, true,
+		"How often they are while the bus tells of it: what it tells may be lost."},
 };
 const size_t neighbours_setting_count = ARRAY_SIZE(neighbours_settings);
 /* clang-format on */
 
 struct neighbours {
 	struct mail_store *store;
+	struct bus *bus;
 	struct op node_op; /* its arena holds the node's texts */
 	struct node_info node;
 	struct hash_map seen; /* account -> struct seen */
-	uint64_t announce_ns;
-	struct mutex lock;
-	struct condition stopping;
+	uint64_t announce_ns, polled_ns;
+	struct mutex lock; /* of what follows */
+	struct condition wake;
 	bool is_stopping;
+	bool has_missed; /* hints: all are to be looked at */
 	pthread_t thread;
 };
 
@@ -127,26 +134,81 @@ static void announce(struct neighbours *neighbours)
 		log_debug(&op, "announce-failed", FIELD_ERROR(&op, err));
 }
 
+/* ---- What the bus tells ---- */
+
+/* What a poll has seen is left as it was: where rows come later than hints, it finds them then. */
+static void hear(void *context, const struct bus_hint *hint)
+{
+	(void)context;
+	metric_add(&hints, 1);
+	watch_wake(ID_SLICE(hint->account));
+}
+
+static void hear_of_gap(void *context)
+{
+	struct neighbours *neighbours = context;
+	AUTO_LOCK(&neighbours->lock);
+	neighbours->has_missed = true;
+	condition_signal(&neighbours->wake);
+}
+
+static void tell_bus(void *context, struct slice key, bool is_watched)
+{
+	struct neighbours *neighbours = context;
+	struct account_id account;
+	if (!uuid_from_slice(key, &account.uuid))
+		return;
+	if (is_watched)
+		bus_watch(neighbours->bus, account);
+	else
+		bus_unwatch(neighbours->bus, account);
+}
+
+/* ---- The thread ---- */
+
+static bool take_missed(struct neighbours *neighbours)
+{
+	AUTO_LOCK(&neighbours->lock);
+	bool has_missed = neighbours->has_missed;
+	neighbours->has_missed = false;
+	return has_missed;
+}
+
+static void poll_if_due(struct neighbours *neighbours)
+{
+	bool has_missed = take_missed(neighbours);
+	uint64_t now_ns = clock_monotonic_ns();
+	uint64_t interval_ms = neighbours->bus->reaches_others && bus_is_live(neighbours->bus)
+				       ? MAX_OF(config.bus_poll_ms, config.poll_ms)
+				       : config.poll_ms;
+	bool is_due = now_ns - neighbours->polled_ns >= interval_ms * NS_PER_MS;
+	if (!mail_store_engine(neighbours->store)->is_shared || (!has_missed && !is_due))
+		return;
+	poll_all(neighbours);
+	neighbours->polled_ns = now_ns;
+}
+
 static void *run(void *argument)
 {
 	struct neighbours *neighbours = argument;
 	while (!is_told_to_stop(neighbours)) {
 		announce(neighbours);
-		if (mail_store_engine(neighbours->store)->is_shared)
-			poll_all(neighbours);
+		poll_if_due(neighbours);
 		AUTO_LOCK(&neighbours->lock);
 		uint64_t until_ns = clock_monotonic_ns() + config.poll_ms * NS_PER_MS;
-		while (!neighbours->is_stopping &&
-			condition_wait_until(&neighbours->stopping, &neighbours->lock, until_ns))
+		while (!neighbours->is_stopping && !neighbours->has_missed &&
+			condition_wait_until(&neighbours->wake, &neighbours->lock, until_ns))
 			;
 	}
 	return NULL;
 }
 
-struct neighbours *neighbours_start(struct mail_store *store, const struct node_info *node)
+struct neighbours *neighbours_start(
+	struct mail_store *store, struct bus *bus, const struct node_info *node)
 {
 	struct neighbours *neighbours = HEAP_NEW(struct neighbours);
 	neighbours->store = store;
+	neighbours->bus = bus;
 	op_init(&neighbours->node_op, "node");
 	struct arena *arena = &neighbours->node_op.arena;
 	neighbours->node = (struct node_info){.id = node->id,
@@ -156,7 +218,9 @@ struct neighbours *neighbours_start(struct mail_store *store, const struct node_
 		.started_us = node->started_us};
 	hash_map_init(&neighbours->seen);
 	mutex_init(&neighbours->lock);
-	condition_init(&neighbours->stopping);
+	condition_init(&neighbours->wake);
+	bus_set_watcher(bus, (struct bus_watcher){hear, hear_of_gap, neighbours});
+	watch_listen(tell_bus, neighbours);
 	thread_start(&neighbours->thread, "neighbours", run, neighbours);
 	return neighbours;
 }
@@ -167,16 +231,17 @@ void neighbours_stop(struct neighbours *neighbours)
 		return;
 	mutex_lock(&neighbours->lock);
 	neighbours->is_stopping = true;
-	condition_signal(&neighbours->stopping);
+	condition_signal(&neighbours->wake);
 	mutex_unlock(&neighbours->lock);
 	thread_join(neighbours->thread);
+	watch_listen(NULL, NULL);
 	struct hash_cursor cursor = {0};
 	void *value;
 	while (hash_map_next(&neighbours->seen, &cursor, NULL, &value))
 		free(value);
 	hash_map_done(&neighbours->seen);
 	mutex_done(&neighbours->lock);
-	condition_done(&neighbours->stopping);
+	condition_done(&neighbours->wake);
 	op_done(&neighbours->node_op);
 	free(neighbours);
 }

@@ -8,6 +8,7 @@
 
 #include "app/app_settings.h"
 #include "app/data_directory.h"
+#include "app/event_bus.h"
 #include "app/listeners.h"
 #include "app/neighbours.h"
 #include "app/privileges.h"
@@ -16,6 +17,7 @@
 #include "account/password.h"
 #include "base/clock.h"
 #include "blob/blob_s3.h"
+#include "bus/rabbitmq/rabbitmq.h"
 #include "consistency/levels.h"
 #include "engine/cassandra/cassandra.h"
 #include "format/mime.h"
@@ -34,6 +36,7 @@ struct server {
 	struct admin_context admin_context;
 	struct admin *admin;
 	struct storage storage;
+	struct bus *bus;
 	struct neighbours *neighbours;
 	struct task_runner *tasks;
 	atomic_bool is_serving;
@@ -53,6 +56,8 @@ static const struct setting_group groups[] = {
 	{admin_settings, &admin_setting_count},
 	{storage_settings, &storage_setting_count},
 	{neighbours_settings, &neighbours_setting_count},
+	{event_bus_settings, &event_bus_setting_count},
+	{rabbitmq_settings, &rabbitmq_setting_count},
 	{search_index_settings, &search_index_setting_count},
 	{search_settings, &search_setting_count},
 	{task_settings, &task_setting_count},
@@ -117,9 +122,14 @@ struct error *server_check(struct op *op, const struct config *config)
 	TRY(check_file(op, config, "s3.secret_file"));
 	TRY(check_file(op, config, "s3.ca_file"));
 	TRY(check_file(op, config, "content.key_file"));
+	TRY(check_file(op, config, "bus.tls_ca"));
+	TRY(check_file(op, config, "bus.tls_certificate"));
+	TRY(check_file(op, config, "bus.tls_key"));
 	TRY(listeners_check(op, config));
 	const char *setting;
 	err = storage_check(op, &setting);
+	if (!err)
+		err = event_bus_check(op, &setting);
 	if (err)
 		return config_fault(op, config, setting, err->message);
 	return NULL;
@@ -157,17 +167,32 @@ static struct error *bind_and_drop(struct op *op, struct server *server)
 	return privileges_drop(op, app_config.user);
 }
 
-static void account_changed(void *context, struct account_id account)
+/* This node's own sessions need no bus; those of others do. */
+static void account_changed(void *context, struct account_id account, uint64_t modseq)
 {
 	struct server *server = context;
+	const struct bus_hint hint = {.account = account, .modseq = modseq};
 	imap_account_changed(NULL, account);
+	bus_publish(server->bus, &hint);
 	search_account_changed(server->storage.search, account);
+}
+
+static struct error *find_faults(
+	struct op *op, void *context, struct slice **ret_findings, size_t *ret_count)
+{
+	struct server *server = context;
+	TRY(storage_find_faults(op, &server->storage, ret_findings, ret_count));
+	const char *fault = event_bus_fault(server->bus, &op->arena);
+	if (fault)
+		(*ret_findings)[(*ret_count)++] = slice_from_cstr(fault);
+	return NULL;
 }
 
 /* The doors are open by now, and nobody is served yet: whoever knocks waits. */
 static struct error *open_storage(struct op *op, struct server *server)
 {
 	const struct rocksdb_owner owner = {.engine_failed = engine_failed, .context = server};
+	TRY(event_bus_open(op, &server->bus));
 	TRY(storage_open(op, &server->data, owner, is_told_to_stop, &server->storage));
 	struct mail_store *mails = server->storage.mails;
 	struct accounts *accounts = server->storage.accounts;
@@ -185,8 +210,9 @@ static struct error *open_storage(struct op *op, struct server *server)
 		.has_levels = server->storage.cluster != NULL,
 		.is_ready = is_ready,
 		.ready_context = server,
-		.find_faults = storage_find_faults,
-		.faults_context = &server->storage};
+		.bus = server->bus,
+		.find_faults = find_faults,
+		.faults_context = server};
 	mail_store_listen(mails, account_changed, server);
 	return NULL;
 }
@@ -198,7 +224,7 @@ static struct error *meet_neighbours(struct op *op, struct server *server)
 		.version = SLICE(HOLDFAST_VERSION),
 		.started_us = clock_realtime_us()};
 	TRY(data_directory_node_id(op, &server->data, &node.id));
-	server->neighbours = neighbours_start(server->storage.mails, &node);
+	server->neighbours = neighbours_start(server->storage.mails, server->bus, &node);
 	server->tasks = task_runner_start(
 		server->storage.mails, server->storage.accounts, server->storage.search, &node);
 	server->admin_context.tasks = server->tasks;
@@ -208,6 +234,7 @@ static struct error *meet_neighbours(struct op *op, struct server *server)
 static struct error *begin_serving(struct op *op, struct server *server)
 {
 	TRY(meet_neighbours(op, server));
+	bus_start(server->bus);
 	storage_start(&server->storage);
 	lanes_start();
 	net_start(server->net);
@@ -258,8 +285,10 @@ void server_stop(struct server *server)
 	net_free(server->net);
 	admin_free(server->admin);
 	task_runner_stop(server->tasks);
+	bus_stop(server->bus);
 	neighbours_stop(server->neighbours);
 	storage_close(&server->storage);
+	bus_close(server->bus);
 	data_directory_close(&server->data);
 	free(server);
 }

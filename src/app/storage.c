@@ -200,7 +200,7 @@ struct error *storage_find_faults(
 	struct op *op, void *context, struct slice **ret_findings, size_t *ret_count)
 {
 	struct storage *storage = context;
-	struct slice *list = ARENA_ARRAY(&op->arena, struct slice, FAULTS_MOST);
+	struct slice *list = ARENA_ARRAY(&op->arena, struct slice, FAULTS_MOST + 1);
 	size_t count = 0;
 	size_t uncertain = ledger_length(storage->ledger);
 	if (uncertain)

@@ -58,7 +58,7 @@ const char *storage_engine_name(void);
 /* The data centre that this node is in; empty where the engine knows none. */
 const char *storage_datacenter(const struct storage *storage);
 
-/* What an operator should mend, one sentence each, in the arena. */
+/* What an operator should mend, one sentence each, in the arena, with room for one more. */
 MUST_CHECK struct error *storage_find_faults(
 	struct op *op, void *storage, struct slice **ret_findings, size_t *ret_count);
 

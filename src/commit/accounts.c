@@ -166,7 +166,7 @@ void commit_free(struct commit *commit)
 }
 
 void commit_listen(struct commit *commit,
-	void (*listener)(void *context, struct account_id account), void *context)
+	void (*listener)(void *context, struct account_id account, uint64_t modseq), void *context)
 {
 	commit->listener = listener;
 	commit->listener_context = context;

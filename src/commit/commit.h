@@ -44,9 +44,10 @@ struct commit *commit_new(
 	struct engine *engine, struct ledger *ledger, const struct commit_rules *rules);
 void commit_free(struct commit *commit);
 
-/* Called after each commit, by the thread that made it. Set before the first one. */
+/* Called after each commit, by the thread that made it, with the MODSEQ of its change. Set before
+ * the first one. */
 void commit_listen(struct commit *commit,
-	void (*listener)(void *context, struct account_id account), void *context);
+	void (*listener)(void *context, struct account_id account, uint64_t modseq), void *context);
 
 /* Somebody follows the logs of accounts: while it is behind with one, the note in `dirty` that
  * finds the account after a crash is kept. Must be quick. Set before the first sweep. */

@@ -38,7 +38,7 @@ struct commit {
 	struct engine *engine;
 	struct ledger *ledger;
 	struct commit_rules rules;
-	void (*listener)(void *context, struct account_id account);
+	void (*listener)(void *context, struct account_id account, uint64_t modseq);
 	void *listener_context;
 	bool (*follower_is_behind)(void *context, struct account_id account);
 	void *follower_context;

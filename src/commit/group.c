@@ -567,6 +567,6 @@ struct error *commit_run(
 	condition_done(&change->wake);
 	metric_observe_ns(&commit_time, clock_monotonic_ns() - begun);
 	if (!err && change->modseq && commit->listener)
-		commit->listener(commit->listener_context, id);
+		commit->listener(commit->listener_context, id, change->modseq);
 	return err;
 }

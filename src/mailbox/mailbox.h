@@ -218,7 +218,7 @@ MUST_CHECK struct error *mailbox_move(struct op *op, struct mail_store *store,
 
 /* ---- News ---- */
 
-/* Called after every commit of the account, by the thread that made it; must be quick. Set once,
- * before the first operation. */
-typedef void (*mailbox_listener)(void *context, struct account_id account);
+/* Called after every commit of the account, by the thread that made it, with the MODSEQ of its
+ * change; must be quick. Set once, before the first operation. */
+typedef void (*mailbox_listener)(void *context, struct account_id account, uint64_t modseq);
 void mail_store_listen(struct mail_store *store, mailbox_listener listener, void *context);

@@ -471,8 +471,9 @@ static void an_index_of_another_history_is_of_no_use(void **state)
 
 /* ---- The thread ---- */
 
-static void changed(void *context, struct account_id account)
+static void changed(void *context, struct account_id account, uint64_t modseq)
 {
+	(void)modseq;
 	search_account_changed(context, account);
 }
 

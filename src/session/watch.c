@@ -27,6 +27,21 @@ struct shard {
 
 static struct shard shards[SHARDS] = {[0 ... SHARDS - 1] = {.lock = MUTEX_INIT}};
 
+static void (*key_listener)(void *context, struct slice key, bool is_watched);
+static void *key_listener_context;
+
+void watch_listen(void (*listener)(void *context, struct slice key, bool is_watched), void *context)
+{
+	key_listener = listener;
+	key_listener_context = context;
+}
+
+static void tell_listener(struct slice key, bool is_watched)
+{
+	if (key_listener)
+		key_listener(key_listener_context, key, is_watched);
+}
+
 static struct shard *shard_of(struct slice key)
 {
 	uint32_t hash = 2166136261u;
@@ -43,6 +58,7 @@ static struct watch_key *key_get(struct shard *shard, struct slice bytes)
 	key = HEAP_NEW(struct watch_key);
 	*key = (struct watch_key){.bytes = slice_of(heap_cstr(bytes), bytes.len)};
 	hash_map_put(&shard->keys, bytes, key);
+	tell_listener(key->bytes, true);
 	return key;
 }
 
@@ -56,6 +72,7 @@ static void unlink_watch(struct shard *shard, struct watch *watch)
 	if (key->first)
 		return;
 	hash_map_remove(&shard->keys, key->bytes);
+	tell_listener(key->bytes, false);
 	free((void *)(uintptr_t)key->bytes.ptr);
 	free(key);
 }

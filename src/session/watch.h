@@ -10,6 +10,12 @@
 void session_watch(struct session *session, struct slice key);
 void session_unwatch(struct session *session, struct slice key);
 
+/* `listener` is told of each key when the first session watches it, and when the last one does no
+ * more: in that order for one key, and under a lock, so it must be quick and not come back here.
+ * Set before any session is there; NULL: nobody. */
+void watch_listen(
+	void (*listener)(void *context, struct slice key, bool is_watched), void *context);
+
 /* The keys that are watched now, in the arena. Any thread. */
 void watch_keys(struct arena *arena, struct slice **ret_keys, size_t *ret_count);
 

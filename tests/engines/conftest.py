@@ -3,7 +3,7 @@ are put into that order. A test gets its cluster whole, whatever the one before 
 
 import pytest
 
-from support.engines import S3, Cassandra
+from support.engines import S3, Cassandra, RabbitMQ
 
 # Nodes, data centres, and the Paxos that they speak where it is not the one of every other.
 SIZES = {"cassandra": (1, 1), "cassandra_v1": (1, 1, "v1"), "cassandra_3": (3, 1), "cassandra_2x3": (3, 2)}
@@ -72,3 +72,18 @@ def s3(gateway):
     gateway.make_whole()
     yield gateway
     gateway.make_whole()
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory):
+    broker = RabbitMQ(tmp_path_factory.mktemp("broker"))
+    broker.up()
+    yield broker
+    broker.down()
+
+
+@pytest.fixture
+def rabbitmq(broker):
+    broker.make_whole()
+    yield broker
+    broker.make_whole()

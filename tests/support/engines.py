@@ -1,5 +1,6 @@
 """The stores of a real deployment, started and mistreated by the scripts of tests/engines: a Cassandra
-cluster on 127.0.0.1, 127.0.0.2, ... and an S3 gateway. What cannot start is an error, never a skipped test."""
+cluster on 127.0.0.1, 127.0.0.2, ..., an S3 gateway and RabbitMQ. What cannot start is an error, never a skipped
+test."""
 
 import contextlib
 import os
@@ -285,3 +286,60 @@ class S3:
 
     def get(self, key):
         return self.request("GET", f"/{key}")
+
+
+class RabbitMQ:
+    """One broker, which speaks TLS too, with a certificate for 127.0.0.1 and for broker.example by `ca`."""
+
+    HOST = "127.0.0.1:5672"
+    TLS_HOST = "127.0.0.1:5771"
+
+    def __init__(self, folder):
+        self.folder = pathlib.Path(folder)
+        self.ca = self.folder / "ca.pem"
+        self.is_paused = self.is_absent = False
+
+    def make_certificates(self):
+        names = self.folder / "names"
+        names.write_text("subjectAltName = IP:127.0.0.1, DNS:broker.example\n")
+        for command in (
+            "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -subj /CN=ca -days 2",
+            "req -newkey rsa:2048 -nodes -keyout key.pem -out request.pem -subj /CN=broker.example",
+            "x509 -req -in request.pem -CA ca.pem -CAkey ca.key -out certificate.pem -days 2 -extfile names",
+        ):
+            subprocess.run(["openssl", *command.split()], cwd=self.folder, check=True, capture_output=True)
+
+    def up(self):
+        self.make_certificates()
+        run("rabbitmq/server", "up", "--fresh", "--tls", self.folder)
+        self.is_paused = self.is_absent = False
+
+    def down(self):
+        run("rabbitmq/server", "down", "--wipe")
+
+    def make_whole(self):
+        if self.is_paused:
+            self.resume()
+        if self.is_absent:
+            self.start()
+
+    def kill(self):
+        """kill -9."""
+        run("rabbitmq/server", "kill")
+        self.is_absent, self.is_paused = True, False
+
+    def wipe(self):
+        """Of a broker that is down: it has never known anything."""
+        run("rabbitmq/server", "wipe")
+
+    def start(self):
+        run("rabbitmq/server", "start")
+        self.is_absent = False
+
+    def pause(self):
+        run("rabbitmq/server", "pause")
+        self.is_paused = True
+
+    def resume(self):
+        run("rabbitmq/server", "resume")
+        self.is_paused = False

@@ -12,6 +12,7 @@ struct admin;
 struct net;
 struct search;
 struct task_runner;
+struct bus;
 
 /* What the handlers work on; filled before admin_start, and outlives the admin. */
 struct admin_context {
@@ -20,6 +21,7 @@ struct admin_context {
 	struct ledger *ledger;
 	struct search *search; /* NULL: there is no index */
 	struct task_runner *tasks;
+	struct bus *bus;
 	const char *version;
 	const char *engine;
 	bool has_levels; /* the store's engine is one of consistency/levels.h */

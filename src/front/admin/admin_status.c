@@ -1,6 +1,7 @@
 #include <unistd.h>
 
 #include "base/metric.h"
+#include "bus/bus.h"
 #include "front/admin/admin_private.h"
 #include "mailbox/store.h"
 
@@ -21,6 +22,7 @@ static const struct admin_field status_fields[] = {
 	{"pid", ADMIN_NUMBER, "The process"},
 	{"ready", ADMIN_BOOL, "Mail can be taken and read"},
 	{"uncertain", ADMIN_NUMBER, "Writes whose outcome is not known yet"},
+	{"bus", ADMIN_TEXT, "What tells other nodes of changes, and how it is"},
 	{0},
 };
 static const struct admin_field audit_fields[] = {
@@ -85,13 +87,29 @@ static struct error *get_metrics(struct admin_request *request)
 	return NULL;
 }
 
+static const char *describe_bus(struct arena *arena, struct bus *bus)
+{
+	struct bus_status status;
+	if (!bus || !bus->reaches_others)
+		return "local: nothing tells other nodes";
+	bus_get_status(bus, arena, &status);
+	unsigned long long seconds = status.for_ms / 1000;
+	const char *where = status.where ? status.where : "no host yet";
+	if (!status.is_connected)
+		return arena_printf(arena, "%s: not connected since %llu s (%s: %s)", status.kind,
+			seconds, where, status.trouble ? status.trouble : "not tried");
+	return arena_printf(arena, "%s: connected since %llu s (%s)%s", status.kind, seconds, where,
+		status.is_live ? "" : ", but it does not answer");
+}
+
 static struct error *get_status(struct admin_request *request)
 {
 	const struct admin_context *context = request->context;
-	request->answer = json_pack("{s:s, s:s, s:I, s:b, s:I}", "version", context->version,
+	request->answer = json_pack("{s:s, s:s, s:I, s:b, s:I, s:s}", "version", context->version,
 		"engine", context->engine, "pid", (json_int_t)getpid(), "ready",
 		context->is_ready(context->ready_context), "uncertain",
-		(json_int_t)ledger_length(context->ledger));
+		(json_int_t)ledger_length(context->ledger), "bus",
+		describe_bus(&request->op.arena, context->bus));
 	return NULL;
 }
 
