@@ -174,7 +174,8 @@ static void account_changed(void *context, struct account_id account, uint64_t m
 	const struct bus_hint hint = {.account = account, .modseq = modseq};
 	imap_account_changed(NULL, account);
 	bus_publish(server->bus, &hint);
-	search_account_changed(server->storage.search, account);
+	if (!search_is_shared(server->storage.search))
+		search_account_changed(server->storage.search, account);
 }
 
 static struct error *find_faults(
@@ -214,6 +215,8 @@ static struct error *open_storage(struct op *op, struct server *server)
 		.find_faults = find_faults,
 		.faults_context = server};
 	mail_store_listen(mails, account_changed, server);
+	if (search_is_shared(server->storage.search))
+		search_join(server->storage.search, server->bus);
 	return NULL;
 }
 

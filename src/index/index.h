@@ -96,6 +96,7 @@ struct index_found {
 
 struct index_ops {
 	const char *name;
+	bool is_shared; /* every node has the same one: it is enough if one of them adds to it */
 	struct error *(*apply)(struct index *index, struct op *op, struct account_id account,
 		const struct index_batch *batch);
 	struct error *(*find)(struct index *index, struct op *op, struct account_id account,

@@ -42,8 +42,36 @@ static void count_waiting(const struct queue *queue)
 	metric_set(&accounts_waiting, (int64_t)queue->waiting.count);
 }
 
+/* ---- Work of the bus ---- */
+
+static void prepend_work(struct index_work **list, struct index_work *added)
+{
+	while (added) {
+		struct index_work *work = added;
+		added = work->next;
+		work->next = *list;
+		*list = work;
+	}
+}
+
+/* `is_done` false: the bus gives it to another node when this one has gone. */
+static void end_work(struct queue *queue, struct index_work **list, bool is_done)
+{
+	while (*list) {
+		struct index_work *work = *list;
+		*list = work->next;
+		if (is_done)
+			bus_done(queue->bus, work->name);
+		free(work);
+	}
+}
+
+/* ---- Accounts ---- */
+
 static void forget(struct queue *queue, struct waiting *waiting)
 {
+	end_work(queue, &waiting->work, false);
+	end_work(queue, &waiting->work_of_turn, false);
 	unlink_waiting(queue, waiting);
 	hash_map_remove(&queue->waiting, ID_SLICE(waiting->account));
 	free(waiting);
@@ -59,15 +87,15 @@ void queue_done(struct queue *queue)
 	mutex_done(&queue->lock);
 }
 
-void queue_put(struct queue *queue, struct account_id account, uint64_t delay_ns)
+/* NULL when there is no room. */
+static struct waiting *put(struct queue *queue, struct account_id account, uint64_t delay_ns)
 {
-	AUTO_LOCK(&queue->lock);
 	uint64_t now_ns = clock_monotonic_ns();
 	struct waiting *waiting = hash_map_find(&queue->waiting, ID_SLICE(account));
 	if (!waiting && queue->waiting.count >= WAITING_MOST) {
 		metric_add(&forgotten_hints, 1);
 		queue->forgotten++;
-		return;
+		return NULL;
 	}
 	if (waiting) {
 		waiting->is_renewed = true;
@@ -81,6 +109,35 @@ void queue_put(struct queue *queue, struct account_id account, uint64_t delay_ns
 		put_last(queue, waiting);
 		count_waiting(queue);
 	}
+	condition_signal(&queue->wake);
+	return waiting;
+}
+
+void queue_put(struct queue *queue, struct account_id account, uint64_t delay_ns)
+{
+	AUTO_LOCK(&queue->lock);
+	put(queue, account, delay_ns);
+}
+
+void queue_put_work(
+	struct queue *queue, struct account_id account, uint64_t delay_ns, struct bus_work name)
+{
+	AUTO_LOCK(&queue->lock);
+	struct waiting *waiting = put(queue, account, delay_ns);
+	struct index_work *work = HEAP_NEW(struct index_work);
+	*work = (struct index_work){.name = name};
+	/* Without room the notes stand for it, as for any other hint. */
+	struct index_work *now = work;
+	if (waiting)
+		prepend_work(&waiting->work, work);
+	else
+		end_work(queue, &now, true);
+}
+
+void queue_forget(struct queue *queue)
+{
+	AUTO_LOCK(&queue->lock);
+	queue->forgotten++;
 	condition_signal(&queue->wake);
 }
 
@@ -164,6 +221,8 @@ bool queue_take(struct queue *queue, struct account_id *ret_account, uint64_t *r
 		struct waiting *waiting = find_due(queue, &next_ns);
 		if (waiting) {
 			waiting->is_renewed = false;
+			prepend_work(&waiting->work_of_turn, waiting->work);
+			waiting->work = NULL;
 			*ret_account = waiting->account;
 			return true;
 		}
@@ -189,6 +248,7 @@ void queue_give_back(struct queue *queue, struct account_id account, enum turn t
 	if (turn == TURN_DONE) {
 		metric_observe_ns(&lag, now_ns - waiting->since_ns);
 		waiting->since_ns = now_ns;
+		end_work(queue, &waiting->work_of_turn, true);
 	}
 	if (turn == TURN_DONE && !waiting->is_renewed) {
 		forget(queue, waiting);

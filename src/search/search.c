@@ -53,6 +53,31 @@ void search_account_changed(struct search *search, struct account_id account)
 		queue_put(&search->queue, account, DELAY_NS);
 }
 
+/* ---- A work group ---- */
+
+bool search_is_shared(const struct search *search)
+{
+	return search && search->index->ops->is_shared;
+}
+
+static void take_work(void *context, const struct bus_hint *hint, struct bus_work work)
+{
+	struct search *search = context;
+	queue_put_work(&search->queue, hint->account, DELAY_NS, work);
+}
+
+static void look_for_missed(void *context)
+{
+	struct search *search = context;
+	queue_forget(&search->queue);
+}
+
+void search_join(struct search *search, struct bus *bus)
+{
+	search->queue.bus = bus;
+	bus_join(bus, (struct bus_worker){"index", take_work, look_for_missed, search});
+}
+
 /* ---- The thread ---- */
 
 static struct error *take_unsettled(struct op *op, struct search *search)

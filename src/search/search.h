@@ -6,6 +6,7 @@
  * wrong: it makes it slow. */
 
 #include "base/setting.h"
+#include "bus/bus.h"
 #include "index/index.h"
 #include "mailbox/mailbox.h"
 
@@ -27,6 +28,13 @@ void search_free(struct search *search);
 /* For mail_store_listen: the account has changed. Quick. What is forgotten because too many have
  * is found again by the notes of the sweeper. */
 void search_account_changed(struct search *search, struct account_id account);
+
+/* Is the index the same one on every node? Then it is enough if one of them hears of a change. */
+bool search_is_shared(const struct search *search);
+
+/* Instead of search_account_changed: joins the work group `index` of a bus that has not started. A
+ * hint is done when the index has what it was about. */
+void search_join(struct search *search, struct bus *bus);
 
 /* What an index says about one text in one mailbox: of the messages below `below`, only those in
  * `maybe` can have it. */

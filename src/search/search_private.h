@@ -13,14 +13,22 @@ struct search_config {
 
 extern struct search_config search_config;
 
+/* Work of a group on the bus, to be told when it is done. */
+struct index_work {
+	struct bus_work name;
+	struct index_work *next;
+};
+
 /* An account whose index is behind, or may be. */
 struct waiting {
 	struct account_id account;
 	uint64_t since_ns; /* it is behind */
 	uint64_t due_ns;
-	unsigned failures; /* since the last success */
-	bool is_renewed;   /* it has changed again since its turn began */
-	bool is_rebuilt;   /* its index is made anew */
+	unsigned failures;               /* since the last success */
+	bool is_renewed;                 /* it has changed again since its turn began */
+	bool is_rebuilt;                 /* its index is made anew */
+	struct index_work *work;         /* came with its hints, and since its turn began */
+	struct index_work *work_of_turn; /* had come before */
 	struct waiting *next, *previous;
 };
 
@@ -34,6 +42,7 @@ struct queue {
 	 * sweeper's notes say which they were; so many times they have been read. */
 	uint64_t forgotten, remembered;
 	bool is_stopping;
+	struct bus *bus; /* whose work it is; NULL: none */
 };
 
 void queue_init(struct queue *queue);
@@ -46,6 +55,14 @@ void queue_put(struct queue *queue, struct account_id account, uint64_t delay_ns
 void queue_put_rebuilt(struct queue *queue, struct account_id account);
 void queue_end_rebuilt(struct queue *queue, struct account_id account);
 bool queue_is_rebuilt(struct queue *queue, struct account_id account);
+
+/* As queue_put; the queue says when the work is done. */
+void queue_put_work(
+	struct queue *queue, struct account_id account, uint64_t delay_ns, struct bus_work name);
+
+/* Accounts may have been forgotten: the notes are read again. */
+void queue_forget(struct queue *queue);
+
 bool queue_has(struct queue *queue, struct account_id account);
 bool queue_is_stopping(struct queue *queue);
 void queue_stop(struct queue *queue);
