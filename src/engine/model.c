@@ -290,6 +290,26 @@ void model_deliver_late(struct model *model)
 			index++;
 }
 
+void model_end_paused(struct model *model)
+{
+	for (size_t index = 0; index < model->late_count;) {
+		bool goes_on = model_below(model, 2);
+		mutex_lock(&model->lock);
+		struct model_late late = model->late[index];
+		if (late.cas)
+			model->late[index] = model->late[--model->late_count];
+		else
+			index++;
+		mutex_unlock(&model->lock);
+		if (!late.cas)
+			continue;
+		/* What it leaves behind comes to the end of the list. */
+		if (goes_on)
+			resume_cas(model, late.cas);
+		end_late(&late);
+	}
+}
+
 void model_drop_late(struct model *model)
 {
 	AUTO_LOCK(&model->lock);

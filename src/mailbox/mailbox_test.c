@@ -266,6 +266,7 @@ static void a_deleted_mailbox_is_cleaned_up(void **state)
 	mail_store_work(&w->op, w->store);
 	size_t removed;
 	mail_store_work(&w->op, w->store);
+	mail_world_commit_nothing(w);
 	assert_null(mail_store_reclaim(&w->op, w->store, 0, &removed));
 	assert_int_equal(removed, 1);
 	struct blob_id *blobs;

@@ -175,16 +175,21 @@ static struct error *read_state(struct op *op, const struct head *head, void *co
 	return NULL;
 }
 
-/* Without the grace period a place may be in the log alone: do the rows tell all that was known
- * when the message was purged? Since it was nowhere then, no later change can bring it back. */
+/* Do the rows tell all that was known when this became a candidate? A node may have stopped for
+ * long between two rows of one commit: what they say before the rest has come is not so. What was
+ * purged was nowhere then, so no later change can bring it back. */
 static struct error *is_applied(
 	struct op *op, struct mail_store *store, struct candidate *c, bool *ret_is)
 {
 	struct account_static state;
 	bool owes;
-	TRY(look_at_places(op, store, c));
+	*ret_is = true;
+	if (c->is_purged)
+		TRY(look_at_places(op, store, c));
+	else if (engine_is_atomic(store->engine))
+		return NULL;
 	struct error *err = commit_read(op, store->commit, c->account, read_state, &state);
-	*ret_is = err || state.applied >= c->gone.known_modseq;
+	*ret_is = err || state.applied >= (c->is_purged ? c->gone.known_modseq : c->version);
 	if (err)
 		return err->kind == ERR_NOT_FOUND ? NULL : err;
 	if (*ret_is)
@@ -199,12 +204,9 @@ static struct error *reclaim_one(struct op *op, struct mail_store *store, struct
 	uint64_t before_us, bool *ret_removed, bool *ret_settled)
 {
 	*ret_removed = false;
-	*ret_settled = true;
-	if (c->is_purged) {
-		TRY(is_applied(op, store, c, ret_settled));
-		if (!*ret_settled)
-			return NULL;
-	}
+	TRY(is_applied(op, store, c, ret_settled));
+	if (!*ret_settled)
+		return NULL;
 	TRY(look_at_places(op, store, c));
 	if (c->has_place && !is_planted(BUG_FORGOTTEN_PLACE)) {
 		metric_add(&candidates_kept, 1);

@@ -96,6 +96,7 @@ static void when_everything_is_reclaimed(struct world *w)
 	size_t removed;
 	for (int i = 0; i < 3; i++)
 		mail_store_work(&w->mail.op, w->mail.store);
+	mail_world_commit_nothing(&w->mail);
 	assert_null(mail_store_reclaim(&w->mail.op, w->mail.store, 0, &removed));
 }
 
@@ -536,6 +537,91 @@ static void a_change_gets_its_turn_beside_a_busy_node(void **state)
 	mail_store_free(elsewhere);
 }
 
+/* ---- A node that stops between two rows of one commit ---- */
+
+static const struct engine_ops *full_ops;
+static bool deletions_arrive;
+
+/* Of what is written, only the candidates for reclaim arrive, and maybe what is deleted. */
+static struct error *write_some(struct engine *engine, struct op *op,
+	const struct mutation *mutations, size_t count, enum engine_durability durability)
+{
+	struct mutations arrive;
+	mutations_init(&arrive, &op->arena);
+	for (size_t i = 0; i < count; i++) {
+		const struct mutation *m = &mutations[i];
+		if (m->table == &blob_candidate_table)
+			mutations_put(
+				&arrive, m->table, m->partition, m->key, m->value, m->version);
+		else if (deletions_arrive && !m->value.ptr)
+			mutations_delete(&arrive, m->table, m->partition, m->key, m->version);
+	}
+	TRY(full_ops->write(engine, op, arrive.items, arrive.count, durability));
+	return arrive.count == count ? NULL : op_fail(op, ERR_UNAVAILABLE, "the rest is late");
+}
+
+/* Applies what is owed as far as that goes, and reclaims; then the rest arrives. */
+static void when_reclaimed_amidst_a_commit(struct world *w, bool with_deletions)
+{
+	struct engine *engine = w->mail.engine;
+	struct engine_ops some_ops = *engine->ops;
+	full_ops = engine->ops;
+	some_ops.write = write_some;
+	engine->ops = &some_ops;
+	deletions_arrive = with_deletions;
+	commit_apply_owed(&w->mail.op, w->mail.store->commit);
+	engine->ops = full_ops;
+	size_t removed;
+	assert_null(mail_store_reclaim(&w->mail.op, w->mail.store, 0, &removed));
+	assert_int_equal(removed, 0);
+	clock_sleep_ns(200 * NS_PER_MS); /* past the pause of the retry */
+}
+
+static struct mailbox_id mailbox_named(struct world *w, const char *path)
+{
+	return mail_world_status(&w->mail, path).id;
+}
+
+static void a_half_applied_move_is_not_reclaimed(void **state)
+{
+	struct world *w = *state;
+	struct uid_set uids = {.arena = &w->mail.op.arena};
+	struct copy_result moved;
+	struct message *messages;
+	struct slice content;
+	size_t count;
+	when_appended(w, NULL);
+	while (commit_apply_owed(&w->mail.op, w->mail.store->commit))
+		clock_sleep_ns(100 * NS_PER_MS);
+	uid_set_add(&uids, w->result.uid);
+	assert_null(mailbox_move(&w->mail.op, w->mail.store, w->mail.account,
+		mailbox_named(w, "INBOX"), &uids, mailbox_named(w, "Archive"), &moved));
+	when_reclaimed_amidst_a_commit(w, true);
+	when_everything_is_reclaimed(w);
+	uid_set_add(&uids, moved.to[0]);
+	assert_null(mailbox_messages(&w->mail.op, w->mail.store, w->mail.account,
+		mailbox_named(w, "Archive"), &uids, &messages, &count));
+	assert_int_equal(count, 1);
+	assert_null(
+		message_content(&w->mail.op, w->mail.store, &messages[0], 0, UINT64_MAX, &content));
+}
+
+static void a_half_applied_expunge_leaves_nothing(void **state)
+{
+	struct world *w = *state;
+	struct uid_set uids = {.arena = &w->mail.op.arena};
+	struct expunge_result expunged;
+	when_appended(w, NULL);
+	while (commit_apply_owed(&w->mail.op, w->mail.store->commit))
+		clock_sleep_ns(100 * NS_PER_MS);
+	uid_set_add(&uids, w->result.uid);
+	assert_null(mailbox_expunge(&w->mail.op, w->mail.store, w->mail.account,
+		mailbox_named(w, "INBOX"), &uids, false, &expunged));
+	when_reclaimed_amidst_a_commit(w, false);
+	when_everything_is_reclaimed(w);
+	assert_int_equal(blobs_stored(w), 0);
+}
+
 int main(void)
 {
 #define SCENARIO(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -556,6 +642,8 @@ int main(void)
 		SCENARIO(what_is_in_memory_is_shown_and_decides_nothing),
 		SCENARIO(what_is_known_to_be_old_is_not_shown),
 		SCENARIO(a_change_gets_its_turn_beside_a_busy_node),
+		SCENARIO(a_half_applied_move_is_not_reclaimed),
+		SCENARIO(a_half_applied_expunge_leaves_nothing),
 		SCENARIO(a_commit_that_few_replicas_have_is_found_before_the_last_note_of_it_goes),
 	};
 	const struct CMUnitTest about_content[] = {

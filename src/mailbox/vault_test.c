@@ -250,7 +250,7 @@ static void a_restored_message_is_what_it_was(void **state)
 	assert_null(restore(w, was.message, &is));
 	then_vault_holds(w, 0);
 	/* What was deleted is reclaimed; what was restored stays. */
-	when_applied(w);
+	when_something_else_happens(w);
 	then_vault_holds(w, 0);
 	assert_int_equal(when_reclaimed(w, 0), 1);
 	assert_null(mailbox_messages(
@@ -302,7 +302,7 @@ static void what_reclaim_has_taken_is_not_restored(void **state)
 	struct append_result was = given(w, "INBOX", mail);
 	struct append_result is;
 	when_expunged(w, "INBOX");
-	when_applied(w);
+	when_something_else_happens(w);
 	assert_int_equal(when_reclaimed(w, 0), 1);
 	then_vault_holds(w, 0);
 	struct error *err = restore(w, was.message, &is);
@@ -369,7 +369,7 @@ static void without_a_vault_nothing_is_listed(void **state)
 	given(w, "INBOX", mail);
 	mail_settings.keeps_vault = false;
 	when_expunged(w, "INBOX");
-	when_applied(w);
+	when_something_else_happens(w);
 	mail_settings.keeps_vault = true;
 	then_vault_holds(w, 0);
 	assert_int_equal(when_reclaimed(w, 0), 1);
@@ -386,7 +386,7 @@ static void the_last_place_counts(void **state)
 	uint64_t between_us = clock_realtime_us();
 	clock_sleep_ns(2 * NS_PER_MS);
 	when_expunged(w, "Trash");
-	when_applied(w);
+	when_something_else_happens(w);
 	assert_int_equal(when_reclaimed(w, clock_realtime_us() - between_us), 0);
 	then_vault_holds(w, 1);
 	assert_int_equal(when_reclaimed(w, 0), 1);
@@ -403,7 +403,7 @@ static void nothing_is_damaged_by_what_the_vault_does(void **state)
 	when_expunged(w, "INBOX");
 	assert_null(restore(w, restored.message, &is));
 	assert_null(vault_purge(&w->op, w->store, w->account, purged.message));
-	when_applied(w);
+	when_something_else_happens(w);
 	when_reclaimed(w, 0);
 	assert_null(mail_store_solve(&w->op, w->store, w->account, true, &report));
 	assert_int_equal(report.rows.fixed + report.counts_wrong + report.content_lost, 0);

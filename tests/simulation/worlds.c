@@ -134,6 +134,12 @@ void world_settle(struct sim_world *w)
 		fault_apply_late(w->nodes[i].engine);
 }
 
+void world_end_paused(struct sim_world *w)
+{
+	if (w->kind == SIM_CLUSTER)
+		model_end_paused(w->model);
+}
+
 void world_set_node_down(struct sim_world *w, int number, bool is_down)
 {
 	if (w->kind == SIM_CLUSTER)

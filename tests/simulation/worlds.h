@@ -15,6 +15,9 @@ void world_set_faults(struct sim_world *w, bool on);
 /* What is still on its way arrives: paused coordinators go on, hints reach their replicas. */
 void world_settle(struct sim_world *w);
 
+/* Coordinators that are paused still go on now or give up for good; hints stay. */
+void world_end_paused(struct sim_world *w);
+
 /* A node is cut off: nothing that it still asks for is done. */
 void world_set_node_down(struct sim_world *w, int number, bool is_down);
 
