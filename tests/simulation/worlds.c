@@ -148,6 +148,14 @@ void world_set_node_down(struct sim_world *w, int number, bool is_down)
 		fault_set_down(w->nodes[number].engine, is_down);
 	if (is_down && w->kind == SIM_ATOMIC)
 		memory_engine_crash(w->rows);
+	/* An engine within the process that has ended does nothing more: what it had not answered
+	 * is done when the next one opens it, or never. */
+	if (is_down || w->rows->is_shared || w->kind == SIM_CLUSTER)
+		return;
+	if (sim_below(2))
+		fault_apply_late(w->nodes[number].engine);
+	else
+		fault_drop_late(w->nodes[number].engine);
 }
 
 void world_work(struct sim_world *w, int number)
