@@ -43,8 +43,8 @@ void model_set_cut(struct model *model, bool is_cut);
 void model_deliver_late(struct model *model);
 void model_drop_late(struct model *model);
 
-/* The time is over in which a coordinator goes on with a conditional batch that its client has given
- * up: each of these goes on now or never. Messages stay on their way. */
+/* The time is over in which a coordinator goes on with a conditional batch that its client has
+ * given up: each of these goes on now or never. Messages stay on their way. */
 void model_end_paused(struct model *model);
 
 /* A client's way to the cluster by coordinators of one data centre. */
