@@ -2,11 +2,15 @@
 
 #include "blob/blob_sealed.h"
 #include "index/fts5/fts5.h"
+#include "index/opensearch/opensearch.h"
 
-enum index_kind { INDEX_AUTO, INDEX_FTS5, INDEX_NONE };
+enum index_kind { INDEX_AUTO, INDEX_FTS5, INDEX_OPENSEARCH, INDEX_NONE };
 
-static const char *const index_kinds[] = {
-	[INDEX_AUTO] = "auto", [INDEX_FTS5] = "fts5", [INDEX_NONE] = "none", NULL};
+static const char *const index_kinds[] = {[INDEX_AUTO] = "auto",
+	[INDEX_FTS5] = "fts5",
+	[INDEX_OPENSEARCH] = "opensearch",
+	[INDEX_NONE] = "none",
+	NULL};
 
 static struct {
 	int kind; /* enum index_kind */
@@ -16,32 +20,54 @@ static struct {
 /* clang-format off */
 const struct setting search_index_settings[] = {
 	{"search.index", SETTING_CHOICE, &config.kind, "auto", 0, 0, index_kinds, false,
-		"What searches of text are made quick by: files of SQLite under data, or nothing; auto: fts5 with the embedded engine, unless content is encrypted, since what is indexed is not."},
+		"What searches of text are made quick by: files of SQLite under data, OpenSearch (opensearch.*), or nothing; auto: fts5 with the embedded engine, unless content is encrypted, since what is indexed is not."},
 	{"search.open_files", SETTING_NUMBER, &config.open_files, "64", 1, 10000, NULL, false,
 		"Accounts whose index stays open, with up to 1 MiB of memory each."},
 };
 const size_t search_index_setting_count = ARRAY_SIZE(search_index_settings);
 /* clang-format on */
 
-static bool has_index(bool is_embedded)
+static enum index_kind kind_in_force(bool is_embedded)
 {
 	bool is_encrypted = blob_sealed_config.key_file && *blob_sealed_config.key_file;
-	return config.kind == INDEX_FTS5 ||
-	       (config.kind == INDEX_AUTO && is_embedded && !is_encrypted);
+	if (config.kind != INDEX_AUTO)
+		return (enum index_kind)config.kind;
+	return is_embedded && !is_encrypted ? INDEX_FTS5 : INDEX_NONE;
+}
+
+static struct error *open_opensearch(struct op *op, struct index **ret_index)
+{
+	struct opensearch_options options = opensearch_config;
+	options.rules = search_texts_rules();
+	return opensearch_open(op, &options, ret_index);
+}
+
+struct error *search_index_check(struct op *op, const char **ret_setting)
+{
+	struct index *index;
+	*ret_setting = "opensearch.hosts";
+	if (config.kind != INDEX_OPENSEARCH)
+		return NULL;
+	TRY(open_opensearch(op, &index));
+	index_close(index);
+	return NULL;
 }
 
 struct error *search_index_open(struct op *op, const struct data_directory *data,
 	struct mail_store *store, bool is_embedded, struct search **ret_search)
 {
 	struct index *index;
-	*ret_search = NULL;
-	if (!has_index(is_embedded))
-		return NULL;
-	const struct fts5_options options = {
-		.folder = data_directory_file(&op->arena, data, "index"),
+	enum index_kind kind = kind_in_force(is_embedded);
+	const struct fts5_options fts5 = {.folder = data_directory_file(&op->arena, data, "index"),
 		.open_files = config.open_files,
 		.rules = search_texts_rules()};
-	TRY(fts5_open(op, &options, &index));
+	*ret_search = NULL;
+	if (kind == INDEX_NONE)
+		return NULL;
+	if (kind == INDEX_OPENSEARCH)
+		TRY(open_opensearch(op, &index));
+	else
+		TRY(fts5_open(op, &fts5, &index));
 	*ret_search = search_new(store, index);
 	return NULL;
 }

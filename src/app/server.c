@@ -22,6 +22,7 @@
 #include "engine/cassandra/cassandra.h"
 #include "format/mime.h"
 #include "front/admin/admin.h"
+#include "index/opensearch/opensearch.h"
 #include "net/net.h"
 #include "session/lane.h"
 #include "session/session.h"
@@ -60,6 +61,7 @@ static const struct setting_group groups[] = {
 	{rabbitmq_settings, &rabbitmq_setting_count},
 	{search_index_settings, &search_index_setting_count},
 	{search_settings, &search_setting_count},
+	{opensearch_settings, &opensearch_setting_count},
 	{task_settings, &task_setting_count},
 	{rocksdb_settings, &rocksdb_setting_count},
 	{levels_settings, &levels_setting_count},
@@ -125,6 +127,8 @@ struct error *server_check(struct op *op, const struct config *config)
 	TRY(check_file(op, config, "bus.tls_ca"));
 	TRY(check_file(op, config, "bus.tls_certificate"));
 	TRY(check_file(op, config, "bus.tls_key"));
+	TRY(check_file(op, config, "opensearch.password_file"));
+	TRY(check_file(op, config, "opensearch.ca_file"));
 	TRY(listeners_check(op, config));
 	const char *setting;
 	err = storage_check(op, &setting);

@@ -143,6 +143,7 @@ struct error *storage_check(struct op *op, const char **ret_setting)
 	struct cassandra_options options;
 	struct levels_config levels;
 	TRY(content_check(op, (enum content_store)config.content_store, ret_setting));
+	TRY(search_index_check(op, ret_setting));
 	if (config.engine_kind != ENGINE_CASSANDRA)
 		return NULL;
 	*ret_setting = "consistency.data_centre";

@@ -1,77 +1,7 @@
 """SEARCH with an index that is late, damaged, gone, or just made: it finds the same."""
 
-import email.message
-import email.policy
-
 from support.mailbox import Mailbox
-from support.patience import until
-
-QUERIES = [
-    'TEXT "pears"',
-    'BODY "pears"',
-    'SUBJECT "number 7"',
-    'FROM "carol@example"',
-    'FROM "carol" NOT TEXT "apples"',
-    'TO "no-such"',
-    'CC "dave"',
-    'HEADER X-Tag "special"',
-    'HEADER X-Tag ""',
-    'HEADER X-None ""',
-    'OR SUBJECT "number 3" BODY "plums"',
-    'NOT BODY "pears"',
-    'BODY "in bold"',
-    'BODY "report.pdf"',
-    'TEXT "zz"',
-    'TEXT "p"',
-    'SEEN TEXT "pears"',
-    'UID 3:* BODY "apples"',
-    'BODY "nowhere at all"',
-]
-FRUIT = ["apples", "pears", "plums"]
-
-
-def mail(number):
-    content = email.message.EmailMessage()
-    content["From"] = "carol@example.net" if number % 2 else "Erin <erin@example.net>"
-    content["To"] = "alice@example.org"
-    content["Subject"] = f"number {number}"
-    if number % 4 == 0:
-        content["Cc"] = "dave@example.net"
-    if number % 5 == 0:
-        content["X-Tag"] = "special" if number % 2 else "plain"
-    content.set_content(f"some {FRUIT[number % 3]} for you")
-    if number == 6:
-        content.add_alternative("<p>in <b>bo</b>ld</p>", subtype="html")
-    if number == 8:
-        content.add_attachment(b"%PDF", maintype="application", subtype="pdf", filename="report.pdf")
-    return content.as_bytes(policy=email.policy.SMTP)
-
-
-def answers(mailbox):
-    client = mailbox.server.imap(mailbox.address)
-    client.select("INBOX", readonly=True)
-    found = {query: client.uid("SEARCH", query)[1][0] for query in QUERIES}
-    client.logout()
-    return found
-
-
-def index(mailbox):
-    return mailbox.server.ctl_json("index", "status", mailbox.address)
-
-
-def wait_for_index(mailbox):
-    def is_whole():
-        now = index(mailbox)
-        return now["indexed"] == now["messages"] and not now["waiting"]
-
-    until(is_whole)
-
-
-def fill(mailbox, count=12):
-    client = mailbox.server.imap(mailbox.address)
-    for number in range(1, count + 1):
-        client.append("INBOX", r"(\Seen)" if number < 6 else None, None, mail(number))
-    client.logout()
+from support.searching import QUERIES, answers, fill, index, mail, wait_for_index
 
 
 def index_file(mailbox):

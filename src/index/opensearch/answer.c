@@ -1,0 +1,203 @@
+#include "index/opensearch/opensearch_private.h"
+
+/* What cannot be understood is an answer from something else than OpenSearch, or one that was cut:
+ * the search reads the messages. */
+
+static struct error *misunderstood(struct op *op, const char *what)
+{
+	return op_fail(op, ERR_UNAVAILABLE, "OpenSearch, %s cannot be understood", what);
+}
+
+static json_t *parse(struct slice answer)
+{
+	return json_loadb(answer.ptr ? answer.ptr : "", answer.len, JSON_REJECT_DUPLICATES, NULL);
+}
+
+static void put_back(json_t **json)
+{
+	json_decref(*json);
+}
+#define AUTO_JSON(name) __attribute__((cleanup(put_back))) json_t *name
+
+/* False unless it is a number that is not negative. */
+static bool take_number(const json_t *json, uint64_t *ret_number)
+{
+	if (!json_is_integer(json) || json_integer_value(json) < 0)
+		return false;
+	*ret_number = (uint64_t)json_integer_value(json);
+	return true;
+}
+
+static bool take_u32(const json_t *json, uint32_t *ret_number)
+{
+	uint64_t number;
+	if (!take_number(json, &number) || number > UINT32_MAX)
+		return false;
+	*ret_number = (uint32_t)number;
+	return true;
+}
+
+static bool take_uuid(const char *text, struct uuid *ret_id)
+{
+	return text && uuid_parse(slice_from_cstr(text), ret_id);
+}
+
+/* ---- The document of an account ---- */
+
+static bool take_generation(const json_t *json, uint64_t *ret_generation)
+{
+	struct slice text = slice_from_cstr(json_string_value(json));
+	uint64_t number = 0;
+	if (!json_is_string(json) || text.len != 16)
+		return false;
+	for (size_t i = 0; i < text.len; i++) {
+		char c = text.ptr[i];
+		if (!ascii_is_digit(c) && !(c >= 'a' && c <= 'f'))
+			return false;
+		number = number << 4 | (unsigned)(ascii_is_digit(c) ? c - '0' : c - 'a' + 10);
+	}
+	*ret_generation = number;
+	return number != 0;
+}
+
+static bool take_covered(struct arena *arena, json_t *covered, struct index_state *state)
+{
+	const char *mailbox;
+	json_t *value;
+	if (!json_is_object(covered))
+		return false;
+	state->covered = ARENA_ARRAY(arena, struct index_coverage, json_object_size(covered) + 1);
+	json_object_foreach(covered, mailbox, value)
+	{
+		struct index_coverage *one = &state->covered[state->covered_count++];
+		if (!take_uuid(mailbox, &one->mailbox.uuid) || json_array_size(value) != 2 ||
+			!take_u32(json_array_get(value, 0), &one->uidvalidity) ||
+			!take_u32(json_array_get(value, 1), &one->uidnext))
+			return false;
+	}
+	return true;
+}
+
+struct error *opensearch_parse_progress(
+	struct op *op, struct slice answer, struct opensearch_progress *ret_progress)
+{
+	AUTO_JSON(root) = parse(answer);
+	const json_t *source = json_object_get(root, "_source");
+	struct opensearch_progress progress = {.found = true};
+	*ret_progress = (struct opensearch_progress){0};
+	if (json_is_false(json_object_get(root, "found")))
+		return NULL;
+	if (!json_is_true(json_object_get(root, "found")) ||
+		!take_number(json_object_get(root, "_seq_no"), &progress.seq_no) ||
+		!take_number(json_object_get(root, "_primary_term"), &progress.primary_term) ||
+		!take_number(json_object_get(source, "cursor"), &progress.state.cursor) ||
+		!take_generation(json_object_get(source, "generation"), &progress.state.id) ||
+		!take_covered(&op->arena, json_object_get(source, "covered"), &progress.state))
+		return misunderstood(op, "an account's document");
+	*ret_progress = progress;
+	return NULL;
+}
+
+/* ---- Hits ---- */
+
+/* What only some shards have told is not all of it. */
+static struct error *check_search(struct op *op, const json_t *root)
+{
+	uint64_t failed;
+	const json_t *shards = json_object_get(root, "_shards");
+	const json_t *timed_out = json_object_get(root, "timed_out");
+	if (!json_is_boolean(timed_out) || !take_number(json_object_get(shards, "failed"), &failed))
+		return misunderstood(op, "the answer to a search");
+	if (failed || json_is_true(timed_out))
+		return op_fail(op, ERR_UNAVAILABLE, "OpenSearch did not search all of it");
+	return NULL;
+}
+
+static const json_t *first_of(const json_t *fields, const char *name)
+{
+	return json_array_get(json_object_get(fields, name), 0);
+}
+
+/* Without a message: it is not known what is there. */
+static bool take_entry(const json_t *hit, struct index_entry *entry)
+{
+	const json_t *fields = json_object_get(hit, "fields");
+	const json_t *message = first_of(fields, "message");
+	const json_t *fingerprint = first_of(fields, "fingerprint");
+	*entry = (struct index_entry){0};
+	return take_u32(first_of(fields, "uid"), &entry->uid) &&
+	       (!message || take_uuid(json_string_value(message), &entry->message.uuid)) &&
+	       (!fingerprint || take_number(fingerprint, &entry->fingerprint));
+}
+
+struct error *opensearch_parse_hits(
+	struct op *op, struct slice answer, struct index_entry **ret_entries, size_t *ret_count)
+{
+	AUTO_JSON(root) = parse(answer);
+	const json_t *hits = json_object_get(json_object_get(root, "hits"), "hits");
+	size_t count = json_array_size(hits);
+	TRY(check_search(op, root));
+	if (!json_is_array(hits))
+		return misunderstood(op, "the answer to a search");
+	struct index_entry *entries = ARENA_ARRAY(&op->arena, struct index_entry, count + 1);
+	for (size_t i = 0; i < count; i++)
+		if (!take_entry(json_array_get(hits, i), &entries[i]) ||
+			(i && entries[i].uid <= entries[i - 1].uid))
+			return misunderstood(op, "a hit of a search");
+	*ret_entries = entries;
+	*ret_count = count;
+	return NULL;
+}
+
+struct error *opensearch_parse_total(struct op *op, struct slice answer, uint64_t *ret_total)
+{
+	AUTO_JSON(root) = parse(answer);
+	const json_t *total = json_object_get(json_object_get(root, "hits"), "total");
+	TRY(check_search(op, root));
+	if (!take_number(json_object_get(total, "value"), ret_total))
+		return misunderstood(op, "the count of a search");
+	return NULL;
+}
+
+/* ---- Bulk ---- */
+
+/* A conflict: a newer state of the place is there already. Not found: it has gone already. */
+static bool is_done(int64_t status)
+{
+	return (status >= 200 && status < 300) || status == 409 || status == 404;
+}
+
+static struct error *check_item(struct op *op, json_t *item)
+{
+	const char *action;
+	json_t *told;
+	if (json_object_size(item) != 1)
+		return misunderstood(op, "what became of a write");
+	json_object_foreach(item, action, told)
+	{
+		const json_t *status = json_object_get(told, "status");
+		const char *reason = json_string_value(
+			json_object_get(json_object_get(told, "error"), "reason"));
+		bool is_missing = json_integer_value(status) == 404 && reason;
+		if (!json_is_integer(status))
+			return misunderstood(op, "what became of a write");
+		if (!is_done(json_integer_value(status)) || is_missing)
+			return op_fail(op, ERR_UNAVAILABLE, "OpenSearch, %s: %lld %.300s", action,
+				(long long)json_integer_value(status), reason ? reason : "");
+	}
+	return NULL;
+}
+
+struct error *opensearch_parse_bulk(struct op *op, struct slice answer)
+{
+	AUTO_JSON(root) = parse(answer);
+	const json_t *errors = json_object_get(root, "errors");
+	const json_t *items = json_object_get(root, "items");
+	if (json_is_false(errors))
+		return NULL;
+	if (!json_is_true(errors) || !json_is_array(items))
+		return misunderstood(op, "the answer to a bulk");
+	for (size_t i = 0; i < json_array_size(items); i++)
+		TRY(check_item(op, json_array_get(items, i)));
+	return NULL;
+}

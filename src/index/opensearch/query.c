@@ -1,0 +1,126 @@
+#include "index/opensearch/opensearch_private.h"
+
+#include "format/charset.h"
+
+const char *const opensearch_fields[TEXT_FIELD_COUNT] = {[TEXT_SUBJECT] = "subject",
+	[TEXT_FROM] = "from",
+	[TEXT_TO] = "to",
+	[TEXT_CC] = "cc",
+	[TEXT_BCC] = "bcc",
+	[TEXT_OTHER_FIELDS] = "other",
+	[TEXT_BODY] = "body"};
+
+/* So many trigrams of a needle are asked for; the others would narrow no further. */
+#define TRIGRAMS_MOST 48
+
+static void put_byte(struct buf *out, unsigned char c)
+{
+	if (c == '"' || c == '\\')
+		buf_append_char(out, '\\');
+	if (c < 0x20)
+		buf_printf(out, "\\u%04x", c);
+	else
+		buf_append_char(out, (char)c);
+}
+
+void opensearch_put_text(struct buf *out, struct slice text)
+{
+	struct arena arena;
+	arena_init(&arena);
+	/* Folding makes it whole; needles and texts are folded the same way. */
+	if (!utf8_is_valid(text))
+		text = utf8_fold(&arena, text);
+	buf_append_char(out, '"');
+	for (size_t i = 0; i < text.len; i++)
+		put_byte(out, (unsigned char)text.ptr[i]);
+	buf_append_char(out, '"');
+	arena_done(&arena);
+}
+
+void opensearch_put_uuid(struct buf *out, struct uuid id)
+{
+	char text[UUID_TEXT_LENGTH + 1];
+	uuid_format(&id, text);
+	buf_printf(out, "\"%s\"", text);
+}
+
+void opensearch_put_filters(struct buf *out, struct account_id account, uint64_t generation,
+	const struct mailbox_id *mailbox)
+{
+	buf_append(out, SLICE("{\"term\":{\"account\":"));
+	opensearch_put_uuid(out, account.uuid);
+	buf_printf(
+		out, "}},{\"term\":{\"generation\":\"%016llx\"}},", (unsigned long long)generation);
+	if (mailbox) {
+		buf_append(out, SLICE("{\"term\":{\"mailbox\":"));
+		opensearch_put_uuid(out, mailbox->uuid);
+		buf_append(out, SLICE("}},"));
+	}
+	buf_append(out, SLICE("{\"exists\":{\"field\":\"uid\"}}"));
+}
+
+static size_t character_length(struct slice text, size_t at)
+{
+	size_t length = 1;
+	while (at + length < text.len && ((unsigned char)text.ptr[at + length] & 0xc0) == 0x80)
+		length++;
+	return length;
+}
+
+/* Every trigram of the needle, in one field. */
+static void put_trigrams(struct buf *out, const char *field, struct slice needle)
+{
+	size_t at = 0;
+	buf_append(out, SLICE("{\"bool\":{\"filter\":["));
+	for (int i = 0; i < TRIGRAMS_MOST; i++) {
+		size_t end = at;
+		for (int j = 0; j < INDEX_NEEDLE_MIN && end < needle.len; j++)
+			end += character_length(needle, end);
+		buf_printf(out, "%s{\"term\":{\"%s\":", i ? "," : "", field);
+		opensearch_put_text(out, slice_range(needle, at, end));
+		buf_append(out, SLICE("}}"));
+		if (end >= needle.len)
+			break;
+		at += character_length(needle, at);
+	}
+	buf_append(out, SLICE("]}}"));
+}
+
+static void put_texts(struct buf *out, const struct index_query *query)
+{
+	buf_append(out, SLICE(",{\"bool\":{\"minimum_should_match\":1,\"should\":["
+			      "{\"term\":{\"whole\":false}}"));
+	for (int i = 0; i < TEXT_FIELD_COUNT; i++) {
+		if (!(query->fields & (1U << i)))
+			continue;
+		buf_append_char(out, ',');
+		put_trigrams(out, opensearch_fields[i], query->needle);
+	}
+	buf_append(out, SLICE("]}}"));
+}
+
+struct slice opensearch_query(struct arena *arena, struct account_id account, uint64_t generation,
+	struct mailbox_id mailbox, const struct index_query *query, uint32_t from, size_t most)
+{
+	struct buf out = buf_in(arena);
+	buf_printf(&out,
+		"{\"size\":%zu,\"track_total_hits\":false,\"_source\":false,"
+		"\"docvalue_fields\":[\"uid\"%s],\"sort\":[{\"uid\":\"asc\"}],"
+		"\"query\":{\"bool\":{\"filter\":[",
+		most, query ? "" : ",\"message\",\"fingerprint\"");
+	opensearch_put_filters(&out, account, generation, &mailbox);
+	buf_printf(&out, ",{\"range\":{\"uid\":{\"gte\":%u}}}", from);
+	if (query)
+		put_texts(&out, query);
+	buf_append(&out, SLICE("]}}}"));
+	return buf_as_slice(&out);
+}
+
+/* Nodes with other rules keep to themselves. */
+const char *opensearch_progress_path(
+	struct arena *arena, const struct opensearch_view *view, struct account_id account)
+{
+	const char *id = uuid_text(arena, account.uuid);
+	return arena_printf(arena, "_doc/%s-%08x-%s?routing=%s", id, view->shared->rules,
+		view->is_beside ? "beside" : "live", id);
+}

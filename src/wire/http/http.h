@@ -1,0 +1,51 @@
+#pragma once
+
+/* A client of services that speak HTTP and answer in one piece, on libcurl: one try of one request
+ * at a time, over connections that are kept open. Any thread; as many requests are under way as
+ * threads ask. Redirects are not followed, and what the environment says of proxies is not heard.
+ */
+
+#include "base/buf.h"
+#include "base/op.h"
+
+struct http_client;
+
+struct http_config {
+	const char *ca_file; /* NULL: the system's certificates */
+	const char *user;    /* NULL: no authentication; else Basic */
+	const char *password;
+	uint64_t connect_ms; /* for a connection to be made */
+	uint64_t timeout_ms; /* for the whole request, less if the operation has less time left */
+};
+
+/* Copies the configuration. */
+struct http_client *http_client_new(const struct http_config *config);
+void http_client_free(struct http_client *client);
+
+struct http_request {
+	const char *method;
+	const char *url;
+	const char *const *headers; /* "name: value" */
+	size_t header_count;
+	struct slice body; /* no pointer: none */
+	uint64_t answer_max;
+	uint64_t timeout_ms; /* 0: the client's */
+
+	/* Answer */
+	int status; /* 0: none came whole */
+	struct slice answer;
+	bool is_too_large;
+	bool is_late;        /* given up because of the time */
+	bool was_sent;       /* some of it may have reached the service */
+	const char *problem; /* why no answer came */
+};
+
+/* Fills in the answer, in the operation's arena. */
+void http_send(struct op *op, struct http_client *client, struct http_request *request);
+
+/* Everything but A-Za-z0-9-_.~ becomes %XX. */
+void http_url_encode(struct buf *out, struct slice text);
+
+/* "http://host:port" or "https://host", with or without one slash behind it, without a user, a path
+ * or anything else. */
+bool http_is_origin(struct slice url);
