@@ -69,14 +69,17 @@ static void print_address(struct buf *out, struct arena *arena, struct slice nam
 	buf_append(out, name.len ? SLICE(">") : SLICE(""));
 }
 
-static bool take_addresses(struct arena *arena, struct slice *rest, struct slice *ret_text)
+static bool take_addresses(struct arena *arena, struct slice *rest, struct slice *ret_text,
+	struct envelope_address *ret_first)
 {
+	bool is_first = true;
 	struct slice name;
 	struct slice route;
 	struct slice local;
 	struct slice host;
 	struct buf text = buf_in(arena);
 	*ret_text = SLICE_NONE;
+	*ret_first = (struct envelope_address){0};
 	if (take(rest, SLICE("NIL ")))
 		return true;
 	if (!take(rest, SLICE("(")))
@@ -87,6 +90,10 @@ static bool take_addresses(struct arena *arena, struct slice *rest, struct slice
 			!take(rest, SLICE(")")))
 			return false;
 		print_address(&text, arena, name, local, host);
+		if (is_first)
+			*ret_first = (struct envelope_address){
+				encoded_words_decode(arena, name), local, host};
+		is_first = false;
 	}
 	*ret_text = buf_as_slice(&text);
 	return take(rest, SLICE(") "));
@@ -97,6 +104,7 @@ void envelope_texts_read(
 {
 	struct envelope_texts *texts = ret_texts;
 	struct slice skipped;
+	struct envelope_address nobody;
 	*texts = (struct envelope_texts){0};
 	if (!take(&printed, SLICE("(")) || !take_string(arena, &printed, &texts->date))
 		return;
@@ -105,10 +113,10 @@ void envelope_texts_read(
 		return;
 	texts->subject = encoded_words_decode(arena, texts->subject);
 	/* from, sender, reply-to, to, cc */
-	bool taken = take_addresses(arena, &printed, &texts->from) &&
-		     take_addresses(arena, &printed, &skipped) &&
-		     take_addresses(arena, &printed, &skipped) &&
-		     take_addresses(arena, &printed, &texts->to) &&
-		     take_addresses(arena, &printed, &texts->cc);
+	bool taken = take_addresses(arena, &printed, &texts->from, &texts->first_from) &&
+		     take_addresses(arena, &printed, &skipped, &nobody) &&
+		     take_addresses(arena, &printed, &skipped, &nobody) &&
+		     take_addresses(arena, &printed, &texts->to, &texts->first_to) &&
+		     take_addresses(arena, &printed, &texts->cc, &texts->first_cc);
 	(void)taken; /* what was read up to a fault stays */
 }

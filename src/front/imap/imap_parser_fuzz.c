@@ -1,5 +1,5 @@
 #include "front/imap/imap_fetch.h"
-#include "front/imap/imap_search.h"
+#include "front/imap/imap_sort.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
 
@@ -7,10 +7,11 @@ static struct error *parse(struct op *op, struct imap_args *args, unsigned what)
 {
 	struct fetch_request fetch;
 	struct search_request search;
+	struct sort_request sort;
 	struct imap_flags flags;
 	struct imap_words words;
 	struct slice text;
-	switch (what % 6) {
+	switch (what % 8) {
 	case 0:
 		return imap_fetch_parse(op, args, &fetch);
 	case 1:
@@ -22,6 +23,10 @@ static struct error *parse(struct op *op, struct imap_args *args, unsigned what)
 	case 4:
 		TRY(imap_mailbox(op, args, &text));
 		return imap_list_pattern(op, args, &text);
+	case 5:
+		return imap_sort_parse(op, args, &sort);
+	case 6:
+		return imap_thread_parse(op, args, &sort);
 	default:
 		return imap_skip_value(op, args);
 	}

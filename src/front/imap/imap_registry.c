@@ -42,10 +42,12 @@ static const struct imap_command commands[] = {
 	{SLICE_INIT("SEARCH"),         imap_search,       BOX,        LANE_BULK,  UID | KEEPS | SHOWS},
 	{SLICE_INIT("SELECT"),         imap_select,       IN,         LANE_STORE, QUIET | SHOWS},
 	{SLICE_INIT("SETQUOTA"),       imap_setquota,     IN,         LANE_QUICK, QUIET},
+	{SLICE_INIT("SORT"),           imap_sort,         BOX,        LANE_BULK,  UID | KEEPS | SHOWS},
 	{SLICE_INIT("STARTTLS"),       imap_starttls,     OUT,        LANE_QUICK, PIPE},
 	{SLICE_INIT("STATUS"),         imap_status,       IN,         LANE_STORE, SHOWS},
 	{SLICE_INIT("STORE"),          imap_store,        BOX,        LANE_STORE, UID | KEEPS},
 	{SLICE_INIT("SUBSCRIBE"),      imap_subscribe,    IN,         LANE_STORE, 0},
+	{SLICE_INIT("THREAD"),         imap_thread,       BOX,        LANE_BULK,  UID | KEEPS | SHOWS},
 	{SLICE_INIT("UNSELECT"),       imap_unselect,     BOX,        LANE_QUICK, QUIET},
 	{SLICE_INIT("UNSUBSCRIBE"),    imap_unsubscribe,  IN,         LANE_STORE, 0},
 };

@@ -94,17 +94,9 @@ static struct error *match_page(struct op *op, struct imap_session *session,
 	return NULL;
 }
 
-/* A search under way: in the operation's arena, from step to step. */
-struct search {
-	struct search_request request;
-	struct uid_set candidates; /* may match, by what is known with nothing read */
-	struct uid_cursor cursor;  /* behind those that were read */
-	struct uid_set found;
-};
-
 /* The next page of candidates; *ret_more is false behind the last. */
 static struct error *match_next_page(struct op *op, struct imap_session *session,
-	const struct snapshot *now, struct search *search, bool *ret_more)
+	const struct snapshot *now, struct search_run *run, bool *ret_more)
 {
 	bool found[PAGE_SIZE] = {0};
 	uint32_t uids[PAGE_SIZE] = {0};
@@ -113,28 +105,28 @@ static struct error *match_next_page(struct op *op, struct imap_session *session
 	uint32_t uid = 0;
 	size_t count = 0;
 	uid_set_init(&page, &op->arena);
-	while (count < PAGE_SIZE && uid_cursor_next(&search->candidates, &search->cursor, &uid)) {
+	while (count < PAGE_SIZE && uid_cursor_next(&run->candidates, &run->cursor, &uid)) {
 		uid_set_add(&page, uid);
 		count++;
 	}
 	*ret_more = count == PAGE_SIZE;
 	if (count == 0)
 		return NULL;
-	TRY(match_page(op, session, now, search->request.root, &page, found, uids, &count));
+	TRY(match_page(op, session, now, run->request->root, &page, found, uids, &count));
 	arena_release(&op->arena, mark);
 	for (size_t i = 0; i < count; i++)
 		if (found[i])
-			uid_set_add(&search->found, uids[i]);
+			uid_set_add(&run->found, uids[i]);
 	return NULL;
 }
 
 /* As many pages as fit into one step; *ret_more when another is needed. */
 static struct error *match_candidates(struct op *op, struct imap_session *session,
-	const struct snapshot *now, struct search *search, bool *ret_more)
+	const struct snapshot *now, struct search_run *run, bool *ret_more)
 {
 	uint64_t until_ns = clock_monotonic_ns() + IMAP_STEP_NS;
 	do {
-		TRY(match_next_page(op, session, now, search, ret_more));
+		TRY(match_next_page(op, session, now, run, ret_more));
 	} while (*ret_more && clock_monotonic_ns() < until_ns);
 	return NULL;
 }
@@ -241,35 +233,52 @@ static void write_result(struct op *op, struct imap_session *session, const stru
 		write_search(session, request, &summary);
 }
 
-static struct error *begin(
-	struct op *op, struct imap_session *session, struct imap_args *args, struct search *search)
+struct error *imap_search_begin(struct op *op, struct imap_session *session, struct imap_args *args,
+	struct search_request *request, struct search_run *ret_run)
 {
 	struct snapshot *now;
 	size_t narrowed = NARROWED_TEXTS_MAX;
-	TRY(imap_search_parse(op, args, &search->request));
-	TRY(resolve_sets(op, session, args, search->request.root));
-	if (search->request.uses_modseq)
+	*ret_run = (struct search_run){.request = request};
+	TRY(resolve_sets(op, session, args, request->root));
+	if (request->uses_modseq)
 		imap_enable_condstore(session);
 	TRY(mailbox_snapshot(op, session->store, session->account, session->mailbox, &now));
-	narrow(op, session, now, search->request.root, &narrowed);
-	find_candidates(op, session, now, search->request.root, &search->candidates);
+	narrow(op, session, now, request->root, &narrowed);
+	find_candidates(op, session, now, request->root, &ret_run->candidates);
 	snapshot_unref(now);
-	uid_set_init(&search->found, &op->arena);
+	uid_set_init(&ret_run->found, &op->arena);
 	return NULL;
+}
+
+struct error *imap_search_run(struct op *op, struct imap_session *session,
+	const struct snapshot *now, struct search_run *run, bool *ret_more)
+{
+	bool reads = run->request->root->cost > SEARCH_COSTS_NOTHING;
+	*ret_more = false;
+	run->result = reads ? &run->found : &run->candidates;
+	return reads ? match_candidates(op, session, now, run, ret_more) : NULL;
+}
+
+struct search {
+	struct search_request request;
+	struct search_run run;
+};
+
+static struct error *begin(
+	struct op *op, struct imap_session *session, struct imap_args *args, struct search *search)
+{
+	TRY(imap_search_parse(op, args, &search->request));
+	return imap_search_begin(op, session, args, &search->request, &search->run);
 }
 
 static struct error *step(
 	struct op *op, struct imap_session *session, struct imap_args *args, struct search *search)
 {
 	struct snapshot *now;
-	struct error *err = NULL;
-	bool reads = search->request.root->cost > SEARCH_COSTS_NOTHING;
 	TRY(mailbox_snapshot(op, session->store, session->account, session->mailbox, &now));
-	if (reads)
-		err = match_candidates(op, session, now, search, &args->wants_more);
+	struct error *err = imap_search_run(op, session, now, &search->run, &args->wants_more);
 	if (!err && !args->wants_more)
-		write_result(op, session, args, &search->request, now,
-			reads ? &search->found : &search->candidates);
+		write_result(op, session, args, &search->request, now, search->run.result);
 	snapshot_unref(now);
 	return err;
 }

@@ -82,9 +82,37 @@ struct search_request {
 MUST_CHECK struct error *imap_search_parse(
 	struct op *op, struct imap_args *args, struct search_request *ret_request);
 
-/* ---- imap_search_match.c ---- */
+/* Its parts, for commands that search too. "RETURN" and "CHARSET" have been taken; each takes the
+ * space behind it. */
+MUST_CHECK struct error *imap_search_take_returns(
+	struct op *op, struct imap_args *args, struct search_request *request);
+MUST_CHECK struct error *imap_search_take_charset(
+	struct op *op, struct imap_args *args, struct search_request *request);
+MUST_CHECK struct error *imap_search_parse_keys(
+	struct op *op, struct imap_args *args, struct search_request *request);
+
+/* ---- imap_search.c ---- */
 
 struct imap_session;
+
+/* A search under way: in the operation's arena, from step to step. */
+struct search_run {
+	const struct search_request *request;
+	struct uid_set candidates; /* may match, by what is known with nothing read */
+	struct uid_cursor cursor;  /* behind those that were read */
+	struct uid_set found;
+	const struct uid_set *result; /* of the two, when it has ended */
+};
+
+/* Borrows the request, which was parsed. */
+MUST_CHECK struct error *imap_search_begin(struct op *op, struct imap_session *session,
+	struct imap_args *args, struct search_request *request, struct search_run *ret_run);
+
+/* As much as fits into one step. *ret_more: call again. */
+MUST_CHECK struct error *imap_search_run(struct op *op, struct imap_session *session,
+	const struct snapshot *now, struct search_run *run, bool *ret_more);
+
+/* ---- imap_search_match.c ---- */
 
 /* One message, read as far as the keys asked. */
 struct search_message {

@@ -1,3 +1,5 @@
+#include <assert.h>
+
 #include "format/charset.h"
 #include "format/date.h"
 #include "front/imap/imap_search.h"
@@ -159,6 +161,7 @@ static struct error *take_child(struct op *op, struct imap_args *args,
 	struct search_node *child;
 	TRY(imap_space(op, args));
 	TRY(take_key(op, args, request, &child));
+	assert(child);
 	add_child(parent, child);
 	return NULL;
 }
@@ -209,6 +212,7 @@ static struct error *take_named_key(struct op *op, struct imap_args *args,
 		if (!slice_equal_nocase(name, keys[i].name))
 			continue;
 		TRY(new_node(op, args, request, keys[i].kind, ret_node));
+		assert(*ret_node);
 		(*ret_node)->flag = keys[i].flag;
 		(*ret_node)->field = slice_from_cstr(keys[i].field);
 		return take_argument(op, args, request, keys[i].argument, *ret_node);
@@ -245,6 +249,7 @@ static struct error *take_key(struct op *op, struct imap_args *args, struct sear
 	} else {
 		TRY(take_named_key(op, args, request, ret_node));
 	}
+	assert(*ret_node);
 	request->depth--;
 	return NULL;
 }
@@ -261,7 +266,7 @@ static const struct {
 };
 
 /* "RETURN (MIN COUNT)" (RFC 4731, RFC 5182) */
-static struct error *take_returns(
+struct error *imap_search_take_returns(
 	struct op *op, struct imap_args *args, struct search_request *request)
 {
 	request->is_extended = true;
@@ -284,7 +289,7 @@ static struct error *take_returns(
 	return imap_space(op, args);
 }
 
-static struct error *take_charset(
+struct error *imap_search_take_charset(
 	struct op *op, struct imap_args *args, struct search_request *request)
 {
 	TRY(imap_space(op, args));
@@ -296,24 +301,30 @@ static struct error *take_charset(
 	return imap_space(op, args);
 }
 
+struct error *imap_search_parse_keys(
+	struct op *op, struct imap_args *args, struct search_request *request)
+{
+	if (request->returns == 0)
+		request->returns = SEARCH_RETURN_ALL;
+	TRY(new_node(op, args, request, SEARCH_AND, &request->root));
+	for (;;) {
+		struct search_node *child;
+		TRY(take_key(op, args, request, &child));
+		add_child(request->root, child);
+		if (imap_at_end(args))
+			return NULL;
+		TRY(imap_space(op, args));
+	}
+}
+
 struct error *imap_search_parse(
 	struct op *op, struct imap_args *args, struct search_request *ret_request)
 {
 	*ret_request = (struct search_request){0};
 	TRY(imap_space(op, args));
 	if (imap_take_word(args, SLICE("RETURN")))
-		TRY(take_returns(op, args, ret_request));
+		TRY(imap_search_take_returns(op, args, ret_request));
 	if (imap_take_word(args, SLICE("CHARSET")))
-		TRY(take_charset(op, args, ret_request));
-	if (ret_request->returns == 0)
-		ret_request->returns = SEARCH_RETURN_ALL;
-	TRY(new_node(op, args, ret_request, SEARCH_AND, &ret_request->root));
-	for (;;) {
-		struct search_node *child;
-		TRY(take_key(op, args, ret_request, &child));
-		add_child(ret_request->root, child);
-		if (imap_at_end(args))
-			return NULL;
-		TRY(imap_space(op, args));
-	}
+		TRY(imap_search_take_charset(op, args, ret_request));
+	return imap_search_parse_keys(op, args, ret_request);
 }
