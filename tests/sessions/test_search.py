@@ -1,7 +1,10 @@
 """SEARCH with an index that is late, damaged, gone, or just made: it finds the same."""
 
+import re
+
 from support.mailbox import Mailbox
 from support.searching import QUERIES, answers, fill, index, mail, wait_for_index
+from support.server import Server
 
 
 def index_file(mailbox):
@@ -89,3 +92,23 @@ def test_a_kill_while_indexing_is_made_good(server):
     wait_for_index(other)
     wait_for_index(mailbox)
     assert answers(mailbox) == first
+
+
+def test_a_search_that_takes_long_says_how_far_it_is(tmp_path):
+    with Server(tmp_path, {"imap.progress_interval": "1 ms", "search.index": "none"}) as server:
+        server.start()
+        server.add_domain("example.org")
+        mailbox = Mailbox(server, "alice@example.org")
+        fill(mailbox)
+        client = server.imap(mailbox.address)
+        for _ in range(7):
+            client.select("INBOX")
+            client.copy("1:*", "INBOX")
+        client.select("INBOX")
+        assert client.uid("SEARCH", 'BODY "nowhere"')[1] == [b""]
+        told = [re.fullmatch(rb'\("?\w+"? (\d+) 1536\)', said) for said in client.response("INPROGRESS")[1]]
+        read = [int(one[1]) for one in told]
+        assert read == sorted(set(read)) and 0 < read[0] <= read[-1] <= 1536
+        assert client.uid("THREAD", "REFERENCES", "UTF-8", "ALL")[0] == "OK"
+        assert b"NIL NIL" in client.response("INPROGRESS")[1][0]
+        client.logout()

@@ -38,6 +38,16 @@ const struct setting imap_settings[] = {
 		.help = "Largest message that APPEND takes (APPENDLIMIT).",
 	},
 	{
+		.name = "imap.progress_interval",
+		.type = SETTING_DURATION,
+		.target = &imap_progress_interval_ms,
+		.default_value = "10 s",
+		.min = 1,
+		.max = 3600 * 1000,
+		.reloadable = true,
+		.help = "How often a SEARCH, SORT or THREAD that takes long says so (INPROGRESS).",
+	},
+	{
 		.name = "imap.idle_timeout",
 		.type = SETTING_DURATION,
 		.target = &idle_timeout_ms,

@@ -112,6 +112,23 @@ void imap_free_dialog(struct imap_session *session);
 /* " AUTH=…" for each way to sign in. */
 void imap_write_mechanisms(struct imap_session *session);
 
+/* ---- imap_progress.c: what a command that takes long says meanwhile (RFC 9585) ---- */
+
+extern uint64_t imap_progress_interval_ms;
+
+struct imap_progress {
+	uint64_t told_ns; /* last, or when it began */
+};
+
+void imap_progress_begin(struct imap_progress *progress);
+
+/* How long a step may take, so that something can be said in time. */
+uint64_t imap_progress_step_ns(void);
+
+/* If it is time to, between two steps. `goal` 0: it is not known. */
+void imap_progress_tell(struct imap_session *session, const struct imap_args *args,
+	struct imap_progress *progress, uint64_t done, uint64_t goal);
+
 /* ---- Handlers ---- */
 
 /* A command that reads much gives its lane to others after so long, and goes on behind them; each

@@ -109,6 +109,7 @@ static struct error *match_next_page(struct op *op, struct imap_session *session
 		uid_set_add(&page, uid);
 		count++;
 	}
+	run->read += count;
 	*ret_more = count == PAGE_SIZE;
 	if (count == 0)
 		return NULL;
@@ -124,7 +125,7 @@ static struct error *match_next_page(struct op *op, struct imap_session *session
 static struct error *match_candidates(struct op *op, struct imap_session *session,
 	const struct snapshot *now, struct search_run *run, bool *ret_more)
 {
-	uint64_t until_ns = clock_monotonic_ns() + IMAP_STEP_NS;
+	uint64_t until_ns = clock_monotonic_ns() + imap_progress_step_ns();
 	do {
 		TRY(match_next_page(op, session, now, run, ret_more));
 	} while (*ret_more && clock_monotonic_ns() < until_ns);
@@ -239,6 +240,7 @@ struct error *imap_search_begin(struct op *op, struct imap_session *session, str
 	struct snapshot *now;
 	size_t narrowed = NARROWED_TEXTS_MAX;
 	*ret_run = (struct search_run){.request = request};
+	imap_progress_begin(&ret_run->progress);
 	TRY(resolve_sets(op, session, args, request->root));
 	if (request->uses_modseq)
 		imap_enable_condstore(session);
@@ -279,6 +281,9 @@ static struct error *step(
 	struct error *err = imap_search_run(op, session, now, &search->run, &args->wants_more);
 	if (!err && !args->wants_more)
 		write_result(op, session, args, &search->request, now, search->run.result);
+	if (!err && args->wants_more)
+		imap_progress_tell(session, args, &search->run.progress, search->run.read,
+			uid_set_size(&search->run.candidates));
 	snapshot_unref(now);
 	return err;
 }

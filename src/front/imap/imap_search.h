@@ -3,6 +3,7 @@
 /* What SEARCH was asked for, as a tree (RFC 9051 6.4.4). Included only inside front/imap. */
 
 #include "front/imap/imap_parser.h"
+#include "front/imap/imap_private.h"
 #include "front/imap/imap_view.h"
 #include "mailbox/mailbox.h"
 #include "search/search.h"
@@ -101,6 +102,8 @@ struct search_run {
 	struct uid_set candidates; /* may match, by what is known with nothing read */
 	struct uid_cursor cursor;  /* behind those that were read */
 	struct uid_set found;
+	uint64_t read; /* candidates */
+	struct imap_progress progress;
 	const struct uid_set *result; /* of the two, when it has ended */
 };
 

@@ -226,6 +226,7 @@ static struct error *take_group(struct op *op, struct imap_args *args,
 	for (;;) {
 		struct search_node *child;
 		TRY(take_key(op, args, request, &child));
+		assert(child);
 		add_child(parent, child);
 		if (imap_take_char(args, ')'))
 			return NULL;
@@ -310,6 +311,7 @@ struct error *imap_search_parse_keys(
 	for (;;) {
 		struct search_node *child;
 		TRY(take_key(op, args, request, &child));
+		assert(child);
 		add_child(request->root, child);
 		if (imap_at_end(args))
 			return NULL;

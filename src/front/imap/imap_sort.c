@@ -175,7 +175,7 @@ static struct error *take_page(struct op *op, struct imap_session *session,
 static struct error *take_items(struct op *op, struct imap_session *session,
 	const struct imap_args *args, struct sorting *sorting, bool *ret_more)
 {
-	uint64_t until_ns = clock_monotonic_ns() + IMAP_STEP_NS;
+	uint64_t until_ns = clock_monotonic_ns() + imap_progress_step_ns();
 	if (!sorting->items) {
 		uint64_t found = uid_set_size(sorting->run.result);
 		if (found > SORTED_MOST)
@@ -334,6 +334,9 @@ static struct error *step(struct op *op, struct imap_session *session, struct im
 		write_thread(op, session, sorting);
 	else if (!err && !args->wants_more)
 		write_sort(session, args, now, sorting);
+	/* A search and a reading of keys: how far that is in all is not known. */
+	if (!err && args->wants_more)
+		imap_progress_tell(session, args, &sorting->run.progress, 0, 0);
 	snapshot_unref(now);
 	return err;
 }
