@@ -230,12 +230,19 @@ static struct error *declare_all(struct op *op, struct rabbitmq *rabbitmq)
 	return NULL;
 }
 
+/* The library does not say by itself that it wants to know when a queue that it consumes goes. */
 static struct error *log_in(struct op *op, struct rabbitmq *rabbitmq)
 {
 	const struct rabbitmq_options *options = &rabbitmq->options;
+	amqp_table_entry_t capability = {.key = bytes_of("consumer_cancel_notify"),
+		.value = {.kind = AMQP_FIELD_KIND_BOOLEAN, .value.boolean = 1}};
+	amqp_table_entry_t property = {.key = bytes_of("capabilities"),
+		.value = {.kind = AMQP_FIELD_KIND_TABLE,
+			.value.table = {.num_entries = 1, .entries = &capability}}};
+	const amqp_table_t properties = {.num_entries = 1, .entries = &property};
 	return rabbitmq_check_reply(op,
-		amqp_login(rabbitmq->link.connection, options->vhost, CHANNELS,
-			AMQP_DEFAULT_FRAME_SIZE, (int)(options->heartbeat_ms / 1000),
+		amqp_login_with_properties(rabbitmq->link.connection, options->vhost, CHANNELS,
+			AMQP_DEFAULT_FRAME_SIZE, (int)(options->heartbeat_ms / 1000), &properties,
 			AMQP_SASL_METHOD_PLAIN, options->user, options->password),
 		"logging in");
 }
