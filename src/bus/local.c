@@ -234,9 +234,12 @@ static void local_publish(struct bus *bus, const struct bus_hint *hint)
 	struct local_bus *node = local_of(bus);
 	struct local_hub *hub = node->hub;
 	const struct outbox_entry entry = {.hint = *hint, .origin = node->id};
+	AUTO_LOCK(&hub->lock);
+	/* A node that is alone says nothing. */
+	if (hub->references == 1 && !hub->groups)
+		return;
 	bus_count(BUS_PUBLISHED, 1);
 	outbox_put(&hub->outbox, &entry);
-	AUTO_LOCK(&hub->lock);
 	renew(hub);
 }
 

@@ -368,6 +368,40 @@ static void a_woken_session_speaks_by_itself_once(void **state)
 	watch_wake(SLICE("key"));
 }
 
+static int first_watches, last_watches;
+
+static void count_watches(void *context, struct slice key, bool is_watched)
+{
+	assert_true(slice_equal(key, SLICE("key")));
+	__atomic_fetch_add(is_watched ? &first_watches : &last_watches, 1, __ATOMIC_RELAXED);
+	(void)context;
+}
+
+static void the_first_and_the_last_watch_of_a_key_are_told(void **state)
+{
+	(void)state;
+	first_watches = last_watches = 0;
+	watch_listen(count_watches, NULL);
+	int one = client(), other = client();
+	say(one, "watch\n");
+	hear(one, "hello\n1 watch\n");
+	say(other, "watch\n");
+	hear(other, "hello\n1 watch\n");
+	assert_int_equal(__atomic_load_n(&first_watches, __ATOMIC_RELAXED), 1);
+	say(one, "quit\n");
+	hear(one, "2 quit\n");
+	hear_end(one);
+	say(other, "quit\n");
+	hear(other, "2 quit\n");
+	hear_end(other);
+	uint64_t until_ns = clock_monotonic_ns() + 20 * NS_PER_S;
+	while (!__atomic_load_n(&last_watches, __ATOMIC_RELAXED) && clock_monotonic_ns() < until_ns)
+		clock_sleep_ns(NS_PER_MS);
+	watch_listen(NULL, NULL);
+	assert_int_equal(first_watches, 1);
+	assert_int_equal(last_watches, 1);
+}
+
 static void what_came_before_the_handshake_is_forgotten(void **state)
 {
 	(void)state;
@@ -533,6 +567,7 @@ int main(void)
 		SERVED(a_slow_reader_pauses_its_command_and_nobody_else),
 		SERVED(an_expected_line_goes_to_its_own_handler),
 		SERVED(a_woken_session_speaks_by_itself_once),
+		SERVED(the_first_and_the_last_watch_of_a_key_are_told),
 		SERVED(what_came_before_the_handshake_is_forgotten),
 		SERVED(both_ends_know_the_line_by_the_same_binding),
 		SERVED(wrong_passwords_wait_longer_each_time),

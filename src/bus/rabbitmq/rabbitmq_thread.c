@@ -12,6 +12,8 @@
 #define BACKOFF_FIRST_MS 100
 /* Looked at so often, whatever happens: pings, heart-beats, slots to be unbound. */
 #define ROUND_MS 500
+/* A connection that lasts less may be one of many: the next try waits as after a failed one. */
+#define LASTING_NS (10 * NS_PER_S)
 #define WARN_EVERY_NS (60 * NS_PER_S)
 /* What waits at the end is sent if it takes no longer. */
 #define LAST_WORDS_NS (500 * NS_PER_MS)
@@ -117,10 +119,11 @@ static void warn(struct op *op, struct rabbitmq *rabbitmq, const struct rabbitmq
 		FIELD_U64("port", host->port), FIELD_TEXT("error", trouble));
 }
 
-/* One connection, from its beginning to its end; true if it was of use. */
+/* One connection, from its beginning to its end; true if it lasted. */
 static bool live_once(struct rabbitmq *rabbitmq)
 {
 	AUTO_OP(op, "bus");
+	uint64_t begun_ns = clock_monotonic_ns();
 	const struct rabbitmq_host *host =
 		&rabbitmq->options.hosts[rabbitmq->next_host++ % rabbitmq->options.host_count];
 	struct error *err = rabbitmq_connect(&op, rabbitmq, host);
@@ -130,7 +133,7 @@ static bool live_once(struct rabbitmq *rabbitmq)
 			FIELD_U64("port", host->port));
 		err = serve(&op, rabbitmq);
 	}
-	bool was_of_use = rabbitmq->link.has_ponged;
+	bool has_lasted = rabbitmq->link.has_ponged && clock_monotonic_ns() - begun_ns > LASTING_NS;
 	rabbitmq_keep_unconfirmed(rabbitmq);
 	rabbitmq_disconnect(rabbitmq, !err);
 	if (err && !is_stopping(rabbitmq)) {
@@ -138,7 +141,7 @@ static bool live_once(struct rabbitmq *rabbitmq)
 		set_connected(rabbitmq, host, trouble);
 		warn(&op, rabbitmq, host, trouble);
 	}
-	return was_of_use;
+	return has_lasted;
 }
 
 static void back_off(struct rabbitmq *rabbitmq, uint64_t *inout_ms)
