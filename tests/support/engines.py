@@ -291,8 +291,8 @@ class S3:
 class RabbitMQ:
     """One broker, which speaks TLS too, with a certificate for 127.0.0.1 and for broker.example by `ca`."""
 
-    HOST = "127.0.0.1:5672"
-    TLS_HOST = "127.0.0.1:5771"
+    HOST = "127.0.0.1:5781"
+    TLS_HOST = "127.0.0.1:5791"
 
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
