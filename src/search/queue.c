@@ -141,23 +141,21 @@ void queue_forget(struct queue *queue)
 	condition_signal(&queue->wake);
 }
 
-static void set_rebuilt(struct queue *queue, struct account_id account, bool is_rebuilt)
-{
-	AUTO_LOCK(&queue->lock);
-	struct waiting *waiting = hash_map_find(&queue->waiting, ID_SLICE(account));
-	if (waiting)
-		waiting->is_rebuilt = is_rebuilt;
-}
-
+/* In one step: a turn that began in between would be its last one. */
 void queue_put_rebuilt(struct queue *queue, struct account_id account)
 {
-	queue_put(queue, account, 0);
-	set_rebuilt(queue, account, true);
+	AUTO_LOCK(&queue->lock);
+	struct waiting *waiting = put(queue, account, 0);
+	if (waiting)
+		waiting->is_rebuilt = true;
 }
 
 void queue_end_rebuilt(struct queue *queue, struct account_id account)
 {
-	set_rebuilt(queue, account, false);
+	AUTO_LOCK(&queue->lock);
+	struct waiting *waiting = hash_map_find(&queue->waiting, ID_SLICE(account));
+	if (waiting)
+		waiting->is_rebuilt = false;
 }
 
 bool queue_is_rebuilt(struct queue *queue, struct account_id account)
