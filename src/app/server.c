@@ -178,7 +178,8 @@ static void account_changed(void *context, struct account_id account, uint64_t m
 	const struct bus_hint hint = {.account = account, .modseq = modseq};
 	imap_account_changed(NULL, account);
 	bus_publish(server->bus, &hint);
-	if (!search_is_shared(server->storage.search))
+	/* While the bus does not carry hints, what this node does is indexed by itself. */
+	if (!search_is_shared(server->storage.search) || !bus_is_live(server->bus))
 		search_account_changed(server->storage.search, account);
 }
 
