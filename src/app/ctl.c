@@ -184,6 +184,8 @@ static const struct ctl_column token_columns[] = {{"TOKEN", "id", CTL_TEXT},
 	{"NAME", "name", CTL_TEXT}, {"ROLE", "role", CTL_TEXT}, {"DOMAIN", "domain", CTL_TEXT},
 	{"SINCE", "created_us", CTL_DATE}, {"UNTIL", "expires_us", CTL_DATE},
 	{"LAST USED", "used_us", CTL_DATE}, {0}};
+static const struct ctl_column series_columns[] = {
+	{"WHAT", "name", CTL_TEXT}, {"UNIT", "unit", CTL_TEXT}, {"LAST", "last", CTL_NUMBER}, {0}};
 static const struct ctl_column session_columns[] = {{"SESSION", "session", CTL_NUMBER},
 	{"PROTOCOL", "protocol", CTL_TEXT}, {"PEER", "peer", CTL_TEXT}, {"TLS", "tls", CTL_TEXT},
 	{"USER", "address", CTL_TEXT}, {"SINCE", "since_us", CTL_DATE}, {0}};
@@ -201,6 +203,8 @@ static const struct ctl_command commands[] = {
 	{"alive", NULL, "", 0, 0, "GET", "health", NULL, NULL, NULL, NULL},
 	{"openapi", NULL, "", 0, 0, "GET", "openapi.json", NULL, NULL, NULL, NULL},
 	{"health", NULL, "", 0, 0, "GET", "v1/health", NULL, NULL, NULL, NULL},
+	{"overview", NULL, "", 0, 0, "GET", "v1/overview", NULL, NULL, NULL, NULL},
+	{"history", NULL, "[MINUTES]", 0, 1, "GET", "v1/history", "minutes", NULL, "series", series_columns},
 	{"ready", NULL, "", 0, 0, "GET", "ready", NULL, NULL, NULL, NULL},
 	{"metrics", NULL, "", 0, 0, "GET", "metrics", NULL, NULL, NULL, NULL},
 	{"uncertain", "list", "", 0, 0, "GET", "v1/uncertain", NULL, NULL, "uncertain", uncertain_columns},

@@ -65,6 +65,8 @@ static const char *value_text(struct arena *arena, json_t *value, int kind)
 		return json_is_true(value) ? "yes" : "no";
 	if (json_is_string(value))
 		return json_string_value(value);
+	if (json_is_real(value))
+		return arena_printf(arena, "%.3f", json_real_value(value));
 	if (!json_is_integer(value))
 		return "";
 	json_int_t number = json_integer_value(value);

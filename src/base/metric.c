@@ -33,6 +33,37 @@ void metric_observe_ns(struct metric *metric, uint64_t duration_ns)
 	__atomic_fetch_add(&metric->sum_us, us, __ATOMIC_RELAXED);
 }
 
+void metric_buckets(const struct metric *metric, uint64_t ret_buckets[static METRIC_BUCKETS])
+{
+	for (int i = 0; i < METRIC_BUCKETS; i++)
+		ret_buckets[i] = __atomic_load_n(&metric->buckets[i], __ATOMIC_RELAXED);
+}
+
+uint64_t metric_quantile_us(const uint64_t buckets[static METRIC_BUCKETS], double part)
+{
+	uint64_t total = 0;
+	uint64_t below = 0;
+	int bucket = 0;
+	for (int i = 0; i < METRIC_BUCKETS; i++)
+		total += buckets[i];
+	if (!total)
+		return 0;
+	while (bucket < METRIC_BUCKETS - 1 &&
+		(double)(below += buckets[bucket]) < part * (double)total)
+		bucket++;
+	return bucket_bound_us(bucket);
+}
+
+const struct metric *metric_find(const char *name)
+{
+	pthread_mutex_lock(&registry_lock);
+	const struct metric *metric = registered;
+	while (metric && strcmp(metric->name, name) != 0)
+		metric = metric->next;
+	pthread_mutex_unlock(&registry_lock);
+	return metric;
+}
+
 static void print_histogram(struct buf *out, struct metric *metric)
 {
 	uint64_t total = 0;

@@ -41,6 +41,16 @@ static inline int64_t metric_value(const struct metric *metric)
 /* Histograms: one duration in nanoseconds. */
 void metric_observe_ns(struct metric *metric, uint64_t duration_ns);
 
+/* Histograms: what was counted up to now, bucket by bucket. */
+void metric_buckets(const struct metric *metric, uint64_t ret_buckets[static METRIC_BUCKETS]);
+
+/* Under which `part` (0 to 1) of the observations counted in these buckets lie, in microseconds, to
+ * the bounds of a bucket; 0 when there are none. */
+uint64_t metric_quantile_us(const uint64_t buckets[static METRIC_BUCKETS], double part);
+
+/* The first series of this name ("holdfast_…"); NULL: there is none. */
+const struct metric *metric_find(const char *name);
+
 /* All metrics, grouped by name. */
 void metric_print_all(struct buf *out);
 

@@ -65,6 +65,7 @@ struct admin {
 	struct relay relay;
 	struct admin_tokens *tokens;
 	struct admin_work *work;
+	struct admin_history *history;
 	struct door local;
 	struct mutex lock;
 	struct door http; /* its daemon: under lock */
@@ -122,6 +123,27 @@ static enum MHD_Result send_answer(
 	return result;
 }
 
+static enum MHD_Result send_file(
+	struct MHD_Connection *connection, const struct admin_page_file *file)
+{
+	/* Nothing but what comes from here, and no script or style within the page itself. */
+	static const char policy[] =
+		"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+		"img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+	struct MHD_Response *response = MHD_create_response_from_buffer(
+		file->len, (void *)(uintptr_t)file->bytes, MHD_RESPMEM_PERSISTENT);
+	if (!response)
+		return MHD_NO;
+	MHD_add_response_header(response, "Content-Type", file->content_type);
+	MHD_add_response_header(response, "Content-Security-Policy", policy);
+	MHD_add_response_header(response, "Referrer-Policy", "no-referrer");
+	MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+	MHD_add_response_header(response, "Cache-Control", "no-cache");
+	enum MHD_Result result = MHD_queue_response(connection, MHD_HTTP_OK, response);
+	MHD_destroy_response(response);
+	return result;
+}
+
 static enum MHD_Result refuse(struct MHD_Connection *connection, struct admin_request *request,
 	unsigned status, const char *why)
 {
@@ -158,6 +180,7 @@ static enum MHD_Result begin_request(struct door *door, struct MHD_Connection *c
 	op_init(&request->op, "admin");
 	request->context = door->admin->context;
 	request->tokens = door->admin->tokens;
+	request->history = door->admin->history;
 	request->connection = connection;
 	request->is_local = door->is_local;
 	request->method = arena_cstr(&request->op.arena, slice_from_cstr(method));
@@ -167,6 +190,9 @@ static enum MHD_Result begin_request(struct door *door, struct MHD_Connection *c
 	const char *fault = admin_guard(connection);
 	if (fault)
 		return refuse(connection, request, MHD_HTTP_BAD_REQUEST, fault);
+	const struct admin_page_file *file = admin_page_find(method, url);
+	if (file)
+		return send_file(connection, file);
 	if (door->is_local && !peer_may_enter(connection))
 		return refuse(connection, request, MHD_HTTP_FORBIDDEN, "not you");
 	if (!admin_path_parse(request, url))
@@ -380,6 +406,7 @@ struct error *admin_start(struct op *op, struct admin *admin)
 {
 	struct MHD_Daemon *http;
 	admin->tokens = admin_tokens_new(mail_store_engine(admin->context->store));
+	admin->history = admin_history_start();
 	admin->work = admin_work_new((unsigned)admin_config.threads, work_on, admin);
 	TRY(open_door(op, &admin->local, admin->listener, &admin->local.daemon));
 	admin->listener = -1; /* the daemon closes it */
@@ -417,6 +444,7 @@ void admin_free(struct admin *admin)
 	if (!admin)
 		return;
 	admin_work_free(admin->work);
+	admin_history_stop(admin->history);
 	admin_tokens_free(admin->tokens);
 	free(admin->socket_path);
 	OPENSSL_cleanse(admin->token, sizeof(admin->token));

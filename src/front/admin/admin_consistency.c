@@ -26,7 +26,7 @@ static const struct admin_field level_fields[] = {
 	{"failures", ADMIN_NUMBER, "Failures of the primary level so far"},
 	{0},
 };
-static const struct admin_field levels_fields[] = {
+const struct admin_field admin_levels_fields[] = {
 	{"levels", ADMIN_LIST, "One for each kind", .fields = level_fields}, {0}};
 static const char *const pin_choices[] = {"primary", "fallback", NULL};
 static const struct admin_field pin_fields[] = {
@@ -51,15 +51,21 @@ static json_t *level_json(const struct levels_status *status)
 		"pinned", pin_names[status->pin], "failures", (json_int_t)status->failures);
 }
 
-static struct error *get_levels(struct admin_request *request)
+json_t *admin_levels_json(struct engine *engine)
 {
 	struct levels_status status[FALLBACK_KIND_COUNT];
-	TRY(require_levels(request));
-	levels_get_status(mail_store_engine(request->context->store), status);
+	levels_get_status(engine, status);
 	json_t *list = json_array();
 	for (size_t i = 0; i < FALLBACK_KIND_COUNT; i++)
 		json_array_append_new(list, level_json(&status[i]));
-	request->answer = json_pack("{s:o}", "levels", list);
+	return list;
+}
+
+static struct error *get_levels(struct admin_request *request)
+{
+	TRY(require_levels(request));
+	request->answer = json_pack(
+		"{s:o}", "levels", admin_levels_json(mail_store_engine(request->context->store)));
 	return NULL;
 }
 
@@ -238,7 +244,7 @@ static struct error *list_nodes(struct admin_request *request)
 
 /* clang-format off */
 static const struct admin_route routes[] = {
-	{"GET", "v1/consistency", ADMIN_READ, ADMIN_SERVER, 200, get_levels, "The consistency levels in force", NULL, NULL, levels_fields},
+	{"GET", "v1/consistency", ADMIN_READ, ADMIN_SERVER, 200, get_levels, "The consistency levels in force", NULL, NULL, admin_levels_fields},
 	{"PUT", "v1/consistency/{kind}/pin", ADMIN_OPERATE, ADMIN_SERVER, 204, put_pin, "Holds queries of a kind at one of their levels", NULL, pin_fields},
 	{"DELETE", "v1/consistency/{kind}/pin", ADMIN_OPERATE, ADMIN_SERVER, 204, delete_pin, "Lets them change by themselves again"},
 	{"GET", "v1/uncertain", ADMIN_READ, ADMIN_SERVER, 200, list_uncertain, "Writes of this node whose outcome is not known yet", NULL, NULL, uncertains_fields, NULL, true},

@@ -38,6 +38,8 @@ struct admin_argument {
 };
 
 struct admin_route;
+struct admin_history;
+struct engine;
 struct admin_tokens;
 
 /* One request, from its first header to its answer. */
@@ -46,6 +48,7 @@ struct admin_request {
 	struct admin_job job;
 	const struct admin_context *context;
 	struct admin_tokens *tokens;
+	struct admin_history *history;
 	bool is_local;
 	bool is_answered;         /* nothing is left to do but to send it */
 	struct peer_address peer; /* over HTTP */
@@ -99,7 +102,9 @@ struct admin_routes {
 extern const struct admin_routes admin_account_routes;
 extern const struct admin_routes admin_alias_routes;
 extern const struct admin_routes admin_consistency_routes;
+extern const struct admin_routes admin_history_routes;
 extern const struct admin_routes admin_index_routes;
+extern const struct admin_routes admin_overview_routes;
 extern const struct admin_routes admin_session_routes;
 extern const struct admin_routes admin_status_routes;
 extern const struct admin_routes admin_task_routes;
@@ -128,6 +133,10 @@ MUST_CHECK struct error *admin_check_path(struct admin_request *request);
 MUST_CHECK struct error *admin_check_query(struct admin_request *request);
 
 extern const struct admin_field admin_page_fields[];
+
+/* Of the levels in force; {"levels": […]}, as GET v1/consistency answers. */
+extern const struct admin_field admin_levels_fields[];
+json_t *admin_levels_json(struct engine *engine);
 
 /* GET openapi.json */
 MUST_CHECK struct error *admin_openapi(struct admin_request *request);
@@ -194,6 +203,26 @@ void admin_page_add(struct admin_page *page, struct slice name, json_t *item);
 void admin_page_end(struct admin_request *request, struct admin_page *page, const char *name);
 
 json_t *admin_json_text(struct slice text);
+
+/* ---- history: samples of some metrics, in memory ---- */
+
+struct admin_history *admin_history_start(void);
+void admin_history_stop(struct admin_history *history);
+
+/* ---- the page ---- */
+
+struct admin_page_file {
+	const char *path; /* "/app.js" */
+	const char *content_type;
+	const char *bytes;
+	size_t len;
+};
+
+/* Out of the folder `page`, at build time; ends without a path. */
+extern const struct admin_page_file admin_page_files[];
+
+/* The file of the page that a GET asks for; NULL: none. */
+const struct admin_page_file *admin_page_find(const char *method, const char *url);
 
 /* ---- the guard: what libmicrohttpd lets through and must not be ---- */
 
