@@ -318,6 +318,47 @@ def test_sessions_are_listed_and_ended(server):
     assert server.ctl("session", "disconnect", "999", check=False).returncode == 1
 
 
+def steps_of(server, *arguments):
+    begun = time.monotonic()
+    shown = server.ctl_json("trace", *arguments)
+    assert time.monotonic() - begun < 2
+    return shown, {(step["step"], step["outcome"]) for step in shown["steps"]}
+
+
+def wait_for_step(server, step, *arguments):
+    end = time.monotonic() + 10
+    while step not in (found := steps_of(server, *arguments))[1]:
+        assert time.monotonic() < end, found
+        time.sleep(0.05)
+    return found
+
+
+def test_one_mail_is_traced_from_acceptance_to_index(server):
+    server.deliver("Subject: other\r\nMessage-ID: <other@example.net>\r\n\r\nhello\r\n")
+    with server.lmtp() as client:
+        client.ehlo()
+        client.mail("sender@example.net")
+        client.rcpt("alice@example.org")
+        code, said = client.data("Subject: one\r\nMessage-ID: <one@example.net>\r\n\r\nhello\r\n")
+    answer = said.decode().split()[-1]
+    assert code == 250 and answer in server.log_text()
+    for name in (answer, "<one@example.net>", "one@example.net"):
+        shown, steps = wait_for_step(server, ("index", "indexed"), name)
+        assert {("accepted", "to be delivered"), ("commit", "applied"), ("append", "done"), ("content", "stored"),
+                ("mailbox", "there"), ("copies", "written")} <= steps
+        assert (shown["places"], shown["complete"]) == (1, True)
+        assert any("try 1" in step["detail"] for step in shown["steps"] if step["step"] == "commit")
+        assert any("INBOX, UID 2," in step["detail"] for step in shown["steps"])
+    assert "INBOX, UID 2," in server.ctl("trace", answer).stdout
+    server.restart()
+    # What is in memory alone has gone, and that is said.
+    assert server.ctl("trace", answer, check=False).returncode == 1
+    for name in (answer, "<one@example.net>"):
+        shown, steps = steps_of(server, name, "alice@example.org")
+        assert {("tries", "not known"), ("mailbox", "there"), ("index", "indexed")} <= steps and shown["places"] == 1
+    assert ("mailbox", "not there") in steps_of(server, "<none@example.net>", "alice@example.org")[1]
+
+
 def test_changes_are_in_the_log_and_passwords_are_not(server):
     server.add_user("carol@example.org", "open sesame")
     lines = [line for line in server.log_text().splitlines() if "admin-change" in line]

@@ -184,6 +184,9 @@ static const struct ctl_column token_columns[] = {{"TOKEN", "id", CTL_TEXT},
 	{"NAME", "name", CTL_TEXT}, {"ROLE", "role", CTL_TEXT}, {"DOMAIN", "domain", CTL_TEXT},
 	{"SINCE", "created_us", CTL_DATE}, {"UNTIL", "expires_us", CTL_DATE},
 	{"LAST USED", "used_us", CTL_DATE}, {0}};
+static const struct ctl_column step_columns[] = {{"AT", "at_us", CTL_DATE},
+	{"STEP", "step", CTL_TEXT}, {"OUTCOME", "outcome", CTL_TEXT},
+	{"DETAIL", "detail", CTL_TEXT}, {0}};
 static const struct ctl_column series_columns[] = {
 	{"WHAT", "name", CTL_TEXT}, {"UNIT", "unit", CTL_TEXT}, {"LAST", "last", CTL_NUMBER}, {0}};
 static const struct ctl_column session_columns[] = {{"SESSION", "session", CTL_NUMBER},
@@ -234,6 +237,7 @@ static const struct ctl_command commands[] = {
 	{"folder", "list", "ADDRESS", 1, 1, "GET", "v1/users/{address}/folders", NULL, NULL, "folders", folder_columns},
 	{"folder", "add", "ADDRESS PATH", 2, 2, "POST", "v1/users/{address}/folders", NULL, path_body, NULL, NULL},
 	{"folder", "remove", "ADDRESS PATH", 2, 2, "DELETE", "v1/users/{address}/folders", "path", NULL, NULL, NULL},
+	{"trace", NULL, "MESSAGE-ID [ADDRESS]", 1, 2, "GET", "v1/trace/{id}", "address", NULL, "steps", step_columns},
 	{"token", "list", "", 0, 0, "GET", "v1/tokens", NULL, NULL, "tokens", token_columns},
 	{"token", "create", "NAME read|operate|admin [DAYS [DOMAIN]]", 2, 4, "POST", "v1/tokens", NULL, token_body, NULL, NULL},
 	{"token", "revoke", "TOKEN", 1, 1, "DELETE", "v1/tokens/{token}", NULL, NULL, NULL, NULL},

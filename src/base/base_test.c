@@ -1,3 +1,5 @@
+#include "base/metric.h"
+#include "base/steps.h"
 #include "base/test.h"
 
 #include "base/buf.h"
@@ -185,6 +187,40 @@ static void a_skewed_clock_is_off_by_that_and_deadlines_are_not(void **state)
 	assert_in_range(clock_monotonic_ns() - monotonic_ns, 0, 60 * NS_PER_S);
 }
 
+static void steps_are_found_by_operation_and_by_name_until_they_are_overwritten(void **state)
+{
+	struct uuid mine = uuid_v7();
+	struct uuid other = uuid_v7();
+	struct step_note *notes;
+	AUTO_OP(op, "test");
+	steps_note(&(struct step_note){.op = mine, .step = "first"});
+	steps_note(&(struct step_note){.op = other, .step = "of another"});
+	steps_note(&(struct step_note){.op = mine, .step = "second", .name_hash = 7});
+	assert_int_equal(steps_find(&op.arena, &mine, 0, &notes), 2);
+	assert_string_equal(notes[0].step, "first");
+	assert_string_equal(notes[1].step, "second");
+	assert_true(notes[0].at_us && notes[0].at_us <= notes[1].at_us);
+	/* By its name all steps of the operation are found. */
+	assert_int_equal(steps_find(&op.arena, NULL, 7, &notes), 2);
+	assert_int_equal(steps_find(&op.arena, NULL, 0, &notes), 0);
+	for (size_t i = 0; i < STEPS_HELD - 1; i++)
+		steps_note(&(struct step_note){.op = other, .step = "of another"});
+	assert_int_equal(steps_find(&op.arena, &mine, 0, &notes), 1);
+	assert_string_equal(notes[0].step, "second");
+	steps_note(&(struct step_note){.op = other, .step = "of another"});
+	assert_int_equal(steps_find(&op.arena, &mine, 0, &notes), 0);
+}
+
+static void a_quantile_is_the_bound_of_its_bucket(void **state)
+{
+	uint64_t buckets[METRIC_BUCKETS] = {0};
+	assert_int_equal(metric_quantile_us(buckets, 0.5), 0);
+	buckets[2] = 98;
+	buckets[5] = 2;
+	assert_int_equal(metric_quantile_us(buckets, 0.5), 16 << 2);
+	assert_int_equal(metric_quantile_us(buckets, 0.99), 16 << 5);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -198,6 +234,9 @@ int main(void)
 		cmocka_unit_test(a_setting_says_what_it_expected),
 		cmocka_unit_test(a_wrapped_error_keeps_its_kind),
 		cmocka_unit_test(a_skewed_clock_is_off_by_that_and_deadlines_are_not),
+		cmocka_unit_test(
+			steps_are_found_by_operation_and_by_name_until_they_are_overwritten),
+		cmocka_unit_test(a_quantile_is_the_bound_of_its_bucket),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

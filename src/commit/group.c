@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "base/random.h"
+#include "base/steps.h"
 #include "base/world.h"
 
 METRIC_COUNTER(groups_sent, "commits_total", "CASes sent to commit a group of changes");
@@ -47,6 +48,7 @@ struct sending {
 	bool head_is_behind; /* a plan found rows that are newer, or needs a fresh head */
 	bool head_is_fresh;  /* it was read by this leader, for this group */
 	int pauses;
+	unsigned tries; /* CASes sent */
 };
 
 static void fail_group(struct commit_change *group, const struct error *err)
@@ -356,18 +358,34 @@ static enum verdict resolve_group(struct sending *s)
 	return verdict;
 }
 
+/* What became of one try, for each change that it was for. */
+static void note_try(const struct sending *s, const char *step, const char *outcome)
+{
+	for (const struct commit_change *change = s->group; change; change = change->next)
+		if (!change->is_settled)
+			steps_note(&(struct step_note){.op = change->op->id,
+				.account = s->account->id.uuid,
+				.step = step,
+				.outcome = outcome,
+				.attempt = s->tries,
+				.modseq = change->modseq});
+}
+
 /* True when the group must be planned and sent again. */
 static bool settle_uncertain(struct sending *s, const struct error *cause)
 {
 	switch (resolve_group(s)) {
 	case VERDICT_APPLIED:
+		note_try(s, "resolve", "applied");
 		acknowledge_group(s);
 		return false;
 	case VERDICT_NOT_APPLIED:
+		note_try(s, "resolve", "not applied");
 		return true;
 	case VERDICT_UNKNOWN:
 		break;
 	}
+	note_try(s, "resolve", "not known yet");
 	leave_uncertain(s, op_wrap(s->op, cause, "commit"));
 	forget_head(s);
 	return false;
@@ -432,6 +450,8 @@ static struct error *attempt_group(struct sending *s)
 	metric_add(&groups_sent, 1);
 	struct slice current = SLICE_NONE;
 	struct error *err = engine_cas(s->commit->engine, s->op, &s->cas, &current);
+	s->tries++;
+	note_try(s, "commit", err ? error_kind_name(err->kind) : "applied");
 	if (!err) {
 		install(s);
 		acknowledge_group(s);

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/metric.h"
+#include "base/steps.h"
 #include "delivery/same_delivery.h"
 #include "delivery/smtp_envelope.h"
 
@@ -58,6 +59,10 @@ static struct error *deliver_to_target(struct op *op, const struct delivery_serv
 		.smtp_envelope = smtp_envelope_encode(&op->arena, &envelope),
 		.once_key = once_key};
 	struct append_result result;
+	steps_note(&(struct step_note){.op = op->id,
+		.account = target->account.uuid,
+		.step = "accepted",
+		.outcome = "to be delivered"});
 	struct error *err = mailbox_append(op, service->store, &request, &result);
 	if (err) {
 		metric_add(&failed, 1);

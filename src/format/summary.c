@@ -8,8 +8,7 @@
 #include "format/envelope.h"
 #include "format/header.h"
 
-/* The id between its brackets, hashed; 0 is kept for "none". */
-static uint64_t hash_message_id(struct slice value)
+uint64_t message_id_hash(struct slice value)
 {
 	value = slice_trim(value);
 	size_t open = slice_find_char(value, '<');
@@ -66,7 +65,7 @@ struct error *mime_summarise(
 		.body = buf_as_slice(&body),
 		.bodystructure = buf_as_slice(&bodystructure),
 		.sent_at = has_date ? sent.seconds : 0,
-		.message_id_hash = hash_message_id(fields.message_id),
+		.message_id_hash = message_id_hash(fields.message_id),
 		.has_attachment = has_attachment(root),
 	};
 	return NULL;

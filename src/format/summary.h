@@ -19,3 +19,6 @@ struct message_summary {
 /* The slices live in the operation's arena. Broken mail is summarised as well as it can be. */
 MUST_CHECK struct error *mime_summarise(
 	struct op *op, struct slice message, struct message_summary *ret_summary);
+
+/* Of a Message-ID, with or without its brackets; 0 is kept for "none". */
+uint64_t message_id_hash(struct slice value);

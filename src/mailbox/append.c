@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "base/random.h"
+#include "base/steps.h"
 #include "base/world.h"
 
 METRIC_COUNTER(appended, "messages_appended_total", "Messages that came to a mailbox");
@@ -373,8 +374,9 @@ static struct error *commit_append(struct op *op, struct append *append)
 	return err;
 }
 
-struct error *mailbox_append(struct op *op, struct mail_store *store,
-	const struct append_request *request, struct append_result *ret_result)
+static struct error *append_message(struct op *op, struct mail_store *store,
+	const struct append_request *request, struct append_result *ret_result,
+	uint64_t *ret_name_hash)
 {
 	struct message_summary summary;
 	uint64_t now_us = clock_realtime_us();
@@ -396,6 +398,7 @@ struct error *mailbox_append(struct op *op, struct mail_store *store,
 		append.summary = &summary;
 	}
 	append.message.header_length = append.summary->header_length;
+	*ret_name_hash = append.summary->message_id_hash;
 	TRY(settle_earlier(op, &append));
 	if (request->once_key.len)
 		TRY(commit_read(
@@ -405,6 +408,26 @@ struct error *mailbox_append(struct op *op, struct mail_store *store,
 	if (!ret_result->was_done_before)
 		metric_add(&appended, 1);
 	return NULL;
+}
+
+struct error *mailbox_append(struct op *op, struct mail_store *store,
+	const struct append_request *request, struct append_result *ret_result)
+{
+	uint64_t name_hash = 0;
+	struct error *err = append_message(op, store, request, ret_result, &name_hash);
+	struct step_note note = {.op = op->id,
+		.account = request->account.uuid,
+		.step = "append",
+		.outcome = err                           ? error_kind_name(err->kind)
+			   : ret_result->was_done_before ? "done before"
+							 : "done",
+		.name_hash = name_hash};
+	if (!err) {
+		note.uid = ret_result->uid;
+		note.modseq = ret_result->modseq;
+	}
+	steps_note(&note);
+	return err;
 }
 
 /* A delivery later than the row tells of, not applied yet: the projection's own row comes later,

@@ -193,7 +193,7 @@ static struct error *get_history(struct admin_request *request)
 	size_t width = (wanted + POINTS_MOST - 1) / POINTS_MOST;
 	for (size_t i = 0; i < SERIES_COUNT; i++)
 		json_array_append_new(list, series_json(history, i, count, width));
-	request->answer = json_pack("{s:I, s:I, s:o}", "period_s", (json_int_t)(width * PERIOD_S),
+	request->answer = json_pack("{s:I, s:I, s:o}", "period_s", (json_int_t)width * PERIOD_S,
 		"until_us", (json_int_t)history->until_us, "series", list);
 	return NULL;
 }

@@ -109,6 +109,7 @@ extern const struct admin_routes admin_session_routes;
 extern const struct admin_routes admin_status_routes;
 extern const struct admin_routes admin_task_routes;
 extern const struct admin_routes admin_token_routes;
+extern const struct admin_routes admin_trace_routes;
 extern const struct admin_routes admin_vault_routes;
 
 #define ADMIN_ROUTES(table)                                 \
