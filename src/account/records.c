@@ -14,20 +14,21 @@
  * is not believed. */
 static struct error *read_relaxed(struct op *op, struct accounts *accounts,
 	const struct table *table, struct slice name, bool *ret_found, struct engine_row *ret_row,
-	struct error *serial_failure)
+	struct error *failure)
 {
 	TRY(engine_get(
 		accounts->engine, op, table, name, SLICE_NONE, READ_RELAXED, ret_found, ret_row));
-	return *ret_found ? NULL : serial_failure;
+	return *ret_found ? NULL : failure;
 }
 
-struct error *record_read(struct op *op, struct accounts *accounts, const struct table *table,
-	struct slice name, void *ret_row, struct slice *ret_encoded, bool *ret_found)
+static struct error *read_at(struct op *op, struct accounts *accounts, const struct table *table,
+	struct slice name, enum read_level level, void *ret_row, struct slice *ret_encoded,
+	bool *ret_found)
 {
 	struct engine_row row;
 	*ret_encoded = SLICE_NONE;
-	struct error *err = engine_get(
-		accounts->engine, op, table, name, SLICE_NONE, READ_SERIAL, ret_found, &row);
+	struct error *err =
+		engine_get(accounts->engine, op, table, name, SLICE_NONE, level, ret_found, &row);
 	if (engine_may_read_relaxed(op, err))
 		err = read_relaxed(op, accounts, table, name, ret_found, &row, err);
 	TRY(err);
@@ -37,6 +38,12 @@ struct error *record_read(struct op *op, struct accounts *accounts, const struct
 	}
 	*ret_encoded = row.value;
 	return row_decode(op, table->static_row, row.value, ret_row);
+}
+
+struct error *record_read(struct op *op, struct accounts *accounts, const struct table *table,
+	struct slice name, void *ret_row, struct slice *ret_encoded, bool *ret_found)
+{
+	return read_at(op, accounts, table, name, READ_NORMAL, ret_row, ret_encoded, ret_found);
 }
 
 /* Uncertain: the row itself says. Each write has a revision of its own, which is never used twice
@@ -92,8 +99,8 @@ struct error *record_change(
 	for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
 		struct slice encoded;
 		bool found;
-		TRY(record_read(
-			op, accounts, change->table, change->name, change->row, &encoded, &found));
+		TRY(read_at(op, accounts, change->table, change->name, READ_SERIAL, change->row,
+			&encoded, &found));
 		TRY(change->change(op, change->row, found, change->context));
 		++*change->revision;
 		err = record_write(op, accounts, change->table, change->name, encoded, change->row,

@@ -23,6 +23,10 @@ METRIC_COUNTER(swept, "swept_accounts_total", "Accounts that the sweeper looked 
 #define SWEEP_PAGE 256
 /* An operation lasts an hour at the most (the age of its content), and a slice five minutes. */
 #define SLICE_KEEP_US (2 * 3600 * US_PER_S)
+/* What a killed node left is found soon after; what is still noted later is looked at seldom, since
+ * each look is a read of the account. */
+#define SLICE_FRESH_US (600 * US_PER_S)
+#define SWEEP_OLD_EVERY_US (600 * US_PER_S)
 
 /* Log rows that are not applied yet, ascending. */
 static struct error *unapplied(struct op *op, struct commit *commit, struct commit_account *account,
@@ -269,13 +273,19 @@ static bool wants_last_look(
 	return err ? err->kind == ERR_NOT_FOUND : note->is_clean;
 }
 
+/* Has the slice ended so long ago? */
+static bool is_older(uint32_t slice, uint64_t age_us, uint64_t now_us)
+{
+	return (uint64_t)slice * DIRTY_SLICE_US + DIRTY_SLICE_US + age_us < now_us;
+}
+
 static struct error *sweep_slice(struct op *op, struct commit *commit, struct slice partition,
 	uint32_t slice, uint64_t now_us)
 {
 	struct engine_rows rows;
 	TRY(engine_scan(commit->engine, op, &dirty_table, partition, SLICE_NONE, SLICE_NONE,
 		SIZE_MAX, false, READ_NORMAL, &rows));
-	bool may_clear = (uint64_t)slice * DIRTY_SLICE_US + DIRTY_SLICE_US + SLICE_KEEP_US < now_us;
+	bool may_clear = is_older(slice, SLICE_KEEP_US, now_us);
 	struct mutations cleared;
 	mutations_init(&cleared, &op->arena);
 	for (size_t i = 0; i < rows.count; i++) {
@@ -303,9 +313,23 @@ static struct error *sweep_slice(struct op *op, struct commit *commit, struct sl
 	return engine_write(commit->engine, op, cleared.items, cleared.count, DURABLE);
 }
 
+static bool wants_old_slices(struct commit *commit, uint64_t now_us)
+{
+	AUTO_LOCK(&commit->owed_lock);
+	uint64_t last_us = commit->swept_old_us;
+	return now_us < last_us || now_us - last_us > SWEEP_OLD_EVERY_US;
+}
+
+static void note_old_slices_swept(struct commit *commit, uint64_t now_us)
+{
+	AUTO_LOCK(&commit->owed_lock);
+	commit->swept_old_us = now_us;
+}
+
 struct error *commit_sweep(struct op *op, struct commit *commit)
 {
 	uint64_t now_us = clock_realtime_us();
+	bool with_old = wants_old_slices(commit, now_us);
 	struct slice after = SLICE_NONE;
 	for (;;) {
 		struct slice *partitions;
@@ -313,12 +337,17 @@ struct error *commit_sweep(struct op *op, struct commit *commit)
 		TRY(engine_partitions(
 			commit->engine, op, &dirty_table, after, SWEEP_PAGE, &partitions, &count));
 		if (!count)
-			return NULL;
+			break;
 		for (size_t i = 0; i < count; i++) {
 			struct reader reader = reader_of(partitions[i]);
 			reader_u8(&reader);
-			TRY(sweep_slice(op, commit, partitions[i], reader_u32(&reader), now_us));
+			uint32_t slice = reader_u32(&reader);
+			if (with_old || !is_older(slice, SLICE_FRESH_US, now_us))
+				TRY(sweep_slice(op, commit, partitions[i], slice, now_us));
 		}
 		after = partitions[count - 1];
 	}
+	if (with_old)
+		note_old_slices_swept(commit, now_us);
+	return NULL;
 }

@@ -44,7 +44,8 @@ struct commit {
 	void *follower_context;
 	struct account_shard shards[ACCOUNT_SHARDS];
 	struct mutex owed_lock;
-	struct hash_map owed; /* account_id -> struct owed: log rows not applied yet */
+	uint64_t swept_old_us; /* when old notes were last swept; 0: not yet */
+	struct hash_map owed;  /* account_id -> struct owed: log rows not applied yet */
 };
 
 struct commit_account *account_get(struct commit *commit, struct account_id id);
