@@ -2,12 +2,15 @@
  *     search FOLDER MESSAGES [SEARCHES]
  * Makes that many mails of words of natural frequency (some 2 KiB each) in a new folder, indexes
  * them, and looks for texts that come seldom, sometimes and often, with the index and by reading
- * every message. Prints a line of JSON for each. */
+ * every message; makes the index anew beside itself; then delivers more of them, with the indexer
+ * and without, and at a steady rate, to see how far the index lags. Prints a line of JSON for each.
+ */
 
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "blob/blob.h"
@@ -193,6 +196,105 @@ static void index_all(unsigned messages, uint64_t bytes)
 		status.size.documents, (double)messages / seconds, bytes, status.size.bytes);
 }
 
+/* ---- Indexing again ---- */
+
+static double cpu_seconds(void)
+{
+	struct timespec spent;
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &spent);
+	return (double)spent.tv_sec + (double)spent.tv_nsec / (double)NS_PER_S;
+}
+
+static void index_again(unsigned messages)
+{
+	const struct search_pace pace = {0};
+	bool more = true;
+	uint64_t begun_ns = clock_monotonic_ns();
+	double begun_cpu = cpu_seconds();
+	for (bool is_first = true; more; is_first = false) {
+		AUTO_OP(op, "rebuild");
+		check(&op, search_rebuild_step(&op, search, account, is_first, &pace, &more));
+	}
+	double cpu = cpu_seconds() - begun_cpu;
+	double seconds = (double)(clock_monotonic_ns() - begun_ns) / (double)NS_PER_S;
+	printf("{\"reindexed\": %u, \"per_second\": %.0f, \"per_cpu_second\": %.0f}\n", messages,
+		(double)messages / seconds, (double)messages / cpu);
+}
+
+/* ---- Deliveries ---- */
+
+#define DELIVERIES 2000
+#define STEADY_RATE 200
+/* How often it is looked what the index has, in deliveries. */
+#define LOOK_EVERY 4
+
+static void changed(void *context, struct account_id changed_account, uint64_t modseq)
+{
+	(void)modseq;
+	search_account_changed(context, changed_account);
+}
+
+static void deliver_one(unsigned number)
+{
+	AUTO_OP(op, "deliver");
+	struct append_result result;
+	const struct append_request request = {
+		.account = account, .mailbox = inbox, .content = make_mail(&op.arena, number)};
+	check(&op, mailbox_append(&op, store, &request, &result));
+}
+
+static void deliver(const char *indexer)
+{
+	uint64_t begun_ns = clock_monotonic_ns();
+	for (unsigned i = 0; i < DELIVERIES; i++)
+		deliver_one(i);
+	double seconds = (double)(clock_monotonic_ns() - begun_ns) / (double)NS_PER_S;
+	printf("{\"delivered\": %d, \"indexer\": \"%s\", \"per_second\": %.0f}\n", DELIVERIES,
+		indexer, (double)DELIVERIES / seconds);
+}
+
+static uint64_t indexed(void)
+{
+	AUTO_OP(op, "status");
+	struct search_status status;
+	check(&op, search_status(&op, search, account, &status));
+	return status.indexed;
+}
+
+static void wait_until_indexed(uint64_t messages)
+{
+	while (indexed() < messages)
+		clock_sleep_ns(20 * NS_PER_MS);
+}
+
+/* From a delivery's end until the index is seen to have it. */
+static void measure_lag(uint64_t before)
+{
+	static uint64_t delivered_ns[DELIVERIES], lags_ns[DELIVERIES];
+	uint64_t begun_ns = clock_monotonic_ns();
+	unsigned seen = 0;
+	for (unsigned i = 0; seen < DELIVERIES; i++) {
+		uint64_t due_ns = begun_ns + i * (NS_PER_S / STEADY_RATE);
+		uint64_t now_ns = clock_monotonic_ns();
+		if (now_ns < due_ns)
+			clock_sleep_ns(due_ns - now_ns);
+		if (i < DELIVERIES) {
+			deliver_one(i);
+			delivered_ns[i] = clock_monotonic_ns();
+		}
+		if (i % LOOK_EVERY)
+			continue;
+		uint64_t has = indexed() - before;
+		for (now_ns = clock_monotonic_ns(); seen < MIN_OF(has, DELIVERIES); seen++)
+			lags_ns[seen] = now_ns - MIN_OF(now_ns, delivered_ns[seen]);
+	}
+	qsort(lags_ns, DELIVERIES, sizeof(*lags_ns), by_number);
+	printf("{\"deliveries_a_second\": %d, \"lag_p50_ms\": %" PRIu64 ", \"lag_p99_ms\": %" PRIu64
+	       "}\n",
+		STEADY_RATE, lags_ns[DELIVERIES / 2] / NS_PER_MS,
+		lags_ns[DELIVERIES * 99 / 100] / NS_PER_MS);
+}
+
 static void open_all(struct op *op, const char *folder, struct engine **ret_engine,
 	struct ledger **ret_ledger, struct blob_store **ret_blobs)
 {
@@ -234,6 +336,14 @@ int main(int argc, char **argv)
 	run_many("sometimes", WORDS / 50, WORDS / 10, searches, true);
 	run_many("often", 0, 20, MIN_OF(searches, 20), true);
 	run_many("seldom", WORDS / 2, WORDS, MIN_OF(searches, 5), false);
+	index_again(messages);
+	mail_store_listen(store, changed, search);
+	deliver("off");
+	search_start(search);
+	wait_until_indexed(messages + DELIVERIES);
+	deliver("on");
+	wait_until_indexed(messages + UINT64_C(2) * DELIVERIES);
+	measure_lag(messages + UINT64_C(2) * DELIVERIES);
 	search_free(search);
 	mail_store_free(store);
 	blob_store_close(blobs);

@@ -164,7 +164,9 @@ static void *run(void *argument)
 	struct search *search = argument;
 	struct account_id account;
 	uint64_t forgotten;
-	setpriority(PRIO_PROCESS, 0, NICENESS);
+	/* Never above those whose process was started with a low priority. */
+	if (getpriority(PRIO_PROCESS, 0) < NICENESS)
+		setpriority(PRIO_PROCESS, 0, NICENESS);
 	while (!queue_is_stopping(&search->queue)) {
 		if (queue_take(&search->queue, &account, &forgotten))
 			queue_give_back(&search->queue, account, work_on(search, account));

@@ -396,7 +396,9 @@ static void look_for_work(struct task_runner *runner)
 static void *run_worker(void *argument)
 {
 	struct task_runner *runner = argument;
-	setpriority(PRIO_PROCESS, 0, NICENESS);
+	/* Never above those whose process was started with a low priority. */
+	if (getpriority(PRIO_PROCESS, 0) < NICENESS)
+		setpriority(PRIO_PROCESS, 0, NICENESS);
 	while (may_look(runner))
 		look_for_work(runner);
 	return NULL;
