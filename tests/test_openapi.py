@@ -36,7 +36,8 @@ def test_answers_are_what_the_description_says(described):
     options += ["--continue-on-failure", "--no-color", "--warnings=off", "--generation-database=none", "--workers=2"]
     url = f"http://127.0.0.1:{described.port('admin')}/openapi.json"
     command = [program, "--config-file", HERE / "schemathesis.toml", "run", url, "-H", f"Authorization: Bearer {TOKEN}", *options]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    # What it keeps between runs goes with the server.
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=described.folder)
     # Names of thousands of characters are among what it sends.
     said = "\n".join(line[:400] for line in done.stdout.splitlines())
     assert done.returncode == 0, said + done.stderr
