@@ -93,9 +93,9 @@ struct error *rabbitmq_ping(struct op *op, struct rabbitmq *rabbitmq)
 static size_t take_done(struct rabbitmq *rabbitmq, struct bus_work *ret_work, size_t most)
 {
 	AUTO_LOCK(&rabbitmq->lock);
-	size_t count = MIN_OF(most, rabbitmq->done_count);
-	rabbitmq->done_count -= count;
-	memcpy(ret_work, rabbitmq->done + rabbitmq->done_count, count * sizeof(*ret_work));
+	size_t count = 0;
+	while (count < most && rabbitmq->done_count)
+		ret_work[count++] = rabbitmq->done[--rabbitmq->done_count];
 	return count;
 }
 
