@@ -118,7 +118,7 @@ static struct local_bus *find_member(
 	size_t seen = 0;
 	struct local_bus *found = NULL;
 	for (struct local_bus *node = hub->nodes; node; node = node->next)
-		for (size_t i = 0; i < node->bus.worker_count && node->is_started; i++) {
+		for (size_t i = 0; node->is_started && i < node->bus.worker_count; i++) {
 			if (node->groups[i] != group || node->work_count[i] >= WORK_MOST)
 				continue;
 			/* The one whose turn it is, or the first. */
