@@ -9,7 +9,7 @@ import pytest
 from crash.load import Deliverer, Reader, listing
 from support.server import Server
 
-ROUNDS = 50
+ROUNDS = 20
 ACCOUNTS = [f"user{n}@example.org" for n in range(4)]
 
 

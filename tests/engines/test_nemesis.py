@@ -11,7 +11,7 @@ from nemesis.nemesis import World
 from support.nodes import Nodes
 
 # So long go the faults of each run, and this is the random one's seed: `tools/nemesis` tells others.
-SECONDS = float(os.environ.get("HOLDFAST_NEMESIS_SECONDS", "50"))
+SECONDS = float(os.environ.get("HOLDFAST_NEMESIS_SECONDS", "30"))
 SEED = int(os.environ.get("HOLDFAST_NEMESIS_SEED", "0")) or random.randrange(1, 1 << 30)
 
 

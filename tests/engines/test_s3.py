@@ -196,7 +196,7 @@ def test_sealed_content_does_not_show_and_comes_back(s3, tmp_path):
 
 
 def test_cached_content_is_served_while_the_store_hangs(s3, tmp_path):
-    with Server(tmp_path, settings(tmp_path, **{"content.cache": "16 MiB"})) as server:
+    with Server(tmp_path, settings(tmp_path, **{"content.cache": "16 MiB", "s3.stall_timeout": "2 s"})) as server:
         server.start()
         server.add_domain("example.org")
         server.add_user("alice@example.org")

@@ -15,7 +15,7 @@ from support.cql_proxy import CLOSE, CUT, DROP_REPLY, DROP_REQUEST, SILENT, CqlP
 from support.nodes import Nodes
 
 # So many losses: tools/lose-answers asks for more.
-LOSSES = int(os.environ.get("HOLDFAST_LOSSES", "600"))
+LOSSES = int(os.environ.get("HOLDFAST_LOSSES", "400"))
 CLIENTS = 12
 
 
