@@ -193,6 +193,7 @@ class Cassandra:
             port=self.PORT,
             execution_profiles={EXEC_PROFILE_DEFAULT: profile},
             connect_timeout=timeout,
+            control_connection_timeout=timeout,
             **({"protocol_version": version} if version else {}),
             address_translator=Translator(addresses or {}),
             schema_metadata_enabled=False,
