@@ -161,8 +161,8 @@ def test_whatever_becomes_of_it_searches_find_the_same(mailbox):
     # Killed, and back without the files of the index: red.
     opensearch("kill")
     assert answers(mailbox) == found
-    home = pathlib.Path(os.environ.get("HOLDFAST_ENGINES", SCRIPTS.parents[1] / "build-engines")) / "opensearch/home"
-    for shard in home.glob("data/nodes/0/indices/*/0"):
+    node = pathlib.Path(os.environ.get("HOLDFAST_ENGINES", SCRIPTS.parents[1] / "build-engines")) / "opensearch/node"
+    for shard in node.glob("data/nodes/0/indices/*/0"):
         shutil.rmtree(shard)
     opensearch("start", HOLDFAST_OPENSEARCH_STATUS="any")
     assert request("GET", "/_cluster/health")["status"] == "red"
