@@ -60,7 +60,7 @@ static const char *list_text(struct arena *arena, json_t *list)
 static const char *value_text(struct arena *arena, json_t *value, int kind)
 {
 	if (json_is_array(value))
-		return list_text(arena, value);
+		return json_array_size(value) ? list_text(arena, value) : "-";
 	if (json_is_boolean(value))
 		return json_is_true(value) ? "yes" : "no";
 	if (json_is_string(value))

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/random.h"
 #include "base/sync.h"
 
 #define HELD_MOST 32
@@ -21,18 +22,9 @@ static struct fault_bus *fault_of(struct bus *bus)
 	return (struct fault_bus *)bus;
 }
 
-/* xorshift64*, Vigna 2016 */
-static uint64_t draw(struct fault_bus *fault)
-{
-	fault->random ^= fault->random >> 12;
-	fault->random ^= fault->random << 25;
-	fault->random ^= fault->random >> 27;
-	return fault->random * UINT64_C(2685821657736338717);
-}
-
 static bool falls(struct fault_bus *fault, unsigned per_thousand)
 {
-	return (draw(fault) >> 32) % 1000 < per_thousand;
+	return random_seeded(&fault->random) % 1000 < per_thousand;
 }
 
 static void fault_start(struct bus *bus)
@@ -115,7 +107,7 @@ struct bus *bus_fault_new(struct bus *inner, uint64_t seed, const struct bus_fau
 	fault->bus.reaches_others = inner->reaches_others;
 	fault->inner = inner;
 	fault->faults = *faults;
-	fault->random = seed | 1;
+	fault->random = seed;
 	mutex_init(&fault->lock);
 	return &fault->bus;
 }

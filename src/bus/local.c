@@ -149,8 +149,6 @@ static void hand_out(struct local_hub *hub, struct local_group *group)
 
 static void tell_of_gap(struct local_hub *hub)
 {
-	for (struct local_group *group = hub->groups; group; group = group->next)
-		group->turn = 0;
 	uint64_t below = UINT64_MAX;
 	for (struct local_bus *node = hub->nodes; node;) {
 		if (node->id >= below || !node->is_started) {
@@ -180,7 +178,10 @@ static void deliver(struct local_hub *hub)
 		}
 		bus_count(BUS_CONFIRMED, count);
 	}
-	if (outbox_take_gap(&hub->outbox))
+	bool has_gap = outbox_take_gap(&hub->outbox);
+	for (struct local_group *group = hub->groups; group; group = group->next)
+		has_gap |= outbox_take_gap(&group->waiting);
+	if (has_gap)
 		tell_of_gap(hub);
 	for (struct local_group *group = hub->groups; group; group = group->next)
 		hand_out(hub, group);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/random.h"
 #include "base/sync.h"
 
 /* A write on its way: its own copy of everything. */
@@ -36,13 +37,9 @@ static struct fault_engine *self(struct engine *engine)
 	return (struct fault_engine *)engine;
 }
 
-/* splitmix64 */
 static uint64_t next_random(struct fault_engine *fault)
 {
-	uint64_t x = fault->random += UINT64_C(0x9e3779b97f4a7c15);
-	x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
-	return x ^ x >> 31;
+	return random_seeded(&fault->random);
 }
 
 static bool happens(struct fault_engine *fault, unsigned per_thousand)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/random.h"
 #include "base/world.h"
 
 #define STOP_AFTER_MOST 24
@@ -71,13 +72,9 @@ void model_set_cut(struct model *model, bool is_cut)
 	model->is_cut = is_cut;
 }
 
-/* splitmix64 */
 uint64_t model_random(struct model *model)
 {
-	uint64_t x = model->random += UINT64_C(0x9e3779b97f4a7c15);
-	x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
-	return x ^ x >> 31;
+	return random_seeded(&model->random);
 }
 
 bool model_happens(struct model *model, unsigned per_thousand)

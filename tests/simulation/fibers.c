@@ -6,6 +6,7 @@
 #include <string.h>
 #include <ucontext.h>
 
+#include "base/random.h"
 #include "base/world.h"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -49,10 +50,7 @@ static struct world_hooks hooks;
 
 uint64_t sim_random(void)
 {
-	uint64_t x = random_state += UINT64_C(0x9e3779b97f4a7c15);
-	x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-	x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
-	return x ^ x >> 31;
+	return random_seeded(&random_state);
 }
 
 unsigned sim_below(unsigned bound)

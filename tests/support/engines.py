@@ -219,24 +219,19 @@ class Cassandra:
                     session.execute(f"DROP KEYSPACE {name}")
 
 
-class S3:
-    """The gateway, and what a test does to its objects behind the server's back."""
+class Engine:
+    """One process, and what its script does to it."""
 
-    ENDPOINT = "http://127.0.0.1:9000"
-    REGION = "us-east-1"
-    BUCKET = "holdfast"
-    ACCESS_KEY = "holdfast"
-    SECRET_KEY = "holdfast-secret"
+    SCRIPT = ""
 
     def __init__(self):
         self.is_paused = self.is_absent = False
 
-    def up(self, fresh=True):
-        run("s3/server", "up", *(["--fresh"] if fresh else []))
-        self.is_paused = self.is_absent = False
+    def do(self, *arguments):
+        run(f"{self.SCRIPT}/server", *arguments)
 
     def down(self):
-        run("s3/server", "down", "--wipe")
+        self.do("down", "--wipe")
 
     def make_whole(self):
         if self.is_paused:
@@ -245,20 +240,37 @@ class S3:
             self.start()
 
     def kill(self):
-        run("s3/server", "kill")
+        """kill -9."""
+        self.do("kill")
         self.is_absent, self.is_paused = True, False
 
     def start(self):
-        run("s3/server", "start")
+        self.do("start")
         self.is_absent = False
 
     def pause(self):
-        run("s3/server", "pause")
+        self.do("pause")
         self.is_paused = True
 
     def resume(self):
-        run("s3/server", "resume")
+        self.do("resume")
         self.is_paused = False
+
+
+class S3(Engine):
+    """The gateway, and what a test does to its objects behind the server's back."""
+
+    ENDPOINT = "http://127.0.0.1:9000"
+    REGION = "us-east-1"
+    BUCKET = "holdfast"
+    ACCESS_KEY = "holdfast"
+    SECRET_KEY = "holdfast-secret"
+
+    SCRIPT = "s3"
+
+    def up(self, fresh=True):
+        self.do("up", *(["--fresh"] if fresh else []))
+        self.is_paused = self.is_absent = False
 
     def request(self, method, path, content=None):
         """Signed by curl; the body of the answer, which must be a good one."""
@@ -289,16 +301,18 @@ class S3:
         return self.request("GET", f"/{key}")
 
 
-class RabbitMQ:
+class RabbitMQ(Engine):
     """One broker, which speaks TLS too, with a certificate for 127.0.0.1 and for broker.example by `ca`."""
 
     HOST = "127.0.0.1:5781"
     TLS_HOST = "127.0.0.1:5791"
 
+    SCRIPT = "rabbitmq"
+
     def __init__(self, folder):
+        super().__init__()
         self.folder = pathlib.Path(folder)
         self.ca = self.folder / "ca.pem"
-        self.is_paused = self.is_absent = False
 
     def make_certificates(self):
         names = self.folder / "names"
@@ -312,35 +326,9 @@ class RabbitMQ:
 
     def up(self):
         self.make_certificates()
-        run("rabbitmq/server", "up", "--fresh", "--tls", self.folder)
+        self.do("up", "--fresh", "--tls", self.folder)
         self.is_paused = self.is_absent = False
-
-    def down(self):
-        run("rabbitmq/server", "down", "--wipe")
-
-    def make_whole(self):
-        if self.is_paused:
-            self.resume()
-        if self.is_absent:
-            self.start()
-
-    def kill(self):
-        """kill -9."""
-        run("rabbitmq/server", "kill")
-        self.is_absent, self.is_paused = True, False
 
     def wipe(self):
         """Of a broker that is down: it has never known anything."""
-        run("rabbitmq/server", "wipe")
-
-    def start(self):
-        run("rabbitmq/server", "start")
-        self.is_absent = False
-
-    def pause(self):
-        run("rabbitmq/server", "pause")
-        self.is_paused = True
-
-    def resume(self):
-        run("rabbitmq/server", "resume")
-        self.is_paused = False
+        self.do("wipe")

@@ -91,7 +91,7 @@ static const char *describe_bus(struct arena *arena, struct bus *bus)
 {
 	struct bus_status status;
 	if (!bus || !bus->reaches_others)
-		return "local: nothing tells other nodes";
+		return "local: no other nodes are told";
 	bus_get_status(bus, arena, &status);
 	unsigned long long seconds = status.for_ms / 1000;
 	const char *where = status.where ? status.where : "no host yet";
