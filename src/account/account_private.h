@@ -55,6 +55,9 @@ MUST_CHECK struct error *directory_part(struct op *op, struct accounts *accounts
 	enum directory_kind kind, const struct list_part *part, struct slice **ret_names,
 	size_t *ret_count);
 
+/* A copy in the arena, ASCII letters lowered. */
+struct slice lower_ascii(struct op *op, struct slice text);
+
 MUST_CHECK struct error *domain_normalise(
 	struct op *op, struct slice text, struct slice *ret_domain);
 MUST_CHECK struct error *domain_must_exist(

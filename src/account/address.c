@@ -17,7 +17,7 @@ static bool is_ascii(struct slice text)
 	return true;
 }
 
-static struct slice lower_ascii(struct op *op, struct slice text)
+struct slice lower_ascii(struct op *op, struct slice text)
 {
 	struct slice copy = arena_dup(&op->arena, text);
 	for (size_t i = 0; i < copy.len; i++)

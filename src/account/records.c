@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 
-#include "base/buf.h"
 #include "base/clock.h"
 #include "base/random.h"
 
@@ -164,14 +163,6 @@ static bool contains(struct slice name, struct slice part)
 	return !part.len || slice_find(name, part) < name.len;
 }
 
-static struct slice lower(struct arena *arena, struct slice text)
-{
-	struct buf out = buf_in(arena);
-	for (size_t i = 0; i < text.len; i++)
-		buf_append_char(&out, ascii_lower(text.ptr[i]));
-	return buf_as_slice(&out);
-}
-
 struct error *directory_part(struct op *op, struct accounts *accounts, enum directory_kind kind,
 	const struct list_part *part, struct slice **ret_names, size_t *ret_count)
 {
@@ -179,7 +170,7 @@ struct error *directory_part(struct op *op, struct accounts *accounts, enum dire
 	size_t count;
 	size_t kept = 0;
 	struct slice domain = SLICE_NONE;
-	struct slice wanted = lower(&op->arena, part->contains);
+	struct slice wanted = lower_ascii(op, part->contains);
 	if (part->domain.len)
 		TRY(domain_normalise(op, part->domain, &domain));
 	TRY(directory_names(op, accounts, kind, &names, &count));

@@ -356,6 +356,14 @@ static struct error *read_on(
 				strchr(path, '?') ? '&' : '?',
 				ctl_encode(&ctl->op.arena, json_string_value(next))),
 			NULL, &more));
+		/* Half a list looks like a whole one. */
+		const char *fault = ctl_fault(&more);
+		if (fault || !json_object_get(more.json, "next")) {
+			struct error *err = op_fail(&ctl->op, ERR_UNAVAILABLE,
+				"the list broke off: %s", fault ? fault : "no page came");
+			json_decref(more.json);
+			return err;
+		}
 		json_array_extend(json_object_get(reply->json, command->list),
 			json_object_get(more.json, command->list));
 		json_object_set(reply->json, "next", json_object_get(more.json, "next"));

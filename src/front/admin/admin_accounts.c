@@ -23,7 +23,16 @@ static struct quota_limits quota_given(struct admin_request *request)
 		.count = admin_number_field(request, "count")};
 }
 
-static struct list_part list_part_of(struct admin_request *request, const struct admin_page *page)
+/* Of what was made and cannot be read back: never that nothing was changed. */
+static struct error *read_back(struct op *op, struct error *err)
+{
+	if (!err)
+		return NULL;
+	return op_fail(op, ERR_UNCERTAIN, "it was made, and cannot be read back: %s",
+		error_chain(&op->arena, err));
+}
+
+struct list_part admin_list_part(struct admin_request *request, const struct admin_page *page)
 {
 	return (struct list_part){.domain = admin_argument(request, "domain"),
 		.contains = admin_argument(request, "contains"),
@@ -78,7 +87,8 @@ static struct error *post_domain(struct admin_request *request)
 	struct domain_info domain;
 	struct slice name = admin_text_field(request, "name");
 	TRY(domain_create(&request->op, request->context->accounts, name));
-	TRY(domain_get(&request->op, request->context->accounts, name, &domain));
+	TRY(read_back(
+		&request->op, domain_get(&request->op, request->context->accounts, name, &domain)));
 	admin_made(request, "/v1/domains/", domain.name);
 	request->answer = domain_json(&domain);
 	return NULL;
@@ -158,7 +168,7 @@ static struct error *list_users(struct admin_request *request)
 	struct user_info *users;
 	size_t count;
 	struct admin_page page = admin_page_begin(request);
-	struct list_part part = list_part_of(request, &page);
+	struct list_part part = admin_list_part(request, &page);
 	struct error *err =
 		user_list(&request->op, request->context->accounts, &part, &users, &count);
 	for (size_t i = 0; !err && i < count; i++)
@@ -219,7 +229,8 @@ static struct error *post_user(struct admin_request *request)
 	struct slice address = admin_text_field(request, "address");
 	TRY(password_given(request, &password));
 	TRY(user_create(&request->op, request->context->accounts, address, &password, &account));
-	TRY(user_get(&request->op, request->context->accounts, address, &user));
+	TRY(read_back(
+		&request->op, user_get(&request->op, request->context->accounts, address, &user)));
 	admin_made(request, "/v1/users/", user.address);
 	request->answer = user_json(&request->op, &user);
 	return NULL;
@@ -312,7 +323,7 @@ static struct error *post_folder(struct admin_request *request)
 	struct mail_store *store = request->context->store;
 	TRY(account_named(request, &account));
 	TRY(mailbox_create(&request->op, store, account, path, 0, &mailbox));
-	TRY(mailbox_find(&request->op, store, account, path, &status));
+	TRY(read_back(&request->op, mailbox_find(&request->op, store, account, path, &status)));
 	request->answer = folder_json(&status);
 	return NULL;
 }

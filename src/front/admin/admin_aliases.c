@@ -33,10 +33,7 @@ static struct error *list_aliases(struct admin_request *request)
 	struct alias_info *aliases;
 	size_t count;
 	struct admin_page page = admin_page_begin(request);
-	struct list_part part = {.domain = admin_argument(request, "domain"),
-		.contains = admin_argument(request, "contains"),
-		.after = page.after,
-		.limit = page.limit};
+	struct list_part part = admin_list_part(request, &page);
 	struct error *err =
 		alias_list(&request->op, request->context->accounts, &part, &aliases, &count);
 	for (size_t i = 0; !err && i < count; i++)

@@ -47,7 +47,7 @@ static json_int_t counted(const char *name)
 	return value > 0 ? (json_int_t)value : 0;
 }
 
-static json_t *findings_json(struct admin_request *request)
+json_t *admin_findings_json(struct admin_request *request)
 {
 	const struct admin_context *context = request->context;
 	struct slice *findings;
@@ -55,6 +55,7 @@ static json_t *findings_json(struct admin_request *request)
 	json_t *list = json_array();
 	struct error *err =
 		context->find_faults(&request->op, context->faults_context, &findings, &count);
+	/* That the stores cannot be asked is an answer too. */
 	if (err)
 		json_array_append_new(list, json_string(error_chain(&request->op.arena, err)));
 	for (size_t i = 0; !err && i < count; i++)
@@ -62,14 +63,22 @@ static json_t *findings_json(struct admin_request *request)
 	return list;
 }
 
-/* What cannot be read now is left out: that it cannot is among the findings. */
-static json_t *nodes_json(struct op *op, struct engine *engine)
+/* What cannot be read now is left out, and said among the findings. */
+static void add_failure(struct op *op, json_t *answer, const struct error *err)
+{
+	if (err)
+		json_array_append_new(json_object_get(answer, "findings"),
+			json_string(error_chain(&op->arena, err)));
+}
+
+static json_t *nodes_json(struct op *op, struct engine *engine, json_t *answer)
 {
 	struct node_info *nodes;
 	size_t count;
 	json_t *list = json_array();
 	uint64_t now_us = clock_realtime_us();
 	struct error *err = node_list(op, engine, &nodes, &count);
+	add_failure(op, answer, err);
 	for (size_t i = 0; !err && i < count; i++) {
 		uint64_t silent_us = now_us - MIN_OF(now_us, nodes[i].seen_us);
 		json_array_append_new(list,
@@ -87,6 +96,7 @@ static void add_tasks(struct op *op, struct engine *engine, json_t *answer)
 	size_t count;
 	json_int_t by_state[TASK_CANCELLED + 1] = {0};
 	struct error *err = task_list(op, engine, &tasks, &count);
+	add_failure(op, answer, err);
 	for (size_t i = 0; !err && i < count; i++)
 		if (tasks[i].task.state <= TASK_CANCELLED)
 			by_state[tasks[i].task.state]++;
@@ -104,18 +114,19 @@ static struct error *get_overview(struct admin_request *request)
 	request->answer = json_pack("{s:s, s:s, s:s, s:b, s:I, s:o, s:b, s:I, s:o, s:I, s:b, s:I}",
 		"version", context->version, "engine", context->engine, "name", net_server_name(),
 		"ready", context->is_ready(context->ready_context), "now_us",
-		(json_int_t)clock_realtime_us(), "findings", findings_json(request), "has_levels",
-		context->has_levels, "uncertain", (json_int_t)ledger_length(context->ledger),
-		"uncertain_since_us", oldest_us ? json_integer(oldest_us) : json_null(),
-		"accounts_owed", counted("holdfast_projection_accounts_owed"), "has_index",
-		context->search != NULL, "index_waiting",
-		counted("holdfast_index_accounts_waiting"));
+		(json_int_t)clock_realtime_us(), "findings", admin_findings_json(request),
+		"has_levels", context->has_levels, "uncertain",
+		(json_int_t)ledger_length(context->ledger), "uncertain_since_us",
+		oldest_us ? json_integer(oldest_us) : json_null(), "accounts_owed",
+		counted("holdfast_projection_accounts_owed"), "has_index", context->search != NULL,
+		"index_waiting", counted("holdfast_index_accounts_waiting"));
 	json_object_set_new(request->answer, "dead_letters",
 		has_dead_letters ? json_integer(counted("holdfast_dead_letters")) : json_null());
 	json_object_set_new(
 		request->answer, "sessions", json_integer(counted("holdfast_sessions")));
 	add_tasks(&request->op, engine, request->answer);
-	json_object_set_new(request->answer, "nodes", nodes_json(&request->op, engine));
+	json_object_set_new(
+		request->answer, "nodes", nodes_json(&request->op, engine, request->answer));
 	return NULL;
 }
 

@@ -194,6 +194,12 @@ struct admin_page {
 	bool has_more;
 };
 
+/* What a listing of addresses is asked for by "domain", "contains" and the page. */
+struct list_part admin_list_part(struct admin_request *request, const struct admin_page *page);
+
+/* What an operator should mend, a sentence each; owned by the caller. */
+json_t *admin_findings_json(struct admin_request *request);
+
 struct admin_page admin_page_begin(struct admin_request *request);
 
 /* Is the item of this name on the page? Items come ascending by name. */

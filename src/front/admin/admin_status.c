@@ -51,19 +51,7 @@ static struct error *get_health(struct admin_request *request)
 /* Is anything wrong that an operator should mend? */
 static struct error *get_faults(struct admin_request *request)
 {
-	const struct admin_context *context = request->context;
-	struct slice *findings;
-	size_t count;
-	json_t *list = json_array();
-	struct error *err =
-		context->find_faults(&request->op, context->faults_context, &findings, &count);
-	if (err) {
-		/* That the stores cannot be asked is an answer too. */
-		json_array_append_new(list, json_string(error_chain(&request->op.arena, err)));
-		count = 0;
-	}
-	for (size_t i = 0; i < count; i++)
-		json_array_append_new(list, admin_json_text(findings[i]));
+	json_t *list = admin_findings_json(request);
 	bool is_well = json_array_size(list) == 0;
 	request->answer =
 		json_pack("{s:s, s:o}", "status", is_well ? "well" : "ailing", "findings", list);

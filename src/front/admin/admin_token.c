@@ -31,6 +31,7 @@ struct admin_tokens {
 	struct admin_token_info *infos;
 	size_t count;
 	uint64_t read_ns; /* 0: never */
+	uint64_t changes; /* made by this node */
 	struct {
 		struct uuid id;
 		uint64_t used_us, noted_us;
@@ -120,27 +121,40 @@ static void remember(
 	tokens->read_ns = clock_monotonic_ns();
 }
 
-static uint64_t age_ns(struct admin_tokens *tokens)
+static uint64_t age_ns(struct admin_tokens *tokens, uint64_t *ret_changes)
 {
 	AUTO_LOCK(&tokens->lock);
+	*ret_changes = tokens->changes;
 	return tokens->read_ns ? clock_monotonic_ns() - tokens->read_ns : UINT64_MAX;
+}
+
+/* False: a change was made here since, and what was read may not know of it. */
+static bool remember_as_of(struct admin_tokens *tokens, uint64_t changes,
+	const struct admin_token_info *infos, size_t count)
+{
+	AUTO_LOCK(&tokens->lock);
+	if (changes != tokens->changes)
+		return false;
+	remember(tokens, infos, count);
+	return true;
 }
 
 static struct error *refresh(struct op *op, struct admin_tokens *tokens)
 {
 	struct admin_token_info *infos;
 	size_t count;
-	uint64_t age = age_ns(tokens);
-	if (age < FRESH_NS)
-		return NULL;
-	struct error *err = read_all(op, tokens, &infos, &count);
-	if (err && age < STALE_NS) {
-		log_warn(op, "admin-tokens-not-read", FIELD_ERROR(op, err));
-		return NULL;
-	}
-	TRY(err);
-	AUTO_LOCK(&tokens->lock);
-	remember(tokens, infos, count);
+	uint64_t changes;
+	do {
+		uint64_t age = age_ns(tokens, &changes);
+		if (age < FRESH_NS)
+			return NULL;
+		struct error *err = read_all(op, tokens, &infos, &count);
+		if (err && age < STALE_NS) {
+			log_warn(op, "admin-tokens-not-read", FIELD_ERROR(op, err));
+			return NULL;
+		}
+		TRY(err);
+	} while (!remember_as_of(tokens, changes, infos, count));
 	return NULL;
 }
 
@@ -148,6 +162,7 @@ static void forget(struct admin_tokens *tokens)
 {
 	AUTO_LOCK(&tokens->lock);
 	tokens->read_ns = 0;
+	tokens->changes++;
 }
 
 /* ---- when a token was last used ---- */
@@ -159,8 +174,9 @@ static bool note_use(
 	size_t at = 0;
 	while (at < tokens->use_count && !uuid_equal(tokens->uses[at].id, id))
 		at++;
+	/* Many of them are of tokens that have gone; the others come again. */
 	if (at == TOKENS_MOST)
-		return false;
+		tokens->use_count = at = 0;
 	if (at == tokens->use_count) {
 		tokens->uses[tokens->use_count++].id = id;
 		tokens->uses[at].noted_us = stored_us;

@@ -28,7 +28,7 @@ struct trace {
 	uint64_t name_hash; /* else: of the Message-ID */
 	uint64_t until_ns;
 	uint64_t looked_at;
-	bool is_cut; /* time was over before the end */
+	bool is_cut; /* not everything was looked at */
 	json_t *steps;
 	size_t found;
 };
@@ -227,8 +227,9 @@ static struct error *tell_place(struct trace *trace, const struct place *place)
 
 static bool is_over(struct trace *trace)
 {
-	trace->is_cut = trace->is_cut || clock_monotonic_ns() > trace->until_ns;
-	return trace->is_cut || trace->found >= FOUND_MOST;
+	trace->is_cut = trace->is_cut || trace->found >= FOUND_MOST ||
+			clock_monotonic_ns() > trace->until_ns;
+	return trace->is_cut;
 }
 
 /* The latest first. */
@@ -240,6 +241,7 @@ static struct error *look_in_mailbox(
 		struct uid_set uids;
 		struct message *messages;
 		size_t count;
+		struct arena_mark mark = arena_mark(&op->arena);
 		uint32_t begin = end > PAGE_UIDS ? end - PAGE_UIDS : 1;
 		uid_set_init(&uids, &op->arena);
 		uid_set_add_range(&uids, begin, end - 1);
@@ -256,6 +258,7 @@ static struct error *look_in_mailbox(
 				TRY(tell_place(trace, &place));
 		}
 		end = begin;
+		arena_release(&op->arena, mark);
 	}
 	return NULL;
 }
@@ -303,6 +306,8 @@ static struct error *look(struct trace *trace, const struct step_note *notes, si
 			"this node does not remember such a mail: say whose it is, by its address");
 	for (size_t i = 0; i < account_count; i++)
 		TRY(look_in_account(trace, accounts[i]));
+	/* There may be more than there is room for. */
+	trace->is_cut = trace->is_cut || account_count == ACCOUNTS_MOST;
 	return NULL;
 }
 
@@ -311,7 +316,8 @@ static void tell_end(struct trace *trace)
 	struct arena *arena = &trace->request->op.arena;
 	if (trace->is_cut)
 		tell(trace, 0, "search", "cut short",
-			arena_printf(arena, "%llu messages were looked at in the time there is",
+			arena_printf(arena,
+				"%llu messages were looked at, and there may be more places",
 				(unsigned long long)trace->looked_at));
 	else if (!trace->found)
 		tell(trace, 0, "mailbox", "not there",
@@ -358,7 +364,8 @@ static const struct admin_field step_fields[] = {
 static const struct admin_field trace_fields[] = {
 	{"id", ADMIN_TEXT, "What was asked for"},
 	{"places", ADMIN_NUMBER, "Places in mailboxes that were found"},
-	{"complete", ADMIN_BOOL, "Everything was looked at; else time was over"},
+	{"complete", ADMIN_BOOL,
+		"Everything was looked at; else time was over, or there were too many"},
 	{"steps", ADMIN_LIST, "In the order that is known", .fields = step_fields},
 	{0},
 };

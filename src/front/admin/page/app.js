@@ -48,15 +48,22 @@ function isBusy() {
 
 async function show(isAsked = true) {
 	const mine = ++turn;
+	/* What comes when something else is shown already is dropped. */
+	const place = { replaceChildren: (...children) => mine === turn && main.replaceChildren(...children) };
 	const name = section();
 	clearTimeout(timer);
 	nav.hidden = false;
 	for (const link of nav.querySelectorAll("a"))
-		link.toggleAttribute("aria-current", link.hash === `#${name}`);
+		if (link.hash === `#${name}`)
+			link.setAttribute("aria-current", "page");
+		else
+			link.removeAttribute("aria-current");
 	try {
 		if (isAsked || !isBusy())
-			await SECTIONS[name].show(main, () => show());
+			await SECTIONS[name].show(place, () => show());
 	} catch (problem) {
+		if (mine !== turn)
+			return;
 		if (problem.status === 401) {
 			forgetToken();
 			signIn("The token is not accepted any more.");
