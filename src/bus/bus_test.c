@@ -161,7 +161,7 @@ static size_t heard_of(const struct bus_faults *faults)
 	return heard;
 }
 
-static void a_bus_with_faults_loses_and_doubles(void **state)
+static void a_bus_with_faults_loses_and_holds_back(void **state)
 {
 	(void)state;
 	const struct bus_faults losing = {.lost = 300};
@@ -199,7 +199,7 @@ int main(void)
 		cmocka_unit_test(what_does_not_fit_is_dropped_and_known_as_a_gap),
 		cmocka_unit_test(a_hint_is_read_as_it_was_written),
 		cmocka_unit_test(what_is_no_hint_is_refused),
-		cmocka_unit_test(a_bus_with_faults_loses_and_doubles),
+		cmocka_unit_test(a_bus_with_faults_loses_and_holds_back),
 		cmocka_unit_test(a_gap_is_told_to_all),
 	};
 	int failed = cmocka_run_group_tests_name("bus", tests, NULL, NULL);

@@ -77,6 +77,12 @@ size_t outbox_count(struct outbox *outbox)
 	return outbox->waiting.count;
 }
 
+void outbox_note_gap(struct outbox *outbox)
+{
+	AUTO_LOCK(&outbox->lock);
+	outbox->has_gap = true;
+}
+
 bool outbox_take_gap(struct outbox *outbox)
 {
 	AUTO_LOCK(&outbox->lock);

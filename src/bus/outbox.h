@@ -32,5 +32,8 @@ size_t outbox_take(struct outbox *outbox, struct outbox_entry *ret_entries, size
 
 size_t outbox_count(struct outbox *outbox);
 
+/* Something was lost after it was taken. */
+void outbox_note_gap(struct outbox *outbox);
+
 /* Was something dropped since the last time that this was asked? */
 bool outbox_take_gap(struct outbox *outbox);

@@ -72,8 +72,7 @@ static bool take_reply_mark(struct slice *text)
 	return false;
 }
 
-/* subj-leader = (*subj-blob subj-refwd) / WSP. What blobs stand before nothing stay. Each blob is
- * looked at once for each leader, which is shorter each time: a line's length bounds it. */
+/* subj-leader = (*subj-blob subj-refwd) / WSP. Blobs before no reply mark stay, for the caller. */
 static bool take_leader(struct slice *text, bool *inout_is_reply)
 {
 	struct slice rest = *text;
@@ -92,14 +91,12 @@ static bool take_leader(struct slice *text, bool *inout_is_reply)
 
 static struct slice without_leaders(struct slice text, bool *inout_is_reply)
 {
-	for (bool changes = true; changes;) {
-		while (take_leader(&text, inout_is_reply))
-			;
-		struct slice rest = text;
-		changes = take_blob(&rest) && rest.len;
-		if (changes)
-			text = rest;
-	}
+	while (take_leader(&text, inout_is_reply))
+		;
+	/* What is behind them begins no leader, so each is looked at once. */
+	struct slice rest = text;
+	while (take_blob(&rest) && rest.len)
+		text = rest;
 	return text;
 }
 

@@ -52,6 +52,20 @@ static void what_replies_and_forwards_add_is_taken_away(void **state)
 	}
 }
 
+/* Anybody may send it: what is looked at once for each of the others never ends. */
+static void a_subject_of_many_blobs_is_read_in_one_go(void **state)
+{
+	AUTO_OP(op, "test");
+	bool is_reply;
+	struct buf subject = buf_in(&op.arena);
+	for (int i = 0; i < 300000; i++)
+		buf_append(&subject, SLICE("[a]"));
+	buf_append(&subject, SLICE("x"));
+	assert_true(slice_equal(
+		base_subject(&op.arena, buf_as_slice(&subject), &is_reply), SLICE("x")));
+	assert_false(is_reply);
+}
+
 static void ids_are_read_from_what_stands_between_brackets(void **state)
 {
 	static const struct {
@@ -240,6 +254,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_replies_and_forwards_add_is_taken_away),
+		cmocka_unit_test(a_subject_of_many_blobs_is_read_in_one_go),
 		cmocka_unit_test(ids_are_read_from_what_stands_between_brackets),
 		cmocka_unit_test(threads_follow_references),
 		cmocka_unit_test(threads_by_subject_have_one_level),

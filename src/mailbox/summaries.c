@@ -20,13 +20,16 @@ struct filling {
 	struct fill_report *report;
 };
 
-/* How the message came is not in its content: a report of its delivery is made without it. */
+/* How the message came is not in its content: what the row still has of it is kept, else a report
+ * of its delivery is made without it. */
 static struct error *write_summary(
 	struct op *op, const struct filling *f, const struct message *message, struct slice content)
 {
 	struct message_summary summary;
 	struct mutations out;
 	uint8_t sha256[SHA256_SIZE];
+	struct slice smtp_envelope;
+	TRY(message_smtp_envelope_get(op, f->store, message, &smtp_envelope));
 	TRY(mime_summarise(op, content, &summary));
 	sha256_of(content, sha256);
 	struct message_summary_columns columns = {.account_id = f->account.uuid,
@@ -37,7 +40,8 @@ static struct error *write_summary(
 		.body = summary.body,
 		.bodystructure = summary.bodystructure,
 		.sent_at = (uint64_t)summary.sent_at,
-		.sha256 = slice_of(sha256, sizeof(sha256))};
+		.sha256 = slice_of(sha256, sizeof(sha256)),
+		.smtp_envelope = smtp_envelope};
 	mutations_init(&out, &op->arena);
 	mutations_put(&out, &message_table, key_id(&op->arena, message->id.uuid),
 		key_kind_row(&op->arena, MESSAGE_SUMMARY),

@@ -311,6 +311,9 @@ struct error *rebuild_run(struct op *op, const struct catch_up *work, bool *ret_
 	if (*ret_more)
 		return NULL;
 	struct error *err = index_swap(work->index, op, work->account);
+	/* What is asked has moved meanwhile: once more. */
+	*ret_more = err && err->kind == ERR_CONFLICT;
 	/* Somebody else has swapped it, or the account has gone. */
-	return err && err->kind == ERR_NOT_FOUND ? NULL : err;
+	bool is_settled = err && err->kind == ERR_NOT_FOUND;
+	return *ret_more || is_settled ? NULL : err;
 }

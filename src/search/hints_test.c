@@ -169,11 +169,9 @@ static void work_is_done_when_the_index_has_it(void **state)
 	assert_int_equal(taken_by_another(w, 0), 0);
 }
 
-/* Something stands where the account's folder would be made: the work is another node's in the end.
- */
-static void work_that_fails_is_not_done(void **state)
+/* Something stands where the account's folder would be made. */
+static void given_an_account_that_fails(struct world *w)
 {
-	struct world *w = *state;
 	const struct bus_faults none = {0};
 	char *folder = arena_printf(
 		&w->m.op.arena, "%s", fts5_path(&w->m.op.arena, w->folder, w->m.account));
@@ -188,8 +186,41 @@ static void work_that_fails_is_not_done(void **state)
 	while (!search_is_failing(w->search) && clock_monotonic_ns() < until_ns)
 		clock_sleep_ns(NS_PER_MS);
 	assert_true(search_is_failing(w->search));
+}
+
+/* The work is another node's in the end. */
+static void work_that_fails_is_not_done(void **state)
+{
+	struct world *w = *state;
+	given_an_account_that_fails(w);
 	bus_stop(w->bus);
 	assert_int_equal(taken_by_another(w, 1), 1);
+}
+
+/* More hints than a node may hold, and it is still given those of others. */
+static void an_account_that_fails_holds_up_no_other(void **state)
+{
+	struct world *w = *state;
+	struct account_id other;
+	given_an_account_that_fails(w);
+	for (uint64_t i = 0; i < 150; i++) {
+		const struct bus_hint hint = {w->m.account, i + 1};
+		bus_publish(w->speaker, &hint);
+		clock_sleep_ns(NS_PER_MS); /* or they become one */
+	}
+	other.uuid = uuid_v7();
+	/* In the folder of another account. */
+	other.uuid.bytes[15] = (uint8_t)(w->m.account.uuid.bytes[15] + 1);
+	assert_null(mail_store_make_account(&w->m.op, w->m.store, other, SLICE("b@example.org")));
+	const struct bus_hint hint = {other, 1};
+	uint64_t until_ns = clock_monotonic_ns() + PATIENCE_NS;
+	struct search_status now = {0};
+	bus_publish(w->speaker, &hint);
+	while (!now.cursor && clock_monotonic_ns() < until_ns) {
+		assert_null(search_status(&w->m.op, w->search, other, &now));
+		clock_sleep_ns(NS_PER_MS);
+	}
+	assert_true(now.cursor);
 }
 
 int main(void)
@@ -202,6 +233,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			work_is_done_when_the_index_has_it, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(work_that_fails_is_not_done, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			an_account_that_fails_holds_up_no_other, set_up, tear_down),
 	};
 	int failures = cmocka_run_group_tests_name("search by hints", tests, NULL, NULL);
 	return failures + scratch_remove();

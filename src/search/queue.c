@@ -44,26 +44,20 @@ static void count_waiting(const struct queue *queue)
 
 /* ---- Work of the bus ---- */
 
-static void prepend_work(struct index_work **list, struct index_work *added)
+/* `is_done` false: the bus gives it to another node when this one has gone. */
+static void end_work(struct queue *queue, struct held_work *held, bool is_done)
 {
-	while (added) {
-		struct index_work *work = added;
-		added = work->next;
-		work->next = *list;
-		*list = work;
-	}
+	if (held->is_held && is_done)
+		bus_done(queue->bus, held->name);
+	held->is_held = false;
 }
 
-/* `is_done` false: the bus gives it to another node when this one has gone. */
-static void end_work(struct queue *queue, struct index_work **list, bool is_done)
+/* It stands for what came before it: if it is given to another node, that one catches up with all.
+ * So an account that fails again and again does not use up what a node may hold. */
+static void hold_work(struct queue *queue, struct held_work *held, struct bus_work name)
 {
-	while (*list) {
-		struct index_work *work = *list;
-		*list = work->next;
-		if (is_done)
-			bus_done(queue->bus, work->name);
-		free(work);
-	}
+	end_work(queue, held, true);
+	*held = (struct held_work){.name = name, .is_held = true};
 }
 
 /* ---- Accounts ---- */
@@ -124,14 +118,11 @@ void queue_put_work(
 {
 	AUTO_LOCK(&queue->lock);
 	struct waiting *waiting = put(queue, account, delay_ns);
-	struct index_work *work = HEAP_NEW(struct index_work);
-	*work = (struct index_work){.name = name};
 	/* Without room the notes stand for it, as for any other hint. */
-	struct index_work *now = work;
 	if (waiting)
-		prepend_work(&waiting->work, work);
+		hold_work(queue, &waiting->work, name);
 	else
-		end_work(queue, &now, true);
+		bus_done(queue->bus, name);
 }
 
 void queue_forget(struct queue *queue)
@@ -142,12 +133,13 @@ void queue_forget(struct queue *queue)
 }
 
 /* In one step: a turn that began in between would be its last one. */
-void queue_put_rebuilt(struct queue *queue, struct account_id account)
+bool queue_put_rebuilt(struct queue *queue, struct account_id account)
 {
 	AUTO_LOCK(&queue->lock);
 	struct waiting *waiting = put(queue, account, 0);
 	if (waiting)
 		waiting->is_rebuilt = true;
+	return waiting;
 }
 
 void queue_end_rebuilt(struct queue *queue, struct account_id account)
@@ -219,8 +211,9 @@ bool queue_take(struct queue *queue, struct account_id *ret_account, uint64_t *r
 		struct waiting *waiting = find_due(queue, &next_ns);
 		if (waiting) {
 			waiting->is_renewed = false;
-			prepend_work(&waiting->work_of_turn, waiting->work);
-			waiting->work = NULL;
+			if (waiting->work.is_held)
+				hold_work(queue, &waiting->work_of_turn, waiting->work.name);
+			waiting->work.is_held = false;
 			*ret_account = waiting->account;
 			return true;
 		}

@@ -225,8 +225,9 @@ struct error *search_rebuild(struct op *op, struct search *search, struct accoun
 {
 	const struct catch_up work = {.index = search->index, .account = account};
 	TRY(rebuild_begin(op, &work));
-	queue_put_rebuilt(&search->queue, account);
-	return NULL;
+	return queue_put_rebuilt(&search->queue, account)
+		       ? NULL
+		       : op_fail(op, ERR_LIMIT, "too many accounts wait for the indexer");
 }
 
 struct error *search_rebuild_step(struct op *op, struct search *search, struct account_id account,
@@ -250,10 +251,8 @@ struct error *search_settle(struct op *op, struct search *search)
 
 static uint64_t count_indexed(const struct snapshot *snapshot, const struct index_state *state)
 {
-	for (size_t i = 0; i < state->covered_count; i++)
-		if (ID_EQUAL(state->covered[i].mailbox, snapshot_mailbox(snapshot)))
-			return snapshot_lower_bound(snapshot, state->covered[i].uidnext);
-	return 0;
+	const struct index_coverage *covered = find_coverage(state, snapshot_mailbox(snapshot));
+	return covered ? snapshot_lower_bound(snapshot, covered->uidnext) : 0;
 }
 
 struct error *search_status(struct op *op, struct search *search, struct account_id account,

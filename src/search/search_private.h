@@ -13,10 +13,10 @@ struct search_config {
 
 extern struct search_config search_config;
 
-/* Work of a group on the bus, to be told when it is done. */
-struct index_work {
+/* The latest work of a group on the bus, to be told when it is done. */
+struct held_work {
 	struct bus_work name;
-	struct index_work *next;
+	bool is_held;
 };
 
 /* An account whose index is behind, or may be. */
@@ -24,11 +24,11 @@ struct waiting {
 	struct account_id account;
 	uint64_t since_ns; /* it is behind */
 	uint64_t due_ns;
-	unsigned failures;               /* since the last success */
-	bool is_renewed;                 /* it has changed again since its turn began */
-	bool is_rebuilt;                 /* its index is made anew */
-	struct index_work *work;         /* came with its hints, and since its turn began */
-	struct index_work *work_of_turn; /* had come before */
+	unsigned failures;             /* since the last success */
+	bool is_renewed;               /* it has changed again since its turn began */
+	bool is_rebuilt;               /* its index is made anew */
+	struct held_work work;         /* came with its hints, and since its turn began */
+	struct held_work work_of_turn; /* had come before */
 	struct waiting *next, *previous;
 };
 
@@ -51,8 +51,8 @@ void queue_done(struct queue *queue);
 /* Without a delay its turn is at once, even if it has failed. */
 void queue_put(struct queue *queue, struct account_id account, uint64_t delay_ns);
 /* As queue_put without a delay; it is said to be rebuilt until that has ended, or its turn is done.
- */
-void queue_put_rebuilt(struct queue *queue, struct account_id account);
+ * False: there is no room. */
+bool queue_put_rebuilt(struct queue *queue, struct account_id account);
 void queue_end_rebuilt(struct queue *queue, struct account_id account);
 bool queue_is_rebuilt(struct queue *queue, struct account_id account);
 

@@ -237,8 +237,16 @@ static struct error *mend(struct op *op, const struct verifying *v, struct page 
 		.removed_count = page->removed_count,
 		.added = page->adds,
 		.added_count = page->add_count};
-	if (v->scope->mode == VERIFY_TELLS || !(batch.removed_count + batch.added_count))
+	if (!(batch.removed_count + batch.added_count))
 		return NULL;
+	if (v->scope->mode == VERIFY_TELLS) {
+		/* One that was made anew meanwhile lacks nothing that this one has. */
+		struct index_state now;
+		TRY(index_get_state(v->index, op, v->account, &now));
+		return now.id == page->state.id
+			       ? NULL
+			       : op_fail(op, ERR_CONFLICT, "the index was made anew");
+	}
 	TRY(index_apply(v->index, op, v->account, &batch));
 	page->report.fixed = batch.removed_count + batch.added_count;
 	metric_add(&mended, (int64_t)page->report.fixed);

@@ -12,6 +12,7 @@ import uuid
 import pytest
 
 from support.nodes import Nodes
+from support.patience import until
 from support.server import BUILD, Server
 
 PATIENCE = 60  # seconds, where something must happen by itself
@@ -209,13 +210,6 @@ def is_live(server):
     return "connected since" in status and "not" not in status
 
 
-def wait_until(holds, seconds=PATIENCE):
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.05)
-
-
 MAIL = "From: a@example.net\r\nSubject: {}\r\n\r\nbody\r\n"
 
 
@@ -225,17 +219,17 @@ def test_a_server_takes_mail_as_quickly_while_the_broker_hangs(rabbitmq, tmp_pat
         server.start()
         server.add_domain("example.org")
         server.add_user("alice@example.org")
-        wait_until(lambda: "connected since" in server.ctl_json("status")["bus"])
+        until(lambda: "connected since" in server.ctl_json("status")["bus"])
         server.deliver(MAIL.format("one"))
         # No other node is there: the broker gives it back, and it counts for confirmed.
-        wait_until(lambda: metric(server, "bus_returned_total") > 0 and metric(server, "bus_confirmed_total") > 0)
+        until(lambda: metric(server, "bus_returned_total") > 0 and metric(server, "bus_confirmed_total") > 0)
         assert "bus" not in findings(server)
         rabbitmq.pause()
         began = time.monotonic()
         for number in range(20):
             server.deliver(MAIL.format(number))
         assert time.monotonic() - began < 10
-        wait_until(lambda: "the event bus" in findings(server), seconds=30)
+        until(lambda: "the event bus" in findings(server), seconds=30)
         assert "does not answer" in server.ctl_json("status")["bus"]
         began = time.monotonic()
         server.stop()
@@ -252,16 +246,16 @@ def test_a_session_in_idle_makes_its_node_listen_and_is_woken(rabbitmq, nodes, t
         server.add_user("alice@example.org")
         server.deliver(MAIL.format("one"))
         name = re.search(r"mail-delivered .*account=(\S+)", server.log_text()).group(1)
-        wait_until(lambda: is_live(server))
+        until(lambda: is_live(server))
         other.wait_for("connected live")
         other.tell(f"publish {name} 1")
         other.wait_for("waiting 0 unconfirmed 0")
         assert metric(server, "watched_account_hints_total") == 0
         idler = Idler(server, "alice@example.org")
         # The first one is the bus's own: what came before it listened is to be looked for.
-        wait_until(lambda: metric(server, "watched_account_hints_total") == 1)
+        until(lambda: metric(server, "watched_account_hints_total") == 1)
         other.tell(f"publish {name} 2")
-        wait_until(lambda: metric(server, "watched_account_hints_total") == 2)
+        until(lambda: metric(server, "watched_account_hints_total") == 2)
         idler.close()
 
 
@@ -324,7 +318,7 @@ def pair(cassandra, rabbitmq, tmp_path):
 def test_idle_hears_of_another_node_s_mail_at_once_and_by_polling_while_the_broker_is_away(pair, rabbitmq):
     one, other = pair
     for server in pair:
-        wait_until(lambda server=server: is_live(server))
+        until(lambda server=server: is_live(server))
     idler = Idler(one, "alice@example.org")
     count = 0
 
@@ -341,19 +335,19 @@ def test_idle_hears_of_another_node_s_mail_at_once_and_by_polling_while_the_brok
 
     # Paused: it takes some seconds to be noticed, then polling goes by its own interval again.
     rabbitmq.pause()
-    wait_until(lambda: "the event bus" in findings(one))
+    until(lambda: "the event bus" in findings(one))
     assert deliver() < BUS_POLL / 2
     rabbitmq.resume()
-    wait_until(lambda: all(map(is_live, pair)))
+    until(lambda: all(map(is_live, pair)))
     assert min(deliver() for _ in range(3)) < BUS_POLL / 10
 
     # Killed, and come back as one that has never known anything.
     rabbitmq.kill()
-    wait_until(lambda: not is_live(one))
+    until(lambda: not is_live(one))
     assert deliver() < BUS_POLL / 2
     rabbitmq.wipe()
     rabbitmq.start()
-    wait_until(lambda: all(map(is_live, pair)))
+    until(lambda: all(map(is_live, pair)))
     assert min(deliver() for _ in range(3)) < BUS_POLL / 10
     assert one.log_text().count("bus-not-connected") <= 3
     idler.close()

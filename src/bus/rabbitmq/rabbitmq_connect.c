@@ -124,7 +124,7 @@ static struct error *open_channel(struct op *op, struct rabbitmq_link *link, amq
 	return rabbitmq_check_reply(op, amqp_get_rpc_reply(link->connection), "opening a channel");
 }
 
-static const char *exchange_name(struct op *op, const struct rabbitmq *rabbitmq)
+const char *rabbitmq_exchange(struct op *op, const struct rabbitmq *rabbitmq)
 {
 	return arena_printf(&op->arena, "%s.hints", rabbitmq->options.prefix);
 }
@@ -137,7 +137,7 @@ static struct error *declare_exchange(struct op *op, struct rabbitmq *rabbitmq)
 	TRY(rabbitmq_check_reply(
 		op, amqp_get_rpc_reply(link->connection), "asking for confirmations"));
 	amqp_exchange_declare(link->connection, CHANNEL_PUBLISH,
-		bytes_of(exchange_name(op, rabbitmq)), bytes_of("topic"), 0, 1, 0, 0,
+		bytes_of(rabbitmq_exchange(op, rabbitmq)), bytes_of("topic"), 0, 1, 0, 0,
 		amqp_empty_table);
 	return rabbitmq_check_reply(
 		op, amqp_get_rpc_reply(link->connection), "declaring the exchange");
@@ -147,8 +147,8 @@ static struct error *bind_queue(struct op *op, struct rabbitmq *rabbitmq, amqp_c
 	const char *queue, const char *key)
 {
 	amqp_connection_state_t connection = rabbitmq->link.connection;
-	amqp_queue_bind(connection, channel, bytes_of(queue), bytes_of(exchange_name(op, rabbitmq)),
-		bytes_of(key), amqp_empty_table);
+	amqp_queue_bind(connection, channel, bytes_of(queue),
+		bytes_of(rabbitmq_exchange(op, rabbitmq)), bytes_of(key), amqp_empty_table);
 	return rabbitmq_check_reply(op, amqp_get_rpc_reply(connection), "binding a queue");
 }
 
@@ -312,7 +312,7 @@ static void collect(struct op *op, struct rabbitmq *rabbitmq, struct slot_work *
 	rabbitmq->fresh_count = 0;
 }
 
-static const char *slot_key(struct op *op, unsigned slot)
+const char *rabbitmq_slot_key(struct op *op, unsigned slot)
 {
 	return arena_printf(&op->arena, "slot.%u", slot);
 }
@@ -323,8 +323,8 @@ static struct error *bind_many(struct op *op, struct rabbitmq *rabbitmq, struct 
 	struct rabbitmq_link *link = &rabbitmq->link;
 	for (size_t i = 0; i + 1 < work->bind_count; i++) {
 		amqp_queue_bind_t request = {.queue = bytes_of(link->queue),
-			.exchange = bytes_of(exchange_name(op, rabbitmq)),
-			.routing_key = bytes_of(slot_key(op, work->bind[i])),
+			.exchange = bytes_of(rabbitmq_exchange(op, rabbitmq)),
+			.routing_key = bytes_of(rabbitmq_slot_key(op, work->bind[i])),
 			.nowait = 1,
 			.arguments = amqp_empty_table};
 		TRY(rabbitmq_check_status(op,
@@ -334,7 +334,7 @@ static struct error *bind_many(struct op *op, struct rabbitmq *rabbitmq, struct 
 	}
 	if (work->bind_count)
 		TRY(bind_queue(op, rabbitmq, CHANNEL_WATCH, link->queue,
-			slot_key(op, work->bind[work->bind_count - 1])));
+			rabbitmq_slot_key(op, work->bind[work->bind_count - 1])));
 	AUTO_LOCK(&rabbitmq->lock);
 	for (size_t i = 0; i < work->bind_count; i++)
 		rabbitmq->is_bound[work->bind[i]] = true;
@@ -346,8 +346,8 @@ static struct error *unbind_many(struct op *op, struct rabbitmq *rabbitmq, struc
 	struct rabbitmq_link *link = &rabbitmq->link;
 	for (size_t i = 0; i < work->unbind_count; i++) {
 		amqp_queue_unbind(link->connection, CHANNEL_WATCH, bytes_of(link->queue),
-			bytes_of(exchange_name(op, rabbitmq)),
-			bytes_of(slot_key(op, work->unbind[i])), amqp_empty_table);
+			bytes_of(rabbitmq_exchange(op, rabbitmq)),
+			bytes_of(rabbitmq_slot_key(op, work->unbind[i])), amqp_empty_table);
 		TRY(rabbitmq_check_reply(
 			op, amqp_get_rpc_reply(link->connection), "unbinding a slot"));
 	}

@@ -86,6 +86,7 @@ struct rabbitmq {
 	size_t unsent_count;
 	size_t next_host;
 	uint64_t warned_ns;
+	uint64_t gap_ns; /* when the next may be told */
 };
 
 /* ---- rabbitmq_connect.c ---- */
@@ -96,6 +97,10 @@ MUST_CHECK struct error *rabbitmq_connect(
 
 /* Tells the broker goodbye if that is quick, or does not. */
 void rabbitmq_disconnect(struct rabbitmq *rabbitmq, bool is_clean);
+
+/* The names that what is bound and what is published must share. */
+const char *rabbitmq_exchange(struct op *op, const struct rabbitmq *rabbitmq);
+const char *rabbitmq_slot_key(struct op *op, unsigned slot);
 
 /* What the library says of its last request. */
 MUST_CHECK struct error *rabbitmq_check_reply(

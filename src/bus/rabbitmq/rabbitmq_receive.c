@@ -79,6 +79,8 @@ static struct error *take_method(struct op *op, struct rabbitmq *rabbitmq, amqp_
 	struct incoming *incoming = &rabbitmq->link.incoming[channel];
 	switch (method->id) {
 	case AMQP_BASIC_DELIVER_METHOD:
+		if (channel < CHANNEL_WATCH || channel >= CHANNEL_WORK + rabbitmq->bus.worker_count)
+			return op_fail(op, ERR_UNAVAILABLE, "a delivery that was not asked for");
 		*incoming = (struct incoming){.kind = INCOMING_DELIVERY,
 			.tag = ((amqp_basic_deliver_t *)method->decoded)->delivery_tag};
 		return NULL;

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 
 #define PING_INTERVAL_NS NS_PER_S
+#define GAP_INTERVAL_NS (5 * NS_PER_S)
 #define BATCH 64
 
 static struct error *send_message(struct op *op, struct rabbitmq *rabbitmq, amqp_channel_t channel,
@@ -36,11 +37,10 @@ static struct error *publish(
 	const struct hint_message message = {
 		.kind = published->kind, .origin = rabbitmq->origin, .hint = published->entry.hint};
 	struct arena_mark mark = arena_mark(&op->arena);
-	const char *exchange = arena_printf(&op->arena, "%s.hints", rabbitmq->options.prefix);
+	const char *exchange = rabbitmq_exchange(op, rabbitmq);
 	const char *key = published->kind == HINT_GAP
 				  ? "gap"
-				  : arena_printf(&op->arena, "slot.%u",
-					    slot_of(published->entry.hint.account));
+				  : rabbitmq_slot_key(op, slot_of(published->entry.hint.account));
 	/* Noted first: a send that fails half-way may have arrived, or be repeated. */
 	link->window[link->next_tag++ % WINDOW] = *published;
 	TRY(send_message(op, rabbitmq, CHANNEL_PUBLISH, exchange, key, &message));
@@ -67,10 +67,20 @@ struct error *rabbitmq_publish_waiting(struct op *op, struct rabbitmq *rabbitmq)
 		for (size_t i = 0; i < count; i++) {
 			const struct published published = {
 				.entry = entries[i], .kind = HINT_CHANGED};
-			TRY(publish(op, rabbitmq, &published));
+			struct error *err = publish(op, rabbitmq, &published);
+			if (!err)
+				continue;
+			/* That one is noted; those behind it wait again. */
+			while (++i < count)
+				outbox_put(&rabbitmq->outbox, &entries[i]);
+			return err;
 		}
 	} while (count == BATCH);
-	if (unconfirmed(&rabbitmq->link) < WINDOW && outbox_take_gap(&rabbitmq->outbox)) {
+	/* Each has every node look at all that it watches. */
+	uint64_t now_ns = clock_monotonic_ns();
+	if (now_ns >= rabbitmq->gap_ns && unconfirmed(&rabbitmq->link) < WINDOW &&
+		outbox_take_gap(&rabbitmq->outbox)) {
+		rabbitmq->gap_ns = now_ns + GAP_INTERVAL_NS;
 		const struct published gap = {.kind = HINT_GAP};
 		TRY(publish(op, rabbitmq, &gap));
 	}
@@ -141,6 +151,8 @@ void rabbitmq_confirm(struct rabbitmq *rabbitmq, uint64_t tag, bool is_multiple,
 		link->window[link->first_tag % WINDOW].is_confirmed)
 		link->first_tag++;
 	bus_count(is_taken ? BUS_CONFIRMED : BUS_REFUSED, count);
+	if (!is_taken && count)
+		outbox_note_gap(&rabbitmq->outbox);
 }
 
 void rabbitmq_keep_unconfirmed(struct rabbitmq *rabbitmq)

@@ -15,6 +15,7 @@
 #define PAGE_SIZE 200
 /* What messages are sorted by is kept in memory meanwhile. */
 #define SORTED_MOST 200000
+#define KEPT_BYTES_MOST MIB(256)
 /* Of one message; the last ones are the nearest. */
 #define REFERENCES_MOST 100
 
@@ -37,6 +38,7 @@ struct sorting {
 	struct uid_cursor cursor;
 	struct item *items;
 	size_t count;
+	uint64_t kept_bytes; /* of all texts of the items */
 };
 
 /* ---- What is known of a message ---- */
@@ -85,7 +87,7 @@ static void take_texts(
 	for (int key = 0; key < SORT_KEY_COUNT; key++)
 		if (known[key].len && (wants(request, (enum sort_key)key) ||
 					      (request->is_thread && key == SORT_SUBJECT)))
-			item->texts[key] = arena_dup(arena, utf8_fold(arena, known[key]));
+			item->texts[key] = utf8_fold(arena, known[key]);
 }
 
 static struct error *take_summary(struct op *op, struct imap_session *session,
@@ -121,7 +123,7 @@ static struct error *take_references(
 	struct arena *arena = &op->arena;
 	TRY(message_content(op, session->store, row, 0, row->header_length, &header));
 	message_ids_read(arena, field_of(header, SLICE("Message-ID")), 1, &ids, &count);
-	item->message_id = count ? arena_dup(arena, ids[0]) : SLICE_NONE;
+	item->message_id = count ? ids[0] : SLICE_NONE;
 	message_ids_read(arena, field_of(header, SLICE("References")), REFERENCES_MOST,
 		&item->references, &item->reference_count);
 	if (item->reference_count)
@@ -146,6 +148,43 @@ static struct error *take_item(struct op *op, struct imap_session *session,
 	return NULL;
 }
 
+/* Copies them; returns how many bytes they are. */
+static uint64_t keep_texts(struct arena *arena, struct item *item)
+{
+	uint64_t bytes = item->message_id.len + item->reference_count * sizeof(struct slice);
+	struct slice *references = ARENA_ARRAY(arena, struct slice, item->reference_count + 1);
+	for (int key = 0; key < SORT_KEY_COUNT; key++) {
+		item->texts[key] = arena_dup(arena, item->texts[key]);
+		bytes += item->texts[key].len;
+	}
+	item->message_id = arena_dup(arena, item->message_id);
+	for (size_t i = 0; i < item->reference_count; i++) {
+		references[i] = arena_dup(arena, item->references[i]);
+		bytes += references[i].len;
+	}
+	item->references = references;
+	return bytes;
+}
+
+/* Of all that is read of a message, only what it is sorted by stays. */
+static struct error *add_item(struct op *op, struct imap_session *session,
+	const struct imap_args *args, struct sorting *sorting, const struct message *row)
+{
+	struct arena kept;
+	struct arena_mark mark = arena_mark(&op->arena);
+	struct item *item = &sorting->items[sorting->count];
+	TRY(take_item(op, session, args, &sorting->request, row, item));
+	arena_init(&kept);
+	keep_texts(&kept, item);
+	arena_release(&op->arena, mark);
+	sorting->kept_bytes += keep_texts(&op->arena, item);
+	arena_done(&kept);
+	sorting->count++;
+	if (sorting->kept_bytes > KEPT_BYTES_MOST)
+		return op_fail(op, ERR_LIMIT, "Too much text to be sorted");
+	return NULL;
+}
+
 /* The next page of what was found; *ret_more is false behind the last. */
 static struct error *take_page(struct op *op, struct imap_session *session,
 	const struct imap_args *args, struct sorting *sorting, bool *ret_more)
@@ -165,8 +204,7 @@ static struct error *take_page(struct op *op, struct imap_session *session,
 	TRY(mailbox_messages(
 		op, session->store, session->account, session->mailbox, &page, &rows, &count));
 	for (size_t i = 0; i < count; i++)
-		TRY(take_item(op, session, args, &sorting->request, &rows[i],
-			&sorting->items[sorting->count++]));
+		TRY(add_item(op, session, args, sorting, &rows[i]));
 	if (session_is_gone(session->session))
 		return op_fail(op, ERR_CANCELLED, "The client is gone");
 	return NULL;
@@ -272,15 +310,55 @@ static void write_extended(struct imap_session *session, const struct imap_args 
 	buf_append(out, SLICE("\r\n"));
 }
 
-static void write_sort(struct imap_session *session, const struct imap_args *args,
+/* RFC 5182 2.1, RFC 7162 3.1.10: of MIN and MAX alone, those two. False: all stay. */
+static bool keep_ends(struct sorting *sorting)
+{
+	unsigned returns = sorting->request.search.returns;
+	bool wants_min = returns & SEARCH_RETURN_MIN;
+	bool wants_max = returns & SEARCH_RETURN_MAX;
+	if (!sorting->count || (!wants_min && !wants_max) ||
+		(returns & (SEARCH_RETURN_ALL | SEARCH_RETURN_COUNT)))
+		return false;
+	const struct item first = sorting->items[0];
+	const struct item last = sorting->items[sorting->count - 1];
+	sorting->count = 0;
+	if (wants_min)
+		sorting->items[sorting->count++] = first;
+	if (wants_max)
+		sorting->items[sorting->count++] = last;
+	return true;
+}
+
+static void save(struct op *op, struct imap_session *session, const struct sorting *sorting,
+	bool has_ends_alone)
+{
+	struct uid_set ends;
+	if (!has_ends_alone) {
+		imap_view_save(session->view, sorting->run.result);
+		return;
+	}
+	uid_set_init(&ends, &op->arena);
+	for (size_t i = 0; i < sorting->count; i++)
+		uid_set_add(&ends, sorting->items[i].uid);
+	imap_view_save(session->view, &ends);
+}
+
+static void write_sort(struct op *op, struct imap_session *session, const struct imap_args *args,
 	const struct snapshot *now, struct sorting *sorting)
 {
 	struct buf *out = session->out;
+	unsigned returns = sorting->request.search.returns;
 	qsort_r(sorting->items, sorting->count, sizeof(struct item), compare_items,
 		&sorting->request);
-	if (sorting->request.search.returns & SEARCH_RETURN_SAVE)
-		imap_view_save(session->view, sorting->run.result);
-	uint64_t modseq = highest_modseq(now, sorting->items, sorting->count);
+	bool has_ends_alone = keep_ends(sorting);
+	if (returns & SEARCH_RETURN_SAVE)
+		save(op, session, sorting, has_ends_alone);
+	/* RFC 5182 2.1: nothing else was asked for. */
+	if (returns == SEARCH_RETURN_SAVE)
+		return;
+	uint64_t modseq = sorting->request.search.uses_modseq
+				  ? highest_modseq(now, sorting->items, sorting->count)
+				  : 0;
 	if (sorting->request.search.is_extended) {
 		write_extended(session, args, sorting, modseq);
 		return;
@@ -333,7 +411,7 @@ static struct error *step(struct op *op, struct imap_session *session, struct im
 	if (!err && !args->wants_more && sorting->request.is_thread)
 		write_thread(op, session, sorting);
 	else if (!err && !args->wants_more)
-		write_sort(session, args, now, sorting);
+		write_sort(op, session, args, now, sorting);
 	/* A search and a reading of keys: how far that is in all is not known. */
 	if (!err && args->wants_more)
 		imap_progress_tell(session, args, &sorting->run.progress, 0, 0);

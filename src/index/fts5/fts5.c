@@ -527,15 +527,23 @@ static struct error *size(
 	return err;
 }
 
-static struct error *drop(struct index *index, struct op *op, struct account_id account)
+static struct error *drop_file(struct op *op, struct fts5 *fts5, struct account_id account)
 {
 	struct fts5_file *file;
-	TRY(fts5_take(op, fts5_of(index), account, false, &file));
+	TRY(fts5_take(op, fts5, account, false, &file));
 	if (!file)
 		return NULL;
-	fts5_throw_away(fts5_of(index), file);
-	fts5_give_back(fts5_of(index), file, NULL);
+	fts5_throw_away(fts5, file);
+	fts5_give_back(fts5, file, NULL);
 	return NULL;
+}
+
+static struct error *drop(struct index *index, struct op *op, struct account_id account)
+{
+	struct fts5 *fts5 = fts5_of(index);
+	if (fts5->beside)
+		TRY(drop_file(op, fts5->beside, account));
+	return drop_file(op, fts5, account);
 }
 
 /* Only here are two files held at once: what is asked, then what is beside. */

@@ -191,6 +191,7 @@ static void free_file(struct fts5 *fts5, struct fts5_file *file)
 	close_file(file);
 	mutex_done(&file->lock);
 	free(file);
+	metric_add(&files_known, -1);
 }
 
 /* Closes the oldest that nobody uses, beyond the bound. */
@@ -203,7 +204,6 @@ static void close_some(struct fts5 *fts5)
 			free_file(fts5, file);
 		file = newer;
 	}
-	metric_set(&files_known, (int64_t)fts5->files.count);
 }
 
 static struct fts5_file *find_or_add(struct fts5 *fts5, struct account_id account)
@@ -217,6 +217,7 @@ static struct fts5_file *find_or_add(struct fts5 *fts5, struct account_id accoun
 		file->account = account;
 		mutex_init(&file->lock);
 		hash_map_put(&fts5->files, ID_SLICE(account), file);
+		metric_add(&files_known, 1);
 	}
 	put_first(fts5, file);
 	file->users++;
@@ -277,5 +278,4 @@ void fts5_close_all(struct fts5 *fts5)
 {
 	while (fts5->oldest)
 		free_file(fts5, fts5->oldest);
-	metric_set(&files_known, 0);
 }

@@ -271,6 +271,7 @@ static struct error *read_password(struct op *op, const char *path, const char *
 	if (!text.len || length == sizeof(line))
 		return op_fail(op, ERR_INVALID, "the first line of %s is no password", path);
 	*ret_password = arena_cstr(&op->arena, text);
+	explicit_bzero(line, sizeof(line));
 	return NULL;
 }
 
@@ -324,6 +325,8 @@ struct error *opensearch_open(
 		.timeout_ms = options->write_ms};
 	TRY(check_name(op, options->name));
 	TRY(read_password(op, options->password_file, &http.password));
+	if (options->user && !http.password)
+		return op_fail(op, ERR_INVALID, "opensearch.user needs opensearch.password_file");
 	struct opensearch *shared = HEAP_NEW(struct opensearch);
 	shared->live = (struct opensearch_view){.index.ops = &opensearch_ops, .shared = shared};
 	shared->beside = (struct opensearch_view){

@@ -163,6 +163,7 @@ struct mock {
 	unsigned port;
 	const char *const *answers; /* NULL-ended; the last again and again; "" hangs up */
 	_Atomic unsigned served;
+	_Atomic bool has_removed; /* it was asked to remove documents */
 	pthread_t thread;
 };
 
@@ -170,14 +171,15 @@ static void *serve(void *argument)
 {
 	struct mock *mock = argument;
 	for (size_t next = 0;;) {
-		char request[65536];
+		char request[65536] = "";
 		int fd = accept(mock->listener, NULL, NULL);
 		if (fd < 0)
 			return NULL;
 		const char *answer = mock->answers[next];
 		next += mock->answers[next + 1] != NULL;
-		ssize_t got = read(fd, request, sizeof(request));
+		ssize_t got = read(fd, request, sizeof(request) - 1);
 		mock->served++;
+		mock->has_removed |= strstr(request, "_delete_by_query") != NULL;
 		if (got > 0 && *answer) {
 			ssize_t sent = write(fd, answer, strlen(answer));
 			(void)sent;
@@ -318,6 +320,37 @@ static void another_host_is_asked(void **state)
 	mock_stop(&mock);
 }
 
+/* An answer to the first half of a swap was lost: both of the account's documents name what was
+ * made. The second try must not remove it. */
+static void a_swap_that_was_cut_off_removes_nothing(void **state)
+{
+#define MADE FOUND("{\"cursor\":7,\"generation\":\"00000000000000ff\",\"covered\":{}}")
+#define OLD FOUND("{\"cursor\":7,\"generation\":\"00000000000000ee\",\"covered\":{}}")
+/* The index is made, its names are asked for and set. */
+#define PREPARED ANSWER("200 OK", "{}"), ANSWER("200 OK", "{}"), ANSWER("200 OK", "{}")
+	static const char *const cut_off[] = {ANSWER("200 OK", MADE), ANSWER("200 OK", MADE),
+		PREPARED, ANSWER("200 OK", "{}"), ANSWER("200 OK", "{}"), ANSWER("200 OK", MADE),
+		NULL};
+	static const char *const whole[] = {ANSWER("200 OK", OLD), ANSWER("200 OK", MADE), PREPARED,
+		ANSWER("200 OK", "{}"), ANSWER("200 OK", "{}"), ANSWER("200 OK", MADE),
+		ANSWER("404 Not Found", "{\"found\":false}"), ANSWER("200 OK", "{}"), NULL};
+	static const struct {
+		const char *const *answers;
+		bool removes;
+	} cases[] = {{cut_off, false}, {whole, true}};
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		AUTO_OP(op, "test");
+		struct mock mock;
+		mock_start(&mock, cases[i].answers);
+		struct index *index = open_at(
+			&op, arena_printf(&op.arena, "http://127.0.0.1:%u", mock.port), 1000);
+		assert_null(index_swap(index, &op, (struct account_id){uuid_v7()}));
+		index_close(index);
+		mock_stop(&mock);
+		assert_int_equal(mock.has_removed, cases[i].removes);
+	}
+}
+
 static void settings_that_cannot_be_are_refused(void **state)
 {
 	static const struct opensearch_options cases[] = {
@@ -331,6 +364,7 @@ static void settings_that_cannot_be_are_refused(void **state)
 		{.hosts = "http://host:9200", .name = "-a"},
 		{.hosts = "http://host:9200", .name = "a/b"},
 		{.hosts = "http://host:9200", .name = "a", .password_file = "/nowhere"},
+		{.hosts = "http://host:9200", .name = "a", .user = "u"},
 	};
 	AUTO_OP(op, "test");
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -352,6 +386,7 @@ int main(void)
 		cmocka_unit_test(what_is_no_answer_is_unavailable),
 		cmocka_unit_test(who_is_silent_is_waited_for_once),
 		cmocka_unit_test(another_host_is_asked),
+		cmocka_unit_test(a_swap_that_was_cut_off_removes_nothing),
 		cmocka_unit_test(settings_that_cannot_be_are_refused),
 	};
 	return cmocka_run_group_tests_name("index/opensearch", tests, NULL, NULL);

@@ -263,16 +263,42 @@ struct error *opensearch_apply(struct index *index, struct op *op, struct accoun
 	return NULL;
 }
 
-struct error *opensearch_drop(struct index *index, struct op *op, struct account_id account)
+/* A swap that was cut off leaves both documents with one generation: what either names stays. */
+static void remove_generation(
+	struct op *op, struct opensearch *shared, struct account_id account, uint64_t generation)
 {
-	const struct opensearch_view *view = view_of(index);
+	const struct opensearch_view *const views[] = {&shared->live, &shared->beside};
+	for (size_t i = 0; i < ARRAY_SIZE(views); i++) {
+		struct opensearch_progress now;
+		struct error *err =
+			opensearch_read_progress(op, shared->write_alias, views[i], account, &now);
+		if (err)
+			log_info(op, "opensearch-documents-left",
+				FIELD_ID("account", op, account.uuid), FIELD_ERROR(op, err));
+		if (err || (now.found && now.state.id == generation))
+			return;
+	}
+	remove_documents(op, &shared->live, account, generation, NULL);
+}
+
+static struct error *drop_view(
+	struct op *op, const struct opensearch_view *view, struct account_id account)
+{
 	struct opensearch_progress was;
 	TRY(opensearch_read_progress(op, view->shared->write_alias, view, account, &was));
 	if (!was.found)
 		return NULL;
 	TRY(change_progress(op, view, account, &was, "DELETE", SLICE_NONE));
-	remove_documents(op, view, account, was.state.id, NULL);
+	remove_generation(op, view->shared, account, was.state.id);
 	return NULL;
+}
+
+struct error *opensearch_drop(struct index *index, struct op *op, struct account_id account)
+{
+	const struct opensearch_view *view = view_of(index);
+	if (!view->is_beside)
+		TRY(drop_view(op, &view->shared->beside, account));
+	return drop_view(op, view, account);
 }
 
 /* The account's document leads to what was made beside, from one moment to the next. */
@@ -290,6 +316,6 @@ struct error *opensearch_swap(struct index *index, struct op *op, struct account
 		op, view, account, &was, "PUT", progress_body(op, account, &made.state)));
 	TRY(change_progress(op, beside, account, &made, "DELETE", SLICE_NONE));
 	if (was.found)
-		remove_documents(op, view, account, was.state.id, NULL);
+		remove_generation(op, view->shared, account, was.state.id);
 	return NULL;
 }

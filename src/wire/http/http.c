@@ -151,10 +151,7 @@ static void set_method(const struct http_request *request, CURL *easy)
 		curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.len);
 		curl_easy_setopt(easy, CURLOPT_EXPECT_100_TIMEOUT_MS, EXPECT_WAIT_MS);
 	}
-	if (strcmp(request->method, "HEAD") == 0)
-		curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
-	else
-		curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
+	curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
 }
 
 static void set_options(
@@ -195,11 +192,8 @@ static struct curl_slist *make_headers(const struct http_request *request)
 static void note_result(struct op *op, struct transfer *transfer, CURLcode result)
 {
 	struct http_request *request = transfer->request;
-	curl_off_t sent = 0;
 	long status = 0;
-	curl_easy_getinfo(transfer->easy, CURLINFO_PRETRANSFER_TIME_T, &sent);
 	curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
-	request->was_sent = sent > 0;
 	request->is_late = result == CURLE_OPERATION_TIMEDOUT;
 	if (result != CURLE_OK) {
 		request->problem = request->is_too_large ? "the answer is too large"
@@ -218,7 +212,7 @@ void http_send(struct op *op, struct http_client *client, struct http_request *r
 		.easy = handle->easy, .request = request, .answer = buf_in(&op->arena)};
 	request->status = 0;
 	request->answer = SLICE_NONE;
-	request->is_too_large = request->is_late = request->was_sent = false;
+	request->is_too_large = request->is_late = false;
 	request->problem = "there was no answer";
 	struct curl_slist *headers = make_headers(request);
 	set_options(op, client, &transfer);
@@ -226,18 +220,6 @@ void http_send(struct op *op, struct http_client *client, struct http_request *r
 	note_result(op, &transfer, curl_easy_perform(handle->easy));
 	curl_slist_free_all(headers);
 	give_handle_back(client, handle);
-}
-
-void http_url_encode(struct buf *out, struct slice text)
-{
-	for (size_t i = 0; i < text.len; i++) {
-		char c = text.ptr[i];
-		if (ascii_is_alpha(c) || ascii_is_digit(c) || c == '-' || c == '_' || c == '.' ||
-			c == '~')
-			buf_append_char(out, c);
-		else
-			buf_printf(out, "%%%02X", (unsigned char)c);
-	}
 }
 
 bool http_is_origin(struct slice url)

@@ -36,15 +36,11 @@ struct http_request {
 	struct slice answer;
 	bool is_too_large;
 	bool is_late;        /* given up because of the time */
-	bool was_sent;       /* some of it may have reached the service */
 	const char *problem; /* why no answer came */
 };
 
 /* Fills in the answer, in the operation's arena. */
 void http_send(struct op *op, struct http_client *client, struct http_request *request);
-
-/* Everything but A-Za-z0-9-_.~ becomes %XX. */
-void http_url_encode(struct buf *out, struct slice text);
 
 /* "http://host:port" or "https://host", with or without one slash behind it, without a user, a path
  * or anything else. */
