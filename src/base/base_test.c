@@ -1,3 +1,6 @@
+#include <stdlib.h>
+#include <unistd.h>
+
 #include "base/metric.h"
 #include "base/steps.h"
 #include "base/test.h"
@@ -6,6 +9,7 @@
 #include "base/clock.h"
 #include "base/hash_map.h"
 #include "base/op.h"
+#include "base/secret_file.h"
 #include "base/setting.h"
 #include "base/uuid.h"
 
@@ -221,9 +225,43 @@ static void a_quantile_is_the_bound_of_its_bucket(void **state)
 	assert_int_equal(metric_quantile_us(buckets, 0.99), 16 << 5);
 }
 
+static void a_secret_is_a_file_s_first_line(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *text;
+		int repeats;
+		const char *secret; /* NULL: refused */
+	} cases[] = {{"a secret\nmore\n", 1, "a secret"}, {"x\r\n", 1, "x"}, {"x", 1, "x"},
+		{"", 1, NULL}, {"\nx", 1, NULL}, {"0123456789abcdef", 64, NULL}};
+	char path[] = "/tmp/holdfast-secret-XXXXXX";
+	int fd = mkstemp(path);
+	assert_true(fd >= 0);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		AUTO_OP(op, "test");
+		const char *secret;
+		assert_int_equal(ftruncate(fd, 0), 0);
+		assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+		for (int n = 0; n < cases[i].repeats; n++)
+			assert_true(write(fd, cases[i].text, strlen(cases[i].text)) >= 0);
+		struct error *err = secret_file_read(&op, path, &secret);
+		assert_int_equal(!err, cases[i].secret != NULL);
+		if (err)
+			assert_int_equal(err->kind, ERR_INVALID);
+		else
+			assert_string_equal(secret, cases[i].secret);
+	}
+	close(fd);
+	unlink(path);
+	AUTO_OP(op, "test");
+	const char *secret;
+	assert_non_null(secret_file_read(&op, path, &secret));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_secret_is_a_file_s_first_line),
 		cmocka_unit_test(a_reader_reads_what_a_buf_wrote),
 		cmocka_unit_test(a_reader_past_the_end_fails_and_stays_failed),
 		cmocka_unit_test(an_arena_released_to_a_mark_gives_the_same_memory_again),

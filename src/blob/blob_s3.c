@@ -1,8 +1,8 @@
 #include "blob/blob_s3.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
+
+#include "base/secret_file.h"
 
 /* A blob is an object "PREFIXxx/ID", where xx is the last byte of the id (the first ones are the
  * time: all of an hour would be neighbours, and a store divides its work by neighbourhood). Its
@@ -149,24 +149,6 @@ static const struct blob_ops s3_ops = {
 	.close = s3_blob_close,
 };
 
-static struct error *read_secret(struct op *op, const char *path, const char **ret_secret)
-{
-	char line[512];
-	if (!path)
-		return op_fail(op, ERR_INVALID, "S3 needs s3.secret_file");
-	FILE *file = fopen(path, "re");
-	if (!file)
-		return op_fail(op, ERR_INVALID, "cannot read %s: %s", path, strerror(errno));
-	size_t length = fread(line, 1, sizeof(line), file);
-	fclose(file);
-	struct slice secret = slice_of(line, length);
-	secret = slice_trim(slice_range(secret, 0, slice_find_char(secret, '\n')));
-	if (!secret.len || length == sizeof(line))
-		return op_fail(op, ERR_INVALID, "the first line of %s is no secret", path);
-	*ret_secret = arena_cstr(&op->arena, secret);
-	return NULL;
-}
-
 /* Keys are signed as they stand: a prefix keeps to what nobody writes in two ways. */
 static struct error *check_prefix(struct op *op, struct slice prefix)
 {
@@ -188,7 +170,9 @@ struct error *blob_s3_open(
 	struct s3 *s3;
 	struct slice prefix = slice_from_cstr(config->prefix ? config->prefix : "");
 	TRY(check_prefix(op, prefix));
-	TRY(read_secret(op, config->secret_file, &client.secret_key));
+	if (!config->secret_file)
+		return op_fail(op, ERR_INVALID, "S3 needs s3.secret_file");
+	TRY(secret_file_read(op, config->secret_file, &client.secret_key));
 	TRY(s3_new(op, &client, &s3));
 	struct blob_s3 *store = HEAP_NEW(struct blob_s3);
 	*store = (struct blob_s3){

@@ -1,9 +1,9 @@
 #include "bus/rabbitmq/rabbitmq.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/secret_file.h"
 
 #define PORT 5672
 #define TLS_PORT 5671
@@ -102,22 +102,6 @@ static struct error *read_hosts(struct op *op, struct rabbitmq_options *options)
 	return options->host_count ? NULL : op_fail(op, ERR_INVALID, "names no host");
 }
 
-static struct error *read_password(struct op *op, const char **ret_password)
-{
-	char line[1024];
-	FILE *file = fopen(config.password_file, "re");
-	if (!file)
-		return op_fail(op, ERR_INVALID, "%s cannot be read", config.password_file);
-	char *got = fgets(line, sizeof(line), file);
-	fclose(file);
-	if (!got)
-		return op_fail(op, ERR_INVALID, "%s is empty", config.password_file);
-	line[strcspn(line, "\r\n")] = '\0';
-	*ret_password = arena_cstr(&op->arena, slice_from_cstr(line));
-	explicit_bzero(line, sizeof(line));
-	return NULL;
-}
-
 static bool is_prefix(const char *text)
 {
 	size_t len = text ? strlen(text) : 0;
@@ -159,7 +143,7 @@ struct error *rabbitmq_read_settings(
 		return op_fail(op, ERR_INVALID, "goes with bus.tls_certificate");
 	*ret_setting = "bus.password_file";
 	if (config.password_file)
-		TRY(read_password(op, &options.password));
+		TRY(secret_file_read(op, config.password_file, &options.password));
 	*ret_options = options;
 	return NULL;
 }

@@ -1,8 +1,7 @@
 #include "engine/cassandra/cassandra_private.h"
 
-#include <stdio.h>
-
 #include "base/buf.h"
+#include "base/secret_file.h"
 
 /* A host that is back is noticed within so long. */
 #define RECONNECT_MIN_MS 20
@@ -119,24 +118,6 @@ static struct error *read_address_map(struct op *op, struct cql_options *options
 	return NULL;
 }
 
-static struct error *read_password(struct op *op, const char **ret_password)
-{
-	char line[1024];
-	FILE *file = fopen(config.password_file, "re");
-	if (!file)
-		return op_fail(op, ERR_INVALID, "cassandra.password_file: %s cannot be read",
-			config.password_file);
-	char *got = fgets(line, sizeof(line), file);
-	fclose(file);
-	if (!got)
-		return op_fail(op, ERR_INVALID, "cassandra.password_file: %s is empty",
-			config.password_file);
-	line[strcspn(line, "\r\n")] = '\0';
-	*ret_password = arena_cstr(&op->arena, slice_from_cstr(line));
-	explicit_bzero(line, sizeof(line));
-	return NULL;
-}
-
 static bool is_keyspace_name(const char *name)
 {
 	size_t len = name ? strlen(name) : 0;
@@ -160,7 +141,7 @@ struct error *cassandra_read_settings(
 		return op_fail(op, ERR_INVALID, "cassandra.contact_points names no host");
 	TRY(read_address_map(op, &cql));
 	if (config.user)
-		TRY(read_password(op, &cql.password));
+		TRY(secret_file_read(op, config.password_file, &cql.password));
 	cql.user = config.user;
 	cql.port = (uint16_t)config.port;
 	cql.datacenter = datacenter;

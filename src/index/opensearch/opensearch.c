@@ -1,9 +1,9 @@
 #include "index/opensearch/opensearch_private.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <xxhash.h>
+
+#include "base/secret_file.h"
 
 /* Of one question; a larger answer is asked for in pieces. */
 #define PAGE_MOST 10000
@@ -255,26 +255,6 @@ static struct error *check_name(struct op *op, const char *name)
 				 "opensearch.name has small letters, digits and '-' only");
 }
 
-static struct error *read_password(struct op *op, const char *path, const char **ret_password)
-{
-	char line[512];
-	*ret_password = NULL;
-	if (!path)
-		return NULL;
-	FILE *file = fopen(path, "re");
-	if (!file)
-		return op_fail(op, ERR_INVALID, "cannot read %s: %s", path, strerror(errno));
-	size_t length = fread(line, 1, sizeof(line), file);
-	fclose(file);
-	struct slice text = slice_of(line, length);
-	text = slice_trim(slice_range(text, 0, slice_find_char(text, '\n')));
-	if (!text.len || length == sizeof(line))
-		return op_fail(op, ERR_INVALID, "the first line of %s is no password", path);
-	*ret_password = arena_cstr(&op->arena, text);
-	explicit_bzero(line, sizeof(line));
-	return NULL;
-}
-
 /* @SHARDS@ and the like become what the settings say. */
 static struct slice make_definition(struct op *op, const struct opensearch_options *options)
 {
@@ -324,7 +304,8 @@ struct error *opensearch_open(
 		.connect_ms = options->connect_ms,
 		.timeout_ms = options->write_ms};
 	TRY(check_name(op, options->name));
-	TRY(read_password(op, options->password_file, &http.password));
+	if (options->password_file)
+		TRY(secret_file_read(op, options->password_file, &http.password));
 	if (options->user && !http.password)
 		return op_fail(op, ERR_INVALID, "opensearch.user needs opensearch.password_file");
 	struct opensearch *shared = HEAP_NEW(struct opensearch);
