@@ -34,20 +34,20 @@ static bool visit_name(struct arena *arena, const struct mime_parameter *first, 
 	return true;
 }
 
-static bool visit_text(struct arena *arena, struct slice message, const struct mime_part *part,
-	text_visitor visit, void *context)
+struct slice part_text(
+	struct arena *arena, struct slice message, const struct mime_part *part, size_t most)
 {
 	const struct mime_parameter *charset =
 		mime_parameter_find(part->parameters, SLICE("charset"));
-	struct slice body = transfer_decode(
-		arena, transfer_encoding_of(part->encoding), mime_body(part, message));
+	struct slice body = transfer_decode(arena, transfer_encoding_of(part->encoding),
+		slice_range(mime_body(part, message), 0, most));
 	struct slice utf8;
 	/* An unknown charset still has its ASCII. */
 	if (!charset_to_utf8(arena, charset ? charset->value : SLICE(""), body, &utf8))
 		utf8 = body;
 	if (slice_equal_nocase(part->subtype, SLICE("html")))
 		utf8 = html_to_text(arena, utf8);
-	return visit(context, arena, utf8);
+	return utf8;
 }
 
 static bool visit_part(struct arena *arena, struct slice message, const struct mime_part *part,
@@ -60,7 +60,7 @@ static bool visit_part(struct arena *arena, struct slice message, const struct m
 		return visit_header(arena, mime_header(part->first_child, message), visit, context);
 	if (part->kind != MIME_LEAF || !slice_equal_nocase(part->type, SLICE("text")))
 		return true;
-	return visit_text(arena, message, part, visit, context);
+	return visit(context, arena, part_text(arena, message, part, SIZE_MAX));
 }
 
 void body_texts_visit(struct arena *arena, struct slice message, text_visitor visit, void *context)

@@ -6,9 +6,14 @@
  * (utf8_fold). Pure, any thread. */
 
 #include "base/arena.h"
+#include "format/mime.h"
 
 /* Takes one text, UTF-8, that lives as long as the call; false: no more are wanted. */
 typedef bool (*text_visitor)(void *context, struct arena *arena, struct slice text);
+
+/* The text of a leaf of type text, UTF-8; of at most its first `most` encoded bytes. */
+struct slice part_text(
+	struct arena *arena, struct slice message, const struct mime_part *part, size_t most);
 
 /* Each text of the body: text parts, the fields of messages within it, names of attachments; not
  * what is attached as something else. What was allocated is released after each part: a visitor

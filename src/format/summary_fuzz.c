@@ -1,8 +1,10 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "format/charset.h"
 #include "format/envelope_texts.h"
 #include "format/mime.h"
+#include "format/preview.h"
 #include "format/summary.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
@@ -19,6 +21,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	struct envelope_texts texts;
 	envelope_texts_read(&op.arena, summary.envelope, &texts);
 	envelope_texts_read(&op.arena, message, &texts);
+	struct slice preview = preview_make(&op.arena, message);
+	assert(utf8_is_valid(preview) && preview.len <= PREVIEW_CHARACTERS_MAX * 4);
 	const struct mime_part *root = mime_scan(&op.arena, message);
 	for (const struct mime_part *part = root; part; part = mime_next(root, part)) {
 		assert(part->header_start <= part->body_start);

@@ -15,10 +15,12 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"
+#include "net/compression.h"
 #include "net/net_private.h"
 
 METRIC_GAUGE(connections_open, "connections_open", "Client connections that are open");
 METRIC_COUNTER(handshakes_failed, "tls_handshakes_failed_total", "TLS handshakes that failed");
+METRIC_GAUGE(compressed, "connections_compressed", "Client connections that are compressed");
 METRIC_COUNTER(slow_readers, "slow_readers_closed_total",
 	"Connections closed because the client did not read");
 
@@ -46,6 +48,9 @@ struct connection {
 	struct bufferevent *bev;
 	SSL *ssl; /* freed after bev, which is told not to */
 	struct tls *tls;
+	struct compression *compression; /* NULL: none */
+	struct evbuffer *unpacked;
+	bool is_broken;
 	void *user;
 	enum connection_phase phase;
 	bool opened; /* `opened` was called */
@@ -79,6 +84,11 @@ static void connection_release(struct reactor_task *task)
 	if (connection->origin.fd >= 0)
 		close(connection->origin.fd);
 	tls_unref(connection->tls);
+	if (connection->compression) {
+		compression_free(connection->compression);
+		evbuffer_free(connection->unpacked);
+		metric_add(&compressed, -1);
+	}
 	net_connection_gone(connection->origin.net, &connection->origin.peer);
 	metric_add(&connections_open, -1);
 	free(connection);
@@ -412,9 +422,44 @@ const struct peer_address *connection_local(const struct connection *connection)
 	return &connection->local;
 }
 
+static struct evbuffer *input_of(const struct connection *connection)
+{
+	return connection->compression ? connection->unpacked
+				       : bufferevent_get_input(connection->bev);
+}
+
+bool connection_unpack(struct connection *connection)
+{
+	if (!connection->compression || connection->is_broken)
+		return false;
+	enum unpacked unpacked = compression_unpack(connection->compression,
+		bufferevent_get_input(connection->bev), connection->unpacked);
+	connection->is_broken = unpacked == UNPACKED_BROKEN;
+	return unpacked == UNPACKED_SOME;
+}
+
+bool connection_is_broken(const struct connection *connection)
+{
+	return connection->is_broken;
+}
+
+void connection_compress(struct connection *connection)
+{
+	if (connection->compression)
+		return;
+	connection->compression = compression_new();
+	connection->unpacked = evbuffer_new();
+	metric_add(&compressed, 1);
+}
+
+bool connection_is_compressed(const struct connection *connection)
+{
+	return connection->compression != NULL;
+}
+
 struct slice connection_input(struct connection *connection)
 {
-	struct evbuffer *input = bufferevent_get_input(connection->bev);
+	struct evbuffer *input = input_of(connection);
 	size_t len = evbuffer_get_length(input);
 	return len ? slice_of(evbuffer_pullup(input, -1), len) : SLICE_NONE;
 }
@@ -424,13 +469,14 @@ bool connection_has_input(const struct connection *connection)
 	int pending = 0;
 	if (!connection->bev)
 		return false;
-	return evbuffer_get_length(bufferevent_get_input(connection->bev)) ||
+	return evbuffer_get_length(input_of(connection)) ||
+	       evbuffer_get_length(bufferevent_get_input(connection->bev)) ||
 	       (ioctl(connection->origin.fd, FIONREAD, &pending) == 0 && pending > 0);
 }
 
 void connection_take(struct connection *connection, size_t len)
 {
-	evbuffer_drain(bufferevent_get_input(connection->bev), len);
+	evbuffer_drain(input_of(connection), len);
 }
 
 void connection_read(struct connection *connection, bool on)
@@ -453,6 +499,11 @@ static void free_bytes(const void *bytes, size_t len, void *argument)
 
 void connection_write(struct connection *connection, char *bytes, size_t len)
 {
+	if (connection->phase == PHASE_OPEN && connection->compression) {
+		connection_write_static(connection, slice_of(bytes, len));
+		free(bytes);
+		return;
+	}
 	if (connection->phase != PHASE_OPEN ||
 		evbuffer_add_reference(
 			bufferevent_get_output(connection->bev), bytes, len, free_bytes, NULL) != 0)
@@ -461,8 +512,13 @@ void connection_write(struct connection *connection, char *bytes, size_t len)
 
 void connection_write_static(struct connection *connection, struct slice bytes)
 {
-	if (connection->phase == PHASE_OPEN)
-		evbuffer_add(bufferevent_get_output(connection->bev), bytes.ptr, bytes.len);
+	struct evbuffer *output = bufferevent_get_output(connection->bev);
+	if (connection->phase != PHASE_OPEN)
+		return;
+	if (connection->compression)
+		compression_pack(connection->compression, bytes, output);
+	else
+		evbuffer_add(output, bytes.ptr, bytes.len);
 }
 
 size_t connection_unsent(const struct connection *connection)

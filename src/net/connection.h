@@ -29,6 +29,18 @@ void connection_take(struct connection *connection, size_t len);
  * limit of its own: whoever cannot take what `readable` told stops reading. */
 void connection_read(struct connection *connection, bool on);
 
+/* Makes more of what has arrived part of the input; false when all of it is. Only of a compressed
+ * connection is there any. */
+bool connection_unpack(struct connection *connection);
+
+/* What arrived cannot be unpacked: no more input will come. */
+bool connection_is_broken(const struct connection *connection);
+
+/* From here on both sides' bytes are compressed, with TLS or without; what was received and not
+ * taken is taken for such already. */
+void connection_compress(struct connection *connection);
+bool connection_is_compressed(const struct connection *connection);
+
 /* Takes bytes allocated with malloc. */
 void connection_write(struct connection *connection, char *bytes, size_t len);
 void connection_write_static(struct connection *connection, struct slice bytes);

@@ -76,7 +76,7 @@ static enum work next_work(const struct session *session, enum lane *ret_lane)
 		return WORK_NONE;
 	if (session->closing)
 		return WORK_CLOSED;
-	if (session->held || session->securing)
+	if (session->held || session->securing || session->compressing)
 		return WORK_NONE;
 	if (session->current) {
 		*ret_lane = session->current->command.lane;
@@ -265,6 +265,8 @@ static struct queued *settle(struct session *session, enum work work, enum step 
 	session->greeted |= work == WORK_GREET;
 	session->closing |= step == STEP_CLOSE;
 	session->securing |= step == STEP_START_TLS;
+	session->compressing |= step == STEP_COMPRESS;
+	session->is_compressed |= step == STEP_COMPRESS;
 	session->idle_is_known = session->signed_in;
 	if ((work != WORK_COMMAND && work != WORK_MORE) || step == STEP_MORE)
 		return NULL;
@@ -402,9 +404,15 @@ bool session_is_tls(const struct session *session)
 	return session->tls_version != NULL;
 }
 
+bool session_is_compressed(const struct session *session)
+{
+	return session->is_compressed;
+}
+
 bool session_can_start_tls(const struct session *session)
 {
-	return !session->tls_version && net_has_certificate(session->net);
+	return !session->tls_version && !session->is_compressed &&
+	       net_has_certificate(session->net);
 }
 
 const char *session_tls_version(const struct session *session)
@@ -442,6 +450,13 @@ bool session_sign_in(struct session *session, struct uuid account, struct slice 
 	session->account = account;
 	log_sign_in(session, mechanism);
 	return true;
+}
+
+void session_sign_out(struct session *session)
+{
+	assert(session->signed_in);
+	registry_sign_out(session->account);
+	session->signed_in = false;
 }
 
 bool session_is_signed_in(const struct session *session)

@@ -77,6 +77,7 @@ enum step {
 	 * handler is not called again; what the cursor holds beyond the arena is for `closed`. */
 	STEP_MORE,
 	STEP_CLOSE,     /* answered; send what was written, then close */
+	STEP_COMPRESS,  /* send what was written, then compress both ways */
 	STEP_START_TLS, /* send what was written, forget what was read, then shake hands */
 };
 
@@ -185,8 +186,9 @@ const char *session_peer(const struct session *session);
 const char *session_local_address(const struct session *session);
 bool session_is_loopback(const struct session *session);
 bool session_is_tls(const struct session *session);
+bool session_is_compressed(const struct session *session);
 
-/* The server has a certificate: STARTTLS can be offered. */
+/* The server has a certificate: STARTTLS can be offered. Not beneath compression. */
 bool session_can_start_tls(const struct session *session);
 
 /* "TLSv1.3", "TLS_AES_256_GCM_SHA384"; NULL without TLS. */
@@ -200,6 +202,8 @@ struct slice session_channel_binding(const struct session *session);
  * mechanism is for the log. */
 MUST_CHECK bool session_sign_in(
 	struct session *session, struct uuid account_id, struct slice mechanism);
+/* Behind the step, the session is nobody's again and may sign in once more. */
+void session_sign_out(struct session *session);
 bool session_is_signed_in(const struct session *session);
 struct uuid session_account(const struct session *session);
 

@@ -76,6 +76,7 @@ struct session {
 	uint8_t binding[CHANNEL_BINDING_SIZE];
 	size_t binding_size;
 	bool signed_in;
+	bool is_compressed;
 	struct uuid account;
 
 	struct mutex lock;
@@ -94,6 +95,7 @@ struct session {
 	bool pipeline_ended; /* nothing is framed until the command that said so is answered */
 	bool held;           /* output waits for hold_ms to pass */
 	bool securing;       /* output goes out, then TLS begins */
+	bool compressing;    /* output goes out, then what follows is compressed */
 	bool idle_is_known;  /* `signed_in`, for the reactor */
 	uint64_t held_ms;
 	unsigned mode;

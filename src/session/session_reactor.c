@@ -25,7 +25,8 @@ static struct framing framing_now(struct session *session)
 	AUTO_LOCK(&session->lock);
 	return (struct framing){
 		.may_frame = session->greeted && !session->closing && !session->pipeline_ended &&
-			     !session->held && !session->securing && !session->draining &&
+			     !session->held && !session->securing && !session->compressing &&
+			     !session->draining &&
 			     session->queued_count < session_config.pipeline_commands &&
 			     session->queued_bytes < session_config.pipeline_bytes &&
 			     session->commands_this_second < session_config.commands_per_second,
@@ -128,7 +129,7 @@ static bool frame_once(struct session *session)
 	case FRAME_MORE:
 		if (input.len >= session->protocol->max_input)
 			end_with(session, session->protocol->say_too_big);
-		return false;
+		return connection_unpack(session->connection);
 	case FRAME_SAY:
 		session->say = frame.say;
 		break;
@@ -150,12 +151,25 @@ static bool frame_once(struct session *session)
 	return true;
 }
 
+/* A compressed connection may hold a thousand times what arrived: after so many frames others have
+ * their turn. */
+#define COMPRESSED_FRAMES_MOST 64
+
 static void frame_all(struct session *session)
 {
-	while (frame_once(session))
-		;
+	unsigned count = 0;
+	while (frame_once(session)) {
+		if (!connection_is_compressed(session->connection) ||
+			++count < COMPRESSED_FRAMES_MOST)
+			continue;
+		connection_read(session->connection, false);
+		AUTO_LOCK(&session->lock);
+		session_attend(session);
+		return;
+	}
 	if (!session->connection)
 		return;
+	session->input_ended |= connection_is_broken(session->connection);
 	struct framing now = framing_now(session);
 	connection_read(session->connection, now.may_frame && !session->input_ended);
 	if (session->input_ended && now.all_answered && now.may_frame)
@@ -167,7 +181,7 @@ static void frame_all(struct session *session)
 struct orders {
 	struct chunk *chunks;
 	struct slice last_words;
-	bool finish, secure;
+	bool finish, secure, compress;
 };
 
 static struct orders take_orders(struct session *session)
@@ -182,6 +196,8 @@ static struct orders take_orders(struct session *session)
 	session->chunks_last = &session->chunks;
 	orders.finish = session->closed;
 	orders.secure = session->securing;
+	orders.compress = session->compressing;
+	session->compressing = false;
 	orders.last_words = session->last_words;
 	session->last_words = SLICE_NONE;
 	return orders;
@@ -247,6 +263,8 @@ static void follow_orders(struct session *session)
 	write_chunks(session, orders.chunks);
 	if (!session->connection)
 		return;
+	if (orders.compress)
+		connection_compress(session->connection);
 	if (orders.last_words.len)
 		connection_write_static(session->connection, orders.last_words);
 	recount_unsent(session);

@@ -5,6 +5,7 @@
     = connect a [tls]              a connection that does not sign in by itself
     = quota BYTES MESSAGES         the account's limits, from now on
     = start_tls a                  the handshake that follows STARTTLS
+    = compress a                   both ways, after COMPRESS was answered
     = close a                      the client goes away without a word
     a> STORE 1 +FLAGS (\\Answered)  a command; the tag is added
     a< * 1 FETCH (FLAGS (\\Answered))
@@ -17,9 +18,11 @@ matches; `{{name=regex}}` also remembers it, and `{{$name}}` is what was remembe
 literal, sent and received."""
 
 import ast
+import io
 import re
 import socket
 import ssl
+import zlib
 
 TIMEOUT = 20
 TOKEN = re.compile(r'\{\{(?:"(?P<literal>(?:[^"\\]|\\.)*)"|\$(?P<use>\w+)|(?P<regex>.*?))\}\}|(?P<any>\.\.\.)', re.S)
@@ -41,6 +44,28 @@ def escape(data):
     )
 
 
+class Inflated(io.RawIOBase):
+    """What a compressed stream says."""
+
+    def __init__(self, stream):
+        self.stream = stream
+        self.inflate = zlib.decompressobj(-15)
+        self.ready = b""
+
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        while not self.ready:
+            data = self.stream.read1(65536)
+            if not data:
+                return 0
+            self.ready = self.inflate.decompress(data)
+        some, self.ready = self.ready[: len(buffer)], self.ready[len(buffer) :]
+        buffer[: len(some)] = some
+        return len(some)
+
+
 class Connection:
     """One IMAP connection: lines with their literals."""
 
@@ -52,6 +77,7 @@ class Connection:
         self.stream = self.socket.makefile("rb")
         self.count = 0
         self.pending = None
+        self.deflate = None
         self.greeting = self.read()
 
     def start_tls(self, context):
@@ -59,8 +85,17 @@ class Connection:
         self.socket = context.wrap_socket(self.socket)
         self.stream = self.socket.makefile("rb")
 
+    def compress(self):
+        self.deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
+        self.stream = io.BufferedReader(Inflated(self.stream))
+
+    def send_bytes(self, data):
+        if self.deflate:
+            data = self.deflate.compress(data) + self.deflate.flush(zlib.Z_SYNC_FLUSH)
+        self.socket.sendall(data)
+
     def send(self, data):
-        self.socket.sendall(data + b"\r\n")
+        self.send_bytes(data + b"\r\n")
 
     def command(self, data):
         self.count += 1
@@ -246,6 +281,8 @@ class Transcript:
             self.server.ctl("user", "quota", self.user, *words[1:])
         elif words[0] == "start_tls":
             self.connections[words[1]].start_tls(self.server.tls_context())
+        elif words[0] == "compress":
+            self.connections[words[1]].compress()
         elif words[0] == "close":
             self.connections.pop(words[1]).close()
         else:

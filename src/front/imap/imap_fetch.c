@@ -27,6 +27,21 @@ static void add_changed(const struct snapshot *now, const struct fetch_request *
 			uid_set_add(uids, uid);
 }
 
+/* Of what would be answered without it, the page alone (RFC 9394 3.3). */
+static void keep_page(struct op *op, const struct imap_page *page, struct uid_set *uids)
+{
+	struct uid_set kept;
+	struct uid_cursor cursor = {0};
+	uint64_t from, to;
+	uint32_t uid;
+	imap_page_bounds(page, uid_set_size(uids), &from, &to);
+	uid_set_init(&kept, &op->arena);
+	for (uint64_t i = 0; i < to && uid_cursor_next(uids, &cursor, &uid); i++)
+		if (i >= from)
+			uid_set_add(&kept, uid);
+	*uids = kept;
+}
+
 /* "VANISHED (EARLIER)" for UIDs asked about that are there no more. */
 static struct error *write_vanished(struct op *op, struct imap_session *session,
 	const struct fetch_request *request, struct snapshot *now)
@@ -64,6 +79,8 @@ static struct error *choose_messages(struct op *op, struct imap_session *session
 		add_changed(now, request, &there, &fetch->uids);
 	else
 		fetch->uids = there;
+	if (request->page.is_wanted)
+		keep_page(op, &request->page, &fetch->uids);
 	if (request->wants_vanished)
 		TRY(write_vanished(op, session, request, now));
 	return NULL;

@@ -21,6 +21,7 @@ enum fetch_kind {
 	FETCH_FLAGS,
 	FETCH_MODSEQ,
 	FETCH_INTERNALDATE,
+	FETCH_SAVEDATE,
 	FETCH_SIZE,
 	FETCH_EMAILID,
 	FETCH_THREADID,
@@ -30,6 +31,7 @@ enum fetch_kind {
 	FETCH_SECTION,
 	FETCH_BINARY,
 	FETCH_BINARY_SIZE,
+	FETCH_PREVIEW,
 };
 
 struct fetch_item {
@@ -38,6 +40,7 @@ struct fetch_item {
 	struct section section;
 	bool has_partial;
 	uint32_t offset, length;
+	bool is_lazy; /* of a PREVIEW: only if it costs little */
 };
 
 struct fetch_request {
@@ -51,6 +54,7 @@ struct fetch_request {
 	bool has_changed_since;
 	uint64_t changed_since;
 	bool wants_vanished;
+	struct imap_page page;
 };
 
 MUST_CHECK struct error *imap_fetch_parse(

@@ -14,6 +14,7 @@ static const struct item_name item_names[] = {
 	{SLICE_INIT("FLAGS"), FETCH_FLAGS, FETCH_NEEDS_SNAPSHOT, PLAIN},
 	{SLICE_INIT("MODSEQ"), FETCH_MODSEQ, FETCH_NEEDS_SNAPSHOT, PLAIN},
 	{SLICE_INIT("INTERNALDATE"), FETCH_INTERNALDATE, FETCH_NEEDS_ROW, PLAIN},
+	{SLICE_INIT("SAVEDATE"), FETCH_SAVEDATE, FETCH_NEEDS_ROW, PLAIN},
 	{SLICE_INIT("RFC822.SIZE"), FETCH_SIZE, FETCH_NEEDS_ROW, PLAIN},
 	{SLICE_INIT("EMAILID"), FETCH_EMAILID, FETCH_NEEDS_ROW, PLAIN},
 	{SLICE_INIT("THREADID"), FETCH_THREADID, FETCH_NEEDS_SNAPSHOT, PLAIN},
@@ -25,6 +26,7 @@ static const struct item_name item_names[] = {
 	{SLICE_INIT("BINARY"), FETCH_BINARY, FETCH_NEEDS_CONTENT, TAKES_SECTION, true},
 	{SLICE_INIT("BINARY.PEEK"), FETCH_BINARY, FETCH_NEEDS_CONTENT, TAKES_SECTION, false},
 	{SLICE_INIT("BINARY.SIZE"), FETCH_BINARY_SIZE, FETCH_NEEDS_CONTENT, TAKES_SECTION, false},
+	{SLICE_INIT("PREVIEW"), FETCH_PREVIEW, FETCH_NEEDS_CONTENT, PLAIN},
 	{SLICE_INIT("RFC822"), FETCH_SECTION, FETCH_NEEDS_CONTENT, PLAIN, true, SECTION_ALL},
 	{SLICE_INIT("RFC822.HEADER"), FETCH_SECTION, FETCH_NEEDS_CONTENT, PLAIN, false,
 		SECTION_HEADER},
@@ -160,6 +162,9 @@ static struct error *take_item(struct op *op, struct imap_args *args, struct fet
 		*item = (struct fetch_item){.kind = name->kind, .label = name->name};
 		item->section.text = name->text;
 		note_item(request, name);
+		/* RFC 8970 3.1; any other list behind it is the command's modifiers. */
+		if (name->kind == FETCH_PREVIEW)
+			item->is_lazy = imap_take_word(args, SLICE(" (LAZY)"));
 		if (!has_section)
 			return NULL;
 		imap_take_char(args, '[');
@@ -197,7 +202,7 @@ static struct error *take_items(
 	return NULL;
 }
 
-/* "(CHANGEDSINCE 12345 VANISHED)" (RFC 7162 3.1.4 and 3.2.6) */
+/* "(CHANGEDSINCE 12345 VANISHED PARTIAL 1:50)" (RFC 7162 3.1.4 and 3.2.6, RFC 9394 3.3) */
 static struct error *take_modifiers(
 	struct op *op, struct imap_args *args, struct fetch_request *request)
 {
@@ -212,12 +217,17 @@ static struct error *take_modifiers(
 			request->has_changed_since = true;
 		} else if (imap_take_word(args, SLICE("VANISHED"))) {
 			request->wants_vanished = true;
+		} else if (imap_take_word(args, SLICE("PARTIAL"))) {
+			TRY(imap_space(op, args));
+			TRY(imap_page_range(op, args, &request->page));
 		} else {
 			return imap_bad(op, args, "There is no such FETCH modifier");
 		}
 	} while (imap_take_char(args, ' '));
 	if (!imap_take_char(args, ')'))
 		return imap_bad(op, args, "A list is not closed");
+	if (request->page.is_wanted && !args->is_uid)
+		return imap_bad(op, args, "PARTIAL is for UID FETCH");
 	if (request->wants_vanished && !(request->has_changed_since && args->is_uid))
 		return imap_bad(op, args, "VANISHED is for UID FETCH with CHANGEDSINCE");
 	return NULL;

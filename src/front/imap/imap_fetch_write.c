@@ -1,6 +1,8 @@
 #include "base/clock.h"
 #include "format/date.h"
 #include "format/encoding.h"
+#include "format/imap_string.h"
+#include "format/preview.h"
 #include "front/imap/imap_fetch.h"
 #include "front/imap/imap_private.h"
 
@@ -184,11 +186,43 @@ static struct error *write_summary(
 	return NULL;
 }
 
-static void write_internal_date(struct buf *out, const struct message *row)
+static void write_date(struct buf *out, struct slice name, uint64_t us)
 {
-	buf_append(out, SLICE("INTERNALDATE \""));
-	date_print_imap(out, (struct date){(int64_t)(row->internal_date_us / US_PER_S), 0});
+	buf_append(out, name);
+	buf_append(out, SLICE(" \""));
+	date_print_imap(out, (struct date){(int64_t)(us / US_PER_S), 0});
 	buf_append_char(out, '"');
+}
+
+/* A text stands at the start of most mails: of a large one that is looked at first. */
+#define PREVIEW_LEAD_BYTES KIB(256)
+/* What is made at once for those who want only what costs little. */
+#define PREVIEW_LAZY_BYTES KIB(64)
+
+/* PREVIEW (RFC 8970) */
+static struct error *write_preview(struct op *op, struct imap_session *session,
+	struct content *content, const struct fetch_item *item)
+{
+	struct buf *out = session->out;
+	const struct message *row = content->message->row;
+	struct slice bytes = content->bytes;
+	if (item->is_lazy && row->size > PREVIEW_LAZY_BYTES) {
+		buf_append(out, SLICE("PREVIEW NIL"));
+		return NULL;
+	}
+	if (!content->has_bytes)
+		TRY(message_content(op, session->store, row, 0, PREVIEW_LEAD_BYTES, &bytes));
+	struct slice text = preview_make(&op->arena, bytes);
+	if (text.len == 0 && bytes.len < row->size) {
+		TRY(read_bytes(op, session, content));
+		text = preview_make(&op->arena, content->bytes);
+	}
+	buf_append(out, SLICE("PREVIEW "));
+	if (imap_speaks_utf8(session))
+		imap_print_utf8(out, text);
+	else
+		imap_print_string(out, text);
+	return NULL;
 }
 
 static struct error *write_item(struct op *op, struct imap_session *session,
@@ -207,8 +241,13 @@ static struct error *write_item(struct op *op, struct imap_session *session,
 		buf_printf(out, "MODSEQ (%llu)", (unsigned long long)message->at.modseq);
 		return NULL;
 	case FETCH_INTERNALDATE:
-		write_internal_date(out, message->row);
+		write_date(out, SLICE("INTERNALDATE"), message->row->internal_date_us);
 		return NULL;
+	case FETCH_SAVEDATE:
+		write_date(out, SLICE("SAVEDATE"), message->row->save_date_us);
+		return NULL;
+	case FETCH_PREVIEW:
+		return write_preview(op, session, content, item);
 	case FETCH_SIZE:
 		buf_printf(out, "RFC822.SIZE %llu", (unsigned long long)message->row->size);
 		return NULL;

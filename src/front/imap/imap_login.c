@@ -57,6 +57,20 @@ static void write_no(struct imap_session *session, struct slice tag, const char 
 	buf_printf(session->out, " NO %s\r\n", text);
 }
 
+/* UNAUTHENTICATE (RFC 8437): all that belonged to the user is forgotten; the connection stays as it
+ * is, with TLS and compression. */
+IMAP_HANDLER(imap_unauthenticate)
+{
+	TRY(imap_end(op, args));
+	imap_leave_mailbox(session);
+	session_sign_out(session->session);
+	session->state = IMAP_NOT_AUTHED;
+	session->account = (struct account_id){0};
+	session->has_condstore = session->has_qresync = false;
+	session->has_rev2 = session->has_utf8 = false;
+	return NULL;
+}
+
 /* What an exchange came to, or LOGIN by itself. */
 struct attempt {
 	enum sasl_outcome outcome;

@@ -388,6 +388,39 @@ struct error *imap_sequence(
 	return NULL;
 }
 
+static struct error *take_page_end(
+	struct op *op, struct imap_args *args, bool is_from_end, uint32_t *ret_number)
+{
+	if (is_from_end && !imap_take_char(args, '-'))
+		return imap_bad(op, args, "Both ends of a page are counted from one side");
+	TRY(imap_u32(op, args, ret_number));
+	return *ret_number ? NULL : imap_bad(op, args, "A page is counted from 1");
+}
+
+struct error *imap_page_range(struct op *op, struct imap_args *args, struct imap_page *ret_page)
+{
+	*ret_page = (struct imap_page){.is_wanted = true, .is_from_end = imap_next_is(args, '-')};
+	TRY(take_page_end(op, args, ret_page->is_from_end, &ret_page->first));
+	if (!imap_take_char(args, ':'))
+		return imap_bad(op, args, "A page has two ends");
+	return take_page_end(op, args, ret_page->is_from_end, &ret_page->last);
+}
+
+void imap_page_bounds(
+	const struct imap_page *page, uint64_t count, uint64_t *ret_from, uint64_t *ret_to)
+{
+	uint64_t low = MIN_OF(page->first, page->last), high = MAX_OF(page->first, page->last);
+	uint64_t from = MIN_OF(low - 1, count), to = MIN_OF(high, count);
+	*ret_from = page->is_from_end ? count - to : from;
+	*ret_to = page->is_from_end ? count - from : to;
+}
+
+void imap_page_print(const struct imap_page *page, struct buf *out)
+{
+	const char *sign = page->is_from_end ? "-" : "";
+	buf_printf(out, "%s%u:%s%u", sign, page->first, sign, page->last);
+}
+
 struct error *imap_skip_value(struct op *op, struct imap_args *args)
 {
 	size_t depth = 0;

@@ -95,5 +95,19 @@ struct imap_sequence {
 MUST_CHECK struct error *imap_sequence(
 	struct op *op, struct imap_args *args, struct imap_sequence *ret_sequence);
 
+/* "1:100", or "-1:-100" from the end: a page of a result (RFC 9394 3.1). */
+struct imap_page {
+	bool is_wanted;
+	bool is_from_end;
+	uint32_t first, last; /* as they were said, from 1 */
+};
+MUST_CHECK struct error *imap_page_range(
+	struct op *op, struct imap_args *args, struct imap_page *ret_page);
+
+/* Positions [*ret_from, *ret_to) of the page in a result of `count`. */
+void imap_page_bounds(
+	const struct imap_page *page, uint64_t count, uint64_t *ret_from, uint64_t *ret_to);
+void imap_page_print(const struct imap_page *page, struct buf *out);
+
 /* A bracketed list of atoms up to its end, nesting allowed, passed over. */
 MUST_CHECK struct error *imap_skip_value(struct op *op, struct imap_args *args);

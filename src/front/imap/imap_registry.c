@@ -20,6 +20,7 @@ static const struct imap_command commands[] = {
 	{SLICE_INIT("CAPABILITY"),     imap_capability,   IMAP_ANY,   LANE_QUICK, QUIET},
 	{SLICE_INIT("CHECK"),          imap_noop,         BOX,        LANE_STORE, SHOWS},
 	{SLICE_INIT("CLOSE"),          imap_close,        BOX,        LANE_STORE, QUIET},
+	{SLICE_INIT("COMPRESS"),       imap_compress,     IN,         LANE_QUICK, PIPE | QUIET},
 	{SLICE_INIT("COPY"),           imap_copy,         BOX,        LANE_STORE, UID},
 	{SLICE_INIT("CREATE"),         imap_create,       IN,         LANE_STORE, 0},
 	{SLICE_INIT("DELETE"),         imap_delete,       IN,         LANE_STORE, 0},
@@ -48,6 +49,7 @@ static const struct imap_command commands[] = {
 	{SLICE_INIT("STORE"),          imap_store,        BOX,        LANE_STORE, UID | KEEPS},
 	{SLICE_INIT("SUBSCRIBE"),      imap_subscribe,    IN,         LANE_STORE, 0},
 	{SLICE_INIT("THREAD"),         imap_thread,       BOX,        LANE_BULK,  UID | KEEPS | SHOWS},
+	{SLICE_INIT("UNAUTHENTICATE"), imap_unauthenticate, IN,       LANE_QUICK, PIPE | QUIET},
 	{SLICE_INIT("UNSELECT"),       imap_unselect,     BOX,        LANE_QUICK, QUIET},
 	{SLICE_INIT("UNSUBSCRIBE"),    imap_unsubscribe,  IN,         LANE_STORE, 0},
 };

@@ -7,15 +7,19 @@
 
 #define PAGE_SIZE 200
 
-/* Turns the sets in the tree into UIDs of the view. Depth is bounded by the parser. */
-static struct error *resolve_sets(struct op *op, struct imap_session *session,
-	struct imap_args *args, struct search_node *node)
+/* Turns the sets in the tree into UIDs of the view, and intervals into instants. Depth is bounded
+ * by the parser. */
+static struct error *resolve(struct op *op, struct imap_session *session, struct imap_args *args,
+	uint64_t now_us, struct search_node *node)
 {
+	uint64_t interval_us = node->number * US_PER_S;
+	if (node->kind == SEARCH_OLDER || node->kind == SEARCH_YOUNGER)
+		node->instant_us = now_us > interval_us ? now_us - interval_us : 0;
 	if (node->kind == SEARCH_SEQUENCE || node->kind == SEARCH_UID)
 		TRY(imap_view_uids(op, args, session->view, &node->sequence,
 			node->kind == SEARCH_UID, &node->uids));
 	for (struct search_node *child = node->first; child; child = child->next)
-		TRY(resolve_sets(op, session, args, child));
+		TRY(resolve(op, session, args, now_us, child));
 	return NULL;
 }
 
@@ -135,8 +139,9 @@ static struct error *match_candidates(struct op *op, struct imap_session *sessio
 struct summary {
 	uint32_t min, max; /* as the client counts */
 	uint64_t count;
-	uint64_t modseq; /* the highest of what is told */
-	struct uid_set uids, numbers;
+	uint64_t modseq;        /* the highest of what is told */
+	struct uid_set uids;    /* what is told of: all, or MIN, MAX and the page */
+	struct uid_set numbers; /* all or the page, as the client counts */
 };
 
 static uint64_t modseq_of(const struct snapshot *now, uint32_t uid)
@@ -146,36 +151,42 @@ static uint64_t modseq_of(const struct snapshot *now, uint32_t uid)
 	return snapshot_find(now, uid, &position, &message) ? message.modseq : 0;
 }
 
+/* RFC 5182 2.1, RFC 7162 3.1.10, RFC 9394 3.2: with MIN, MAX and PARTIAL alone, what these name is
+ * saved, and theirs is the mod-sequence; with ALL and COUNT every message's. */
+static bool tells_of_all(unsigned returns)
+{
+	const unsigned some = SEARCH_RETURN_MIN | SEARCH_RETURN_MAX | SEARCH_RETURN_PARTIAL;
+	return !(returns & some) || (returns & (SEARCH_RETURN_ALL | SEARCH_RETURN_COUNT));
+}
+
 static void summarise(struct op *op, struct imap_session *session, const struct snapshot *now,
-	unsigned returns, bool by_uid, struct summary *summary)
+	const struct search_request *request, const struct uid_set *found, bool by_uid,
+	struct summary *summary)
 {
 	struct uid_cursor cursor = {0};
-	uint32_t uid, first = 0, last = 0;
+	uint64_t count = uid_set_size(found), from = 0, to = count;
+	bool all = tells_of_all(request->returns);
+	uint32_t uid;
+	if (request->page.is_wanted)
+		imap_page_bounds(&request->page, count, &from, &to);
 	uid_set_init(&summary->numbers, &op->arena);
-	while (uid_cursor_next(&summary->uids, &cursor, &uid)) {
-		uint32_t number = by_uid ? uid : imap_view_sequence(session->view, uid);
-		if (summary->count++ == 0) {
-			first = uid;
-			summary->min = number;
-		}
-		last = uid;
-		summary->max = number;
-		summary->modseq = MAX_OF(summary->modseq, modseq_of(now, uid));
-		uid_set_add(&summary->numbers, number);
-	}
-	if (summary->count == 0 || (returns & (SEARCH_RETURN_ALL | SEARCH_RETURN_COUNT)))
-		return;
-	/* RFC 7162 3.1.10: with MIN and MAX alone, theirs. RFC 5182 2.1: those two are saved. */
-	bool wants_min = returns & SEARCH_RETURN_MIN, wants_max = returns & SEARCH_RETURN_MAX;
-	if (!wants_min && !wants_max)
-		return;
-	summary->modseq =
-		MAX_OF(wants_min ? modseq_of(now, first) : 0, wants_max ? modseq_of(now, last) : 0);
 	uid_set_init(&summary->uids, &op->arena);
-	if (wants_min)
-		uid_set_add(&summary->uids, first);
-	if (wants_max)
-		uid_set_add(&summary->uids, last);
+	for (uint64_t i = 0; uid_cursor_next(found, &cursor, &uid); i++) {
+		uint32_t number = by_uid ? uid : imap_view_sequence(session->view, uid);
+		bool on_page = i >= from && i < to;
+		if (i == 0)
+			summary->min = number;
+		summary->max = number;
+		if (on_page)
+			uid_set_add(&summary->numbers, number);
+		if (!all && !(request->page.is_wanted && on_page) &&
+			!((request->returns & SEARCH_RETURN_MIN) && i == 0) &&
+			!((request->returns & SEARCH_RETURN_MAX) && i + 1 == count))
+			continue;
+		summary->modseq = MAX_OF(summary->modseq, modseq_of(now, uid));
+		uid_set_add(&summary->uids, uid);
+	}
+	summary->count = count;
 }
 
 /* "* SEARCH 2 84 882 (MODSEQ 917162500)" */
@@ -190,6 +201,20 @@ static void write_search(struct imap_session *session, const struct search_reque
 	if (request->uses_modseq && summary->count)
 		buf_printf(session->out, " (MODSEQ %llu)", (unsigned long long)summary->modseq);
 	buf_append(session->out, SLICE("\r\n"));
+}
+
+/* " PARTIAL (-1:-100 5,7)" (RFC 9394 3.1) */
+static void write_page(
+	struct buf *out, const struct search_request *request, const struct uid_set *numbers)
+{
+	buf_append(out, SLICE(" PARTIAL ("));
+	imap_page_print(&request->page, out);
+	buf_append_char(out, ' ');
+	if (uid_set_is_empty(numbers))
+		buf_append(out, SLICE("NIL"));
+	else
+		uid_set_print(numbers, out);
+	buf_append_char(out, ')');
 }
 
 /* "* ESEARCH (TAG "A282") MIN 2 COUNT 3" (RFC 4731) */
@@ -212,7 +237,9 @@ static void write_esearch(struct imap_session *session, const struct imap_args *
 		buf_append(out, SLICE(" ALL "));
 		uid_set_print(&summary->numbers, out);
 	}
-	if (request->uses_modseq && any)
+	if (returns & SEARCH_RETURN_PARTIAL)
+		write_page(out, request, &summary->numbers);
+	if (request->uses_modseq && summary->modseq)
 		buf_printf(out, " MODSEQ %llu", (unsigned long long)summary->modseq);
 	buf_append(out, SLICE("\r\n"));
 }
@@ -221,8 +248,8 @@ static void write_result(struct op *op, struct imap_session *session, const stru
 	const struct search_request *request, const struct snapshot *now,
 	const struct uid_set *uids)
 {
-	struct summary summary = {.uids = *uids};
-	summarise(op, session, now, request->returns, args->is_uid, &summary);
+	struct summary summary = {0};
+	summarise(op, session, now, request, uids, args->is_uid, &summary);
 	if (request->returns & SEARCH_RETURN_SAVE)
 		imap_view_save(session->view, &summary.uids);
 	/* SAVE alone saves and says nothing (RFC 5182 2.1). */
@@ -241,7 +268,7 @@ struct error *imap_search_begin(struct op *op, struct imap_session *session, str
 	size_t narrowed = NARROWED_TEXTS_MAX;
 	*ret_run = (struct search_run){.request = request};
 	imap_progress_begin(&ret_run->progress);
-	TRY(resolve_sets(op, session, args, request->root));
+	TRY(resolve(op, session, args, clock_realtime_us(), request->root));
 	if (request->uses_modseq)
 		imap_enable_condstore(session);
 	TRY(mailbox_snapshot(op, session->store, session->account, session->mailbox, &now));

@@ -28,6 +28,11 @@ enum search_kind {
 	SEARCH_BEFORE,
 	SEARCH_ON,
 	SEARCH_SINCE,
+	SEARCH_OLDER,
+	SEARCH_YOUNGER,
+	SEARCH_SAVEDBEFORE,
+	SEARCH_SAVEDON,
+	SEARCH_SAVEDSINCE,
 	SEARCH_SENTBEFORE,
 	SEARCH_SENTON,
 	SEARCH_SENTSINCE,
@@ -57,6 +62,7 @@ struct search_node {
 	struct slice text;  /* keyword, id, or what is looked for: UTF-8, folded */
 	uint64_t number;
 	int64_t day;
+	uint64_t instant_us; /* OLDER, YOUNGER: so long before the search began */
 	struct imap_sequence sequence;
 	struct uid_set uids;               /* the sequence, once it is known what it names */
 	struct search_narrowing narrowing; /* of a text */
@@ -68,12 +74,14 @@ enum search_return {
 	SEARCH_RETURN_ALL = 1 << 2,
 	SEARCH_RETURN_COUNT = 1 << 3,
 	SEARCH_RETURN_SAVE = 1 << 4,
+	SEARCH_RETURN_PARTIAL = 1 << 5,
 };
 
 struct search_request {
 	struct search_node *root; /* SEARCH_AND */
 	bool is_extended;         /* RETURN was said */
 	unsigned returns;
+	struct imap_page page; /* of PARTIAL */
 	bool uses_modseq;
 	struct slice charset;
 	size_t node_count;

@@ -115,13 +115,19 @@ static bool match_id(const struct search_message *message, struct slice text)
 	return slice_equal(slice_from_cstr(id), text);
 }
 
+static int64_t day_of(uint64_t us)
+{
+	return (int64_t)(us / US_PER_S / DATE_DAY_SECONDS);
+}
+
 /* Keys that need no more than the snapshot and the row. */
 static bool match_simple(const struct matcher *matcher, const struct search_node *node)
 {
 	const struct search_message *message = matcher->message;
 	const struct message *row = message->row;
 	bool is_recent = message->at.uid >= matcher->session->view->recent_from;
-	int64_t day = row ? (int64_t)(row->internal_date_us / US_PER_S / DATE_DAY_SECONDS) : 0;
+	int64_t day = row ? day_of(row->internal_date_us) : 0;
+	int64_t saved_day = row ? day_of(row->save_date_us) : 0;
 	switch ((int)node->kind) {
 	case SEARCH_ALL:
 		return true;
@@ -150,6 +156,18 @@ static bool match_simple(const struct matcher *matcher, const struct search_node
 		return day == node->day;
 	case SEARCH_SINCE:
 		return day >= node->day;
+	case SEARCH_OLDER:
+		assert(row);
+		return row->internal_date_us <= node->instant_us;
+	case SEARCH_YOUNGER:
+		assert(row);
+		return row->internal_date_us >= node->instant_us;
+	case SEARCH_SAVEDBEFORE:
+		return saved_day < node->day;
+	case SEARCH_SAVEDON:
+		return saved_day == node->day;
+	case SEARCH_SAVEDSINCE:
+		return saved_day >= node->day;
 	case SEARCH_LARGER:
 		assert(row);
 		return row->size > node->number;

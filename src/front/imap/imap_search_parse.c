@@ -10,6 +10,7 @@ enum argument {
 	TAKES_FIELD_AND_TEXT,
 	TAKES_DATE,
 	TAKES_NUMBER,
+	TAKES_INTERVAL,
 	TAKES_KEYWORD,
 	TAKES_ID,
 	TAKES_SET,
@@ -45,9 +46,14 @@ static const struct key keys[] = {
 	{SLICE_INIT("NEW"), SEARCH_NEW, NO_ARGUMENT},
 	{SLICE_INIT("NOT"), SEARCH_NOT, TAKES_KEY},
 	{SLICE_INIT("OLD"), SEARCH_OLD, NO_ARGUMENT},
+	{SLICE_INIT("OLDER"), SEARCH_OLDER, TAKES_INTERVAL},
 	{SLICE_INIT("ON"), SEARCH_ON, TAKES_DATE},
 	{SLICE_INIT("OR"), SEARCH_OR, TAKES_TWO_KEYS},
 	{SLICE_INIT("RECENT"), SEARCH_RECENT, NO_ARGUMENT},
+	{SLICE_INIT("SAVEDATESUPPORTED"), SEARCH_ALL, NO_ARGUMENT},
+	{SLICE_INIT("SAVEDBEFORE"), SEARCH_SAVEDBEFORE, TAKES_DATE},
+	{SLICE_INIT("SAVEDON"), SEARCH_SAVEDON, TAKES_DATE},
+	{SLICE_INIT("SAVEDSINCE"), SEARCH_SAVEDSINCE, TAKES_DATE},
 	{SLICE_INIT("SEEN"), SEARCH_FLAG, NO_ARGUMENT, FLAG_SEEN},
 	{SLICE_INIT("SENTBEFORE"), SEARCH_SENTBEFORE, TAKES_DATE},
 	{SLICE_INIT("SENTON"), SEARCH_SENTON, TAKES_DATE},
@@ -65,6 +71,7 @@ static const struct key keys[] = {
 	{SLICE_INIT("UNFLAGGED"), SEARCH_NOFLAG, NO_ARGUMENT, FLAG_FLAGGED},
 	{SLICE_INIT("UNKEYWORD"), SEARCH_NOKEYWORD, TAKES_KEYWORD},
 	{SLICE_INIT("UNSEEN"), SEARCH_NOFLAG, NO_ARGUMENT, FLAG_SEEN},
+	{SLICE_INIT("YOUNGER"), SEARCH_YOUNGER, TAKES_INTERVAL},
 };
 
 static enum search_cost cost_of(enum search_kind kind)
@@ -73,6 +80,11 @@ static enum search_cost cost_of(enum search_kind kind)
 	case SEARCH_BEFORE:
 	case SEARCH_ON:
 	case SEARCH_SINCE:
+	case SEARCH_OLDER:
+	case SEARCH_YOUNGER:
+	case SEARCH_SAVEDBEFORE:
+	case SEARCH_SAVEDON:
+	case SEARCH_SAVEDSINCE:
 	case SEARCH_LARGER:
 	case SEARCH_SMALLER:
 	case SEARCH_EMAILID:
@@ -138,6 +150,18 @@ static struct error *take_date(struct op *op, struct imap_args *args, struct sea
 	return NULL;
 }
 
+/* Seconds (RFC 5032 3) */
+static struct error *take_interval(struct op *op, struct imap_args *args, struct search_node *node)
+{
+	uint32_t seconds;
+	TRY(imap_space(op, args));
+	TRY(imap_u32(op, args, &seconds));
+	if (seconds == 0)
+		return imap_bad(op, args, "An interval has at least a second");
+	node->number = seconds;
+	return NULL;
+}
+
 /* "MODSEQ "/flags/\\draft" all 620162338" (RFC 7162 3.1.5): per-flag values are not kept, so the
  * entry is passed over as the RFC allows. */
 static struct error *take_modseq(struct op *op, struct imap_args *args,
@@ -181,6 +205,8 @@ static struct error *take_argument(struct op *op, struct imap_args *args,
 	case TAKES_NUMBER:
 		TRY(imap_space(op, args));
 		return imap_u64(op, args, &node->number);
+	case TAKES_INTERVAL:
+		return take_interval(op, args, node);
 	case TAKES_KEYWORD:
 		TRY(imap_space(op, args));
 		return imap_atom(op, args, &node->text);
@@ -264,9 +290,20 @@ static const struct {
 	{SLICE_INIT("ALL"), SEARCH_RETURN_ALL},
 	{SLICE_INIT("COUNT"), SEARCH_RETURN_COUNT},
 	{SLICE_INIT("SAVE"), SEARCH_RETURN_SAVE},
+	{SLICE_INIT("PARTIAL"), SEARCH_RETURN_PARTIAL},
 };
 
-/* "RETURN (MIN COUNT)" (RFC 4731, RFC 5182) */
+/* RFC 9394 3.1: one page a search. */
+static struct error *take_page(
+	struct op *op, struct imap_args *args, struct search_request *request)
+{
+	if (request->returns & SEARCH_RETURN_PARTIAL)
+		return imap_bad(op, args, "PARTIAL was said twice");
+	TRY(imap_space(op, args));
+	return imap_page_range(op, args, &request->page);
+}
+
+/* "RETURN (MIN COUNT)" (RFC 4731, RFC 5182, RFC 9394) */
 struct error *imap_search_take_returns(
 	struct op *op, struct imap_args *args, struct search_request *request)
 {
@@ -285,8 +322,12 @@ struct error *imap_search_take_returns(
 				bit = return_options[i].bit;
 		if (!bit)
 			return imap_bad(op, args, "There is no such RETURN option");
+		if (bit == SEARCH_RETURN_PARTIAL)
+			TRY(take_page(op, args, request));
 		request->returns |= bit;
 	}
+	if ((request->returns & SEARCH_RETURN_PARTIAL) && (request->returns & SEARCH_RETURN_ALL))
+		return imap_bad(op, args, "PARTIAL and ALL do not go together");
 	return imap_space(op, args);
 }
 

@@ -60,6 +60,9 @@ struct error *imap_sort_parse(
 	TRY(imap_space(op, args));
 	if (imap_take_word(args, SLICE("RETURN")))
 		TRY(imap_search_take_returns(op, args, &ret_request->search));
+	/* That would be CONTEXT=SORT. */
+	if (ret_request->search.page.is_wanted)
+		return imap_bad(op, args, "PARTIAL is for SEARCH");
 	TRY(take_keys(op, args, ret_request));
 	return take_search(op, args, &ret_request->search);
 }
