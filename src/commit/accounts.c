@@ -1,5 +1,6 @@
 #include "commit/commit_private.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -175,8 +176,16 @@ void commit_listen(struct commit *commit,
 void commit_follow(struct commit *commit,
 	bool (*is_behind)(void *context, struct account_id account), void *context)
 {
-	commit->follower_is_behind = is_behind;
-	commit->follower_context = context;
+	struct commit_follower *free_one = NULL;
+	for (size_t i = COMMIT_FOLLOWERS_MOST; i-- > 0;) {
+		struct commit_follower *follower = &commit->followers[i];
+		if (follower->is_behind && follower->context == context)
+			follower->is_behind = NULL;
+		free_one = follower->is_behind ? free_one : follower;
+	}
+	assert(free_one || !is_behind);
+	if (is_behind)
+		*free_one = (struct commit_follower){is_behind, context};
 }
 
 struct engine *commit_engine(struct commit *commit)

@@ -251,8 +251,12 @@ static struct error *note_state(struct op *op, const struct head *head, void *co
 
 static bool is_followed(const struct commit *commit, struct account_id account)
 {
-	return !commit->follower_is_behind ||
-	       !commit->follower_is_behind(commit->follower_context, account);
+	for (size_t i = 0; i < COMMIT_FOLLOWERS_MOST; i++) {
+		const struct commit_follower *follower = &commit->followers[i];
+		if (follower->is_behind && follower->is_behind(follower->context, account))
+			return false;
+	}
+	return true;
 }
 
 /* What the account owes, by a look that may miss a commit which is decided and has reached few

@@ -50,7 +50,9 @@ void commit_listen(struct commit *commit,
 	void (*listener)(void *context, struct account_id account, uint64_t modseq), void *context);
 
 /* Somebody follows the logs of accounts: while it is behind with one, the note in `dirty` that
- * finds the account after a crash is kept. Must be quick. Set before the first sweep. */
+ * finds the account after a crash is kept. Asked only about notes that are hours old: it may read a
+ * row. Set before the first sweep, and ended (NULL) by the same context behind the last one. */
+#define COMMIT_FOLLOWERS_MOST 4
 void commit_follow(struct commit *commit,
 	bool (*is_behind)(void *context, struct account_id account), void *context);
 

@@ -40,8 +40,10 @@ struct commit {
 	struct commit_rules rules;
 	void (*listener)(void *context, struct account_id account, uint64_t modseq);
 	void *listener_context;
-	bool (*follower_is_behind)(void *context, struct account_id account);
-	void *follower_context;
+	struct commit_follower {
+		bool (*is_behind)(void *context, struct account_id account);
+		void *context;
+	} followers[COMMIT_FOLLOWERS_MOST];
 	struct account_shard shards[ACCOUNT_SHARDS];
 	struct mutex owed_lock;
 	uint64_t swept_old_us; /* when old notes were last swept; 0: not yet */

@@ -2,6 +2,8 @@
 
 #include "mailbox/store_private.h"
 
+#include <stdlib.h>
+
 /* Commits between two reads are met so often at the most. */
 #define ATTEMPTS 8
 
@@ -122,6 +124,51 @@ struct error *account_has_stood_at(struct op *op, struct mail_store *store,
 	return point.is_known ? NULL : log_from(op, store, account, modseq, &rows, &count, ret_has);
 }
 
+/* ---- Row by row ---- */
+
+struct facts_request {
+	struct slice datacenter;
+	struct account_facts *facts;
+};
+
+static struct error *copy_facts(struct op *op, const struct head *head, void *context)
+{
+	struct facts_request *request = context;
+	const struct account_static *state = &head->state;
+	*request->facts = (struct account_facts){.modseq = state->modseq,
+		.address = arena_dup(&op->arena, state->address),
+		.used_bytes = state->used_bytes,
+		.used_count = state->used_count,
+		.is_here = !state->home.len || !request->datacenter.len ||
+			   slice_equal(state->home, request->datacenter)};
+	return NULL;
+}
+
+struct error *account_facts_get(struct op *op, struct mail_store *store, struct account_id account,
+	struct account_facts *ret_facts)
+{
+	struct facts_request request = {store->engine->datacenter, ret_facts};
+	return commit_read(op, store->commit, account, copy_facts, &request);
+}
+
+struct error *account_log_since(struct op *op, struct mail_store *store, struct account_id account,
+	uint64_t since, bool is_point, struct account_log_part *ret_part)
+{
+	struct account_log_part *part = ret_part;
+	TRY(account_facts_get(op, store, account, &part->facts));
+	if (!is_point)
+		return commit_log_since(op, store->commit, account, since, &part->rows,
+			&part->count, &part->is_complete);
+	TRY(log_from(op, store, account, since, &part->rows, &part->count, &part->is_complete));
+	bool begins_later = part->count && part->rows[0].row.previous > since;
+	bool is_whole;
+	return part->is_complete || begins_later ? NULL
+						 : commit_log_since(op, store->commit, account, 0,
+							   &part->rows, &part->count, &is_whole);
+}
+
+/* ---- Notes ---- */
+
 #define DIRTY_PAGE 256
 
 static struct error *next_partition(
@@ -158,23 +205,42 @@ struct error *dirty_next(struct op *op, struct mail_store *store, struct dirty_w
 	}
 }
 
-struct error *mail_store_unsettled(struct op *op, struct mail_store *store,
+static int compare_accounts(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct account_id));
+}
+
+struct error *mail_store_noted(struct op *op, struct mail_store *store,
 	struct account_id **ret_accounts, size_t *ret_count)
 {
 	struct buf ids = buf_in(&op->arena);
 	struct dirty_walk walk = {0};
 	struct account_id account;
-	bool more = !store->engine->is_shared;
-	while (more) {
+	for (bool more = true; more;) {
 		TRY(dirty_next(op, store, &walk, &account, &more));
 		if (more)
 			buf_append(&ids, ID_SLICE(account));
 	}
-	*ret_count = ids.len / sizeof(struct account_id);
-	*ret_accounts = ARENA_ARRAY(&op->arena, struct account_id, *ret_count + 1);
-	if (ids.len)
-		memcpy(*ret_accounts, ids.ptr, ids.len);
+	size_t count = ids.len / sizeof(account);
+	struct account_id *accounts = ARENA_ARRAY(&op->arena, struct account_id, count + 1);
+	if (count)
+		memcpy(accounts, ids.ptr, ids.len);
+	qsort(accounts, count, sizeof(account), compare_accounts);
+	*ret_count = 0;
+	for (size_t i = 0; i < count; i++)
+		if (!i || !ID_EQUAL(accounts[i], accounts[i - 1]))
+			accounts[(*ret_count)++] = accounts[i];
+	*ret_accounts = accounts;
 	return NULL;
+}
+
+struct error *mail_store_unsettled(struct op *op, struct mail_store *store,
+	struct account_id **ret_accounts, size_t *ret_count)
+{
+	*ret_accounts = NULL;
+	*ret_count = 0;
+	return store->engine->is_shared ? NULL
+					: mail_store_noted(op, store, ret_accounts, ret_count);
 }
 
 void mail_store_follow(struct mail_store *store,

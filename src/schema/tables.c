@@ -201,6 +201,30 @@ ROW(node_row, node,
 	COLUMN(node, version, COLUMN_TEXT),
 	COLUMN(node, started_us, COLUMN_U64),
 	COLUMN(node, seen_us, COLUMN_U64));
+
+ROW(cursor_row, cursor,
+	COLUMN(cursor, modseq, COLUMN_U64));
+
+ROW(cursor_retry_row, cursor_retry,
+	COLUMN(cursor_retry, modseq, COLUMN_U64),
+	COLUMN(cursor_retry, attempts, COLUMN_U32),
+	COLUMN(cursor_retry, next_try_us, COLUMN_U64),
+	COLUMN(cursor_retry, first_failed_us, COLUMN_U64),
+	COLUMN(cursor_retry, last_error, COLUMN_TEXT));
+
+ROW(dead_letter_row, dead_letter,
+	COLUMN(dead_letter, attempts, COLUMN_U32),
+	COLUMN(dead_letter, first_failed_us, COLUMN_U64),
+	COLUMN(dead_letter, failed_us, COLUMN_U64),
+	COLUMN(dead_letter, last_error, COLUMN_TEXT),
+	COLUMN(dead_letter, address, COLUMN_TEXT),
+	COLUMN(dead_letter, operation_id, COLUMN_UUID),
+	COLUMN(dead_letter, payload, COLUMN_BYTES));
+
+ROW(usage_row, usage,
+	COLUMN(usage, modseq, COLUMN_U64),
+	COLUMN(usage, bytes, COLUMN_U64),
+	COLUMN(usage, messages, COLUMN_U64));
 /* clang-format on */
 
 const struct table account_table = {
@@ -404,11 +428,39 @@ const struct table admin_token_table = {
 	.rows = {&admin_token_row, &admin_token_use_row},
 };
 
+const struct table cursor_table = {
+	.name = "cursor",
+	.id = 20,
+	.kind = TABLE_PLAIN,
+	.partition = {{"account_id", KEY_UUID}},
+	.row_key = {[CURSOR_AT] = {{"consumer", KEY_BYTES}},
+		[CURSOR_RETRY] = {{"consumer", KEY_BYTES}}},
+	.rows = {[CURSOR_AT] = &cursor_row, [CURSOR_RETRY] = &cursor_retry_row},
+};
+
+const struct table dead_letter_table = {
+	.name = "dead_letter",
+	.id = 21,
+	.kind = TABLE_PLAIN,
+	.partition = {{"day", KEY_U32}, {"consumer", KEY_BYTES}},
+	.row_key = {{{"account_id", KEY_UUID}, {"modseq", KEY_U64}}},
+	.rows = {&dead_letter_row},
+};
+
+const struct table usage_table = {
+	.name = "usage",
+	.id = 22,
+	.kind = TABLE_PLAIN,
+	.partition = {{"shard", KEY_U8}, {"domain", KEY_BYTES}},
+	.row_key = {{{"account_id", KEY_UUID}}},
+	.rows = {&usage_row},
+};
+
 static const struct table *const all_tables[] = {&account_table, &account_log_table, &once_table,
 	&mailbox_message_table, &mailbox_map_table, &message_table, &blob_table, &blob_ref_table,
 	&blob_candidate_table, &blob_state_table, &dirty_table, &user_table, &domain_table,
 	&alias_table, &directory_table, &probe_table, &node_table, &vault_table, &task_table,
-	&admin_token_table};
+	&admin_token_table, &cursor_table, &dead_letter_table, &usage_table};
 
 const struct table *const *table_all(size_t *ret_count)
 {
@@ -558,6 +610,44 @@ struct slice key_text_row(struct arena *arena, struct slice text)
 	buf_u8(&key, 0);
 	buf_append(&key, text);
 	return buf_as_slice(&key);
+}
+
+struct slice key_cursor_row(struct arena *arena, enum cursor_row_kind kind, struct slice consumer)
+{
+	struct buf key = buf_in(arena);
+	buf_u8(&key, (uint8_t)kind);
+	buf_append(&key, consumer);
+	return buf_as_slice(&key);
+}
+
+struct slice key_dead_letters(struct arena *arena, struct slice consumer, uint64_t modseq)
+{
+	struct buf key = buf_in(arena);
+	buf_u32(&key, (uint32_t)(modseq / DEAD_LETTER_DAY_US));
+	buf_append(&key, consumer);
+	return buf_as_slice(&key);
+}
+
+struct slice key_dead_letter(struct arena *arena, struct account_id account, uint64_t modseq)
+{
+	struct buf key = buf_in(arena);
+	buf_u8(&key, 0);
+	buf_append(&key, ID_SLICE(account));
+	buf_u64(&key, modseq);
+	return buf_as_slice(&key);
+}
+
+struct slice key_usage_shard(struct arena *arena, uint8_t shard, struct slice domain)
+{
+	struct buf key = buf_in(arena);
+	buf_u8(&key, shard);
+	buf_append(&key, domain);
+	return buf_as_slice(&key);
+}
+
+struct slice key_usage(struct arena *arena, struct account_id account, struct slice domain)
+{
+	return key_usage_shard(arena, account.uuid.bytes[15] % USAGE_SHARDS, domain);
 }
 
 struct slice key_vault(struct arena *arena, struct account_id account, uint64_t modseq)

@@ -364,6 +364,55 @@ struct task {
 extern const struct table task_table;
 extern const struct row_type task_list_row, task_row;
 
+/* ---- followers of accounts' logs (consumer/). Partition: the account; of the nil account the
+ * cursor is where the consumer begins with accounts that it has no cursor of. ---- */
+
+enum cursor_row_kind { CURSOR_AT = 0, CURSOR_RETRY = 1 };
+
+struct cursor {
+	uint64_t modseq; /* everything up to here has had its effect */
+};
+
+/* The event that comes next has failed. Of no meaning once the cursor has reached it. */
+struct cursor_retry {
+	uint64_t modseq; /* of the event */
+	uint32_t attempts;
+	uint64_t next_try_us;
+	uint64_t first_failed_us;
+	struct slice last_error;
+};
+
+extern const struct table cursor_table;
+extern const struct row_type cursor_row, cursor_retry_row;
+
+/* An event that was given up on. Partition: the day of its MODSEQ, the consumer. */
+#define DEAD_LETTER_DAY_US (86400 * UINT64_C(1000000))
+
+struct dead_letter {
+	uint32_t attempts;
+	uint64_t first_failed_us;
+	uint64_t failed_us; /* the last time */
+	struct slice last_error;
+	struct slice address; /* of the account, as it was called then */
+	struct uuid operation_id;
+	struct slice payload; /* the entry of the log, whatever the log still keeps */
+};
+
+extern const struct table dead_letter_table;
+extern const struct row_type dead_letter_row;
+
+/* What each account was last seen to hold, for reports alone. Partition: shard, domain. */
+#define USAGE_SHARDS 16
+
+struct usage {
+	uint64_t modseq; /* as of here */
+	uint64_t bytes;
+	uint64_t messages;
+};
+
+extern const struct table usage_table;
+extern const struct row_type usage_row;
+
 /* ---- keys: each in the arena ---- */
 
 struct slice key_account(struct arena *arena, struct account_id account, uint32_t epoch);
@@ -386,6 +435,11 @@ struct slice key_directory(struct arena *arena, enum directory_kind kind, struct
 struct slice key_directory_shard(struct arena *arena, enum directory_kind kind, uint8_t shard);
 struct slice key_tasks(struct arena *arena, struct slice datacenter);
 struct slice key_text_row(struct arena *arena, struct slice text);
+struct slice key_cursor_row(struct arena *arena, enum cursor_row_kind kind, struct slice consumer);
+struct slice key_dead_letters(struct arena *arena, struct slice consumer, uint64_t modseq);
+struct slice key_dead_letter(struct arena *arena, struct account_id account, uint64_t modseq);
+struct slice key_usage_shard(struct arena *arena, uint8_t shard, struct slice domain);
+struct slice key_usage(struct arena *arena, struct account_id account, struct slice domain);
 
 /* Which of the DIRTY_SHARDS an account belongs to. */
 uint8_t dirty_shard(struct account_id account);

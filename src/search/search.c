@@ -191,7 +191,7 @@ void search_free(struct search *search)
 	queue_stop(&search->queue);
 	if (search->is_started)
 		thread_join(search->thread);
-	mail_store_follow(search->store, NULL, NULL);
+	mail_store_follow(search->store, NULL, search);
 	index_close(search->index);
 	queue_done(&search->queue);
 	free(search);
