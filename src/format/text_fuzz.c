@@ -5,6 +5,7 @@
 #include "format/date.h"
 #include "format/encoded_word.h"
 #include "format/encoding.h"
+#include "format/imap_url.h"
 #include "format/utf7.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
@@ -42,7 +43,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	struct slice text = slice_of(bytes + 1, size - 1);
 	struct address_list list;
 	struct slice out;
-	switch (bytes[0] % 7) {
+	struct imap_url url;
+	switch (bytes[0] % 8) {
+	case 7:
+		imap_url_parse(&arena, text, &url);
+		break;
 	case 0:
 		address_list_parse(&arena, text, &list);
 		break;

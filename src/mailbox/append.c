@@ -13,15 +13,23 @@ METRIC_COUNTER(duplicates, "duplicates_absorbed_total", "Deliveries found to be 
 METRIC_COUNTER(left_behind, "content_left_behind_total",
 	"Contents that no commit took and that could not be left to reclaim");
 
-struct append {
-	struct mail_store *store;
+/* One message of those that are appended together. */
+struct part {
 	const struct append_request *request;
-	struct append_result *result;
 	const struct message_summary *summary;
 	struct message message;
-	struct once once; /* as read before the commit */
+	bool is_put; /* something is stored already, whatever becomes of the commit */
+};
+
+struct append {
+	struct mail_store *store;
+	const struct append_request *request; /* the first: where to */
+	struct append_result *result;         /* of the first */
+	struct part *parts;
+	size_t part_count;
+	struct append_batch *batch; /* NULL: one message, in place of none */
+	struct once once;           /* as read before the commit */
 	bool has_once;
-	bool is_put;           /* something is stored already, whatever becomes of the commit */
 	uint64_t once_applied; /* what was applied when the row was read: it tells of the log up to
 				  there */
 };
@@ -124,25 +132,15 @@ static struct error *target_of(struct op *op, const struct append *append, struc
 	return NULL;
 }
 
-static struct error *plan_append(struct op *op, struct commit_plan *plan, void *context)
+/* One message takes its UID. */
+static struct error *plan_part(struct op *op, const struct append *append, struct commit_plan *plan,
+	struct mailbox_id mailbox, size_t index, struct buf *entry)
 {
-	struct append *append = context;
-	const struct append_request *request = append->request;
-	const struct log_row *done;
-	bool is_done;
-	TRY(look_for_earlier(op, append, plan, &is_done, &done));
-	if (is_done)
-		return done_before(op, append, done);
-	struct mailbox_id mailbox;
-	const struct account_mailbox *before;
-	TRY(target_of(op, append, plan, &mailbox));
-	TRY(plan_live_mailbox(op, plan, mailbox, &before));
-	if (before->uidnext == UINT32_MAX)
-		return op_fail(op, ERR_LIMIT, "the mailbox has given out every UID");
+	const struct part *part = &append->parts[index];
+	const struct append_request *request = part->request;
 	TRY(plan_take_quota(op, append->store, plan, request->content.len, 1));
-
 	struct account_mailbox *row = plan_change_mailbox(plan, mailbox);
-	struct message message = append->message;
+	struct message message = part->message;
 	TRY(plan_keywords(
 		op, row, request->keywords, request->keyword_count, true, &message.keywords));
 	message.uid = row->uidnext++;
@@ -154,15 +152,59 @@ static struct error *plan_append(struct op *op, struct commit_plan *plan, void *
 
 	struct mailbox_message stored;
 	message_to_row(&op->arena, &message, &stored);
-	struct buf entry = log_entry_begin(&op->arena);
-	log_entry_append(&entry, mailbox, message.uid, row->uidvalidity, &stored);
-	plan_log(plan, buf_as_slice(&entry));
-	*append->result = (struct append_result){.mailbox = mailbox,
+	log_entry_append(entry, mailbox, message.uid, row->uidvalidity, &stored);
+	append->result[index] = (struct append_result){.mailbox = mailbox,
 		.message = message.id,
 		.blob = message.blob_id,
 		.uidvalidity = row->uidvalidity,
 		.uid = message.uid,
 		.modseq = message.modseq};
+	return NULL;
+}
+
+/* What the new message stands in place of goes in the same commit. */
+static struct error *plan_replaced(
+	struct op *op, const struct append *append, struct commit_plan *plan, struct buf *entry)
+{
+	struct append_batch *batch = append->batch;
+	struct snapshot *snapshot;
+	struct snapshot_message message;
+	struct uid_set uids;
+	const struct account_mailbox *row;
+	uint32_t position;
+	TRY(plan_live_mailbox(op, plan, batch->replaced_mailbox, &row));
+	TRY(plan_snapshot(op, append->store, plan, batch->replaced_mailbox, &snapshot));
+	batch->replaced_is_gone =
+		!snapshot_find(snapshot, batch->replaced_uid, &position, &message);
+	snapshot_unref(snapshot);
+	if (batch->replaced_is_gone)
+		return op_fail(op, ERR_NOT_FOUND, "the message to be replaced is gone");
+	uid_set_init(&uids, &op->arena);
+	uid_set_add(&uids, batch->replaced_uid);
+	return plan_deletion(op, append->store, plan, batch->replaced_mailbox, &uids, entry);
+}
+
+static struct error *plan_append(struct op *op, struct commit_plan *plan, void *context)
+{
+	struct append *append = context;
+	const struct log_row *done;
+	bool is_done;
+	TRY(look_for_earlier(op, append, plan, &is_done, &done));
+	if (is_done)
+		return done_before(op, append, done);
+	struct mailbox_id mailbox;
+	const struct account_mailbox *before;
+	TRY(target_of(op, append, plan, &mailbox));
+	TRY(plan_live_mailbox(op, plan, mailbox, &before));
+	if (UINT32_MAX - before->uidnext < append->part_count)
+		return op_fail(op, ERR_LIMIT, "the mailbox has given out every UID");
+	struct buf entry = log_entry_begin(&op->arena);
+	/* First, so that what goes makes room for what comes. */
+	if (append->batch && append->batch->replaced_uid)
+		TRY(plan_replaced(op, append, plan, &entry));
+	for (size_t i = 0; i < append->part_count; i++)
+		TRY(plan_part(op, append, plan, mailbox, i, &entry));
+	plan_log(plan, buf_as_slice(&entry));
 	return NULL;
 }
 
@@ -200,52 +242,58 @@ static struct error *settle_earlier(struct op *op, struct append *append)
 
 /* What refers to the content, and the summary: nothing of it is visible before the commit. */
 static void stage_rows(
-	struct op *op, const struct append *append, struct slice sha256, struct mutations *staged)
+	struct op *op, const struct part *part, struct slice sha256, struct mutations *staged)
 {
-	const struct append_request *request = append->request;
+	const struct append_request *request = part->request;
 	struct arena *arena = &op->arena;
 	uint64_t now_us = clock_realtime_us();
 	struct blob_ref ref = {.account_id = request->account.uuid};
 	struct message_summary_columns columns = {.account_id = request->account.uuid,
-		.blob_id = append->message.blob_id.uuid,
+		.blob_id = part->message.blob_id.uuid,
 		.size = request->content.len,
-		.header_length = append->summary->header_length,
-		.envelope = append->summary->envelope,
-		.body = append->summary->body,
-		.bodystructure = append->summary->bodystructure,
-		.sent_at = (uint64_t)append->summary->sent_at,
+		.header_length = part->summary->header_length,
+		.envelope = part->summary->envelope,
+		.body = part->summary->body,
+		.bodystructure = part->summary->bodystructure,
+		.sent_at = (uint64_t)part->summary->sent_at,
 		.sha256 = sha256,
 		.smtp_envelope = request->smtp_envelope};
 	/* Content of the same id is the message's own: only others that share it are noted. */
 	if (request->blob)
-		mutations_put(staged, &blob_ref_table, key_id(arena, append->message.blob_id.uuid),
-			key_id_row(arena, 0, append->message.id.uuid),
+		mutations_put(staged, &blob_ref_table, key_id(arena, part->message.blob_id.uuid),
+			key_id_row(arena, 0, part->message.id.uuid),
 			row_encode_in(arena, &blob_ref_row, &ref), now_us);
-	mutations_put(staged, &message_table, key_id(arena, append->message.id.uuid),
+	mutations_put(staged, &message_table, key_id(arena, part->message.id.uuid),
 		key_kind_row(arena, MESSAGE_SUMMARY),
 		row_encode_in(arena, &message_summary_row, &columns), now_us);
 }
 
 /* `staged` NULL: all of it is to be durable when this returns. */
-static struct error *put_content(
-	struct op *op, struct append *append, struct slice sha256, struct mutations *staged)
+static struct error *put_content(struct op *op, const struct append *append, struct part *part,
+	struct slice sha256, struct mutations *staged)
 {
-	const struct append_request *request = append->request;
+	const struct append_request *request = part->request;
 	size_t before = staged ? staged->count : 0;
 	if (request->blob)
 		return NULL;
-	struct error *err = blob_put(append->store->blobs, op, append->message.blob_id,
-		request->content, sha256, staged);
-	append->is_put |= err ? !error_nothing_written(err) : !staged || staged->count == before;
+	struct error *err = blob_put(
+		append->store->blobs, op, part->message.blob_id, request->content, sha256, staged);
+	part->is_put |= err ? !error_nothing_written(err) : !staged || staged->count == before;
 	return err;
 }
 
-static struct slice undo_detail(struct op *op, const struct append *append)
+/* Of all messages, or of those of which something is stored. */
+static struct slice undo_detail(struct op *op, const struct append *append, bool only_put)
 {
 	struct buf detail = buf_in(&op->arena);
-	buf_append(&detail, ID_SLICE(append->message.id));
-	buf_append(&detail, ID_SLICE(append->message.blob_id));
-	buf_append(&detail, ID_SLICE(append->request->account));
+	for (size_t i = 0; i < append->part_count; i++) {
+		const struct part *part = &append->parts[i];
+		if (only_put && !part->is_put)
+			continue;
+		buf_append(&detail, ID_SLICE(part->message.id));
+		buf_append(&detail, ID_SLICE(part->message.blob_id));
+		buf_append(&detail, ID_SLICE(append->request->account));
+	}
 	return buf_as_slice(&detail);
 }
 
@@ -254,21 +302,25 @@ static struct slice undo_detail(struct op *op, const struct append *append)
 struct error *undo_append(struct op *op, struct engine *engine, struct slice detail)
 {
 	struct reader reader = reader_of(detail);
-	struct message_id message;
-	struct blob_candidate candidate;
-	bool ids =
-		uuid_from_slice(reader_bytes(&reader, sizeof(struct uuid)), &message.uuid) &&
-		uuid_from_slice(reader_bytes(&reader, sizeof(struct uuid)), &candidate.blob_id) &&
-		uuid_from_slice(reader_bytes(&reader, sizeof(struct uuid)), &candidate.account_id);
-	if (!ids)
-		return op_fail(op, ERR_CORRUPT, "the ledger does not say what to undo");
 	struct arena *arena = &op->arena;
 	uint64_t now_us = clock_realtime_us();
 	struct mutations rows;
 	mutations_init(&rows, arena);
-	mutations_put(&rows, &blob_candidate_table, key_candidates(arena, message, now_us),
-		key_id_row(arena, 0, message.uuid),
-		row_encode_in(arena, &blob_candidate_row, &candidate), now_us);
+	do {
+		struct message_id message;
+		struct blob_candidate candidate;
+		bool ids = uuid_from_slice(
+				   reader_bytes(&reader, sizeof(struct uuid)), &message.uuid) &&
+			   uuid_from_slice(reader_bytes(&reader, sizeof(struct uuid)),
+				   &candidate.blob_id) &&
+			   uuid_from_slice(reader_bytes(&reader, sizeof(struct uuid)),
+				   &candidate.account_id);
+		if (!ids)
+			return op_fail(op, ERR_CORRUPT, "the ledger does not say what to undo");
+		mutations_put(&rows, &blob_candidate_table, key_candidates(arena, message, now_us),
+			key_id_row(arena, 0, message.uuid),
+			row_encode_in(arena, &blob_candidate_row, &candidate), now_us);
+	} while (reader.rest.len);
 	return engine_write(engine, op, rows.items, rows.count, DURABLE);
 }
 
@@ -294,17 +346,17 @@ static void *write_beside(void *argument)
 	return NULL;
 }
 
-static struct error *put_beside_rows(
-	struct op *op, struct append *append, struct slice sha256, const struct mutations *rows)
+static struct error *put_beside_rows(struct op *op, const struct append *append, struct part *part,
+	struct slice sha256, const struct mutations *rows)
 {
 	pthread_t thread;
 	struct beside beside = {.append = append, .rows = rows};
 	op_init(&beside.op, "append");
 	beside.op.deadline_ns = op->deadline_ns;
 	thread_start(&thread, "append", write_beside, &beside);
-	struct error *err = put_content(op, append, sha256, NULL);
+	struct error *err = put_content(op, append, part, sha256, NULL);
 	thread_join(thread);
-	append->is_put |= !beside.err || !error_nothing_written(beside.err);
+	part->is_put |= !beside.err || !error_nothing_written(beside.err);
 	if (!err && beside.err)
 		err = op_error_copy(op, beside.err);
 	op_done(&beside.op);
@@ -312,28 +364,42 @@ static struct error *put_beside_rows(
 }
 
 /* Puts the content, and what refers to it, unless all of it goes with the commit. */
-static struct error *store_content(struct op *op, struct append *append, struct mutations *staged)
+static struct error *store_content(
+	struct op *op, const struct append *append, struct part *part, struct mutations *staged)
 {
 	const struct mail_store *store = append->store;
 	uint8_t *digest = arena_alloc(&op->arena, SHA256_SIZE);
-	sha256_of(append->request->content, digest);
+	sha256_of(part->request->content, digest);
 	struct slice sha256 = slice_of(digest, SHA256_SIZE);
 	struct error *err;
 	bool waits_elsewhere =
-		!append->request->blob && blob_is_apart(store->blobs, append->message.blob_id);
-	stage_rows(op, append, sha256, staged);
+		!part->request->blob && blob_is_apart(store->blobs, part->message.blob_id);
+	stage_rows(op, part, sha256, staged);
 	if (!engine_is_atomic(store->engine) && waits_elsewhere) {
-		err = put_beside_rows(op, append, sha256, staged);
+		err = put_beside_rows(op, append, part, sha256, staged);
 	} else {
-		err = put_content(op, append, sha256, staged);
+		err = put_content(op, append, part, sha256, staged);
 		if (!err && !engine_is_atomic(store->engine)) {
 			err = write_rows(op, append, staged);
-			append->is_put |= !err || !error_nothing_written(err);
+			part->is_put |= !err || !error_nothing_written(err);
 		}
 	}
 	/* Whatever became of it, no commit was sent that could make it anybody's mail. */
 	if (err && err->kind == ERR_UNCERTAIN)
 		err->kind = ERR_UNAVAILABLE;
+	return err;
+}
+
+/* `staged`: what goes with the commit, where it can. */
+static struct error *store_parts(struct op *op, struct append *append, struct mutations *staged)
+{
+	struct error *err = NULL;
+	for (size_t i = 0; i < append->part_count && !err; i++) {
+		struct mutations rows;
+		mutations_init(&rows, &op->arena);
+		err = store_content(op, append, &append->parts[i],
+			engine_is_atomic(append->store->engine) ? staged : &rows);
+	}
 	return err;
 }
 
@@ -361,28 +427,25 @@ static struct error *commit_append(struct op *op, struct append *append)
 	struct commit_change change = {.plan = plan_append,
 		.context = append,
 		.once_key = request->once_key,
-		.ledger_detail = undo_detail(op, append),
+		.ledger_detail = undo_detail(op, append, false),
 		.content_put_ns = clock_boottime_ns()};
 	if (engine_is_atomic(append->store->engine))
 		change.content = &staged;
-	struct error *err = store_content(op, append, &staged);
+	struct error *err = store_parts(op, append, &staged);
 	if (!err)
 		err = commit_run(op, append->store->commit, request->account, &change);
 	bool is_unused = err ? error_nothing_written(err) : append->result->was_done_before;
-	if (is_unused && append->is_put)
-		leave_to_reclaim(op, append->store, change.ledger_detail);
+	struct slice put = undo_detail(op, append, true);
+	if (is_unused && put.len)
+		leave_to_reclaim(op, append->store, put);
 	return err;
 }
 
-static struct error *append_message(struct op *op, struct mail_store *store,
-	const struct append_request *request, struct append_result *ret_result,
-	uint64_t *ret_name_hash)
+static struct error *begin_part(struct op *op, const struct mail_store *store,
+	const struct append_request *request, struct part *ret_part)
 {
-	struct message_summary summary;
 	uint64_t now_us = clock_realtime_us();
-	struct append append = {.store = store,
-		.request = request,
-		.result = ret_result,
+	struct part part = {.request = request,
 		.summary = request->summary,
 		.message = {.flags = request->flags & FLAGS_ALL,
 			/* One id for both, unless the content is another message's. */
@@ -392,41 +455,82 @@ static struct error *append_message(struct op *op, struct mail_store *store,
 				request->internal_date_us ? request->internal_date_us : now_us,
 			.save_date_us = now_us,
 			.size = request->content.len}};
-	append.message.id.uuid = request->blob ? uuid_v7() : append.message.blob_id.uuid;
-	if (!append.summary) {
-		TRY(mime_summarise(op, request->content, &summary));
-		append.summary = &summary;
+	part.message.id.uuid = request->blob ? uuid_v7() : part.message.blob_id.uuid;
+	if (!part.summary) {
+		struct message_summary *summary = ARENA_NEW(&op->arena, struct message_summary);
+		TRY(mime_summarise(op, request->content, summary));
+		part.summary = summary;
 	}
-	append.message.header_length = append.summary->header_length;
-	*ret_name_hash = append.summary->message_id_hash;
-	TRY(settle_earlier(op, &append));
-	if (request->once_key.len)
-		TRY(commit_read(
-			op, store->commit, request->account, copy_applied, &append.once_applied));
-	TRY(read_once(op, &append));
-	TRY(commit_append(op, &append));
-	if (!ret_result->was_done_before)
-		metric_add(&appended, 1);
+	part.message.header_length = part.summary->header_length;
+	*ret_part = part;
 	return NULL;
+}
+
+static struct error *append_messages(struct op *op, struct append *append)
+{
+	const struct append_request *request = append->request;
+	for (size_t i = 0; i < append->part_count; i++)
+		TRY(begin_part(op, append->store, &request[i], &append->parts[i]));
+	TRY(settle_earlier(op, append));
+	if (request->once_key.len)
+		TRY(commit_read(op, append->store->commit, request->account, copy_applied,
+			&append->once_applied));
+	TRY(read_once(op, append));
+	TRY(commit_append(op, append));
+	if (!append->result->was_done_before)
+		metric_add(&appended, append->part_count);
+	return NULL;
+}
+
+static void note(struct op *op, const struct append *append, const struct error *err)
+{
+	for (size_t i = 0; i < append->part_count; i++) {
+		const struct part *part = &append->parts[i];
+		const struct append_result *result = &append->result[i];
+		struct step_note note = {.op = op->id,
+			.account = append->request->account.uuid,
+			.step = "append",
+			.outcome = err                       ? error_kind_name(err->kind)
+				   : result->was_done_before ? "done before"
+							     : "done",
+			.name_hash = part->summary ? part->summary->message_id_hash : 0};
+		if (!err) {
+			note.uid = result->uid;
+			note.modseq = result->modseq;
+		}
+		steps_note(&note);
+	}
 }
 
 struct error *mailbox_append(struct op *op, struct mail_store *store,
 	const struct append_request *request, struct append_result *ret_result)
 {
-	uint64_t name_hash = 0;
-	struct error *err = append_message(op, store, request, ret_result, &name_hash);
-	struct step_note note = {.op = op->id,
-		.account = request->account.uuid,
-		.step = "append",
-		.outcome = err                           ? error_kind_name(err->kind)
-			   : ret_result->was_done_before ? "done before"
-							 : "done",
-		.name_hash = name_hash};
-	if (!err) {
-		note.uid = ret_result->uid;
-		note.modseq = ret_result->modseq;
-	}
-	steps_note(&note);
+	struct part part = {0};
+	struct append append = {.store = store,
+		.request = request,
+		.result = ret_result,
+		.parts = &part,
+		.part_count = 1};
+	struct error *err = append_messages(op, &append);
+	note(op, &append, err);
+	return err;
+}
+
+struct error *mailbox_append_batch(struct op *op, struct mail_store *store,
+	struct append_batch *batch, struct append_result *ret_results)
+{
+	struct append append = {.store = store,
+		.request = batch->requests,
+		.result = ret_results,
+		.parts = ARENA_ARRAY(&op->arena, struct part, batch->count),
+		.part_count = batch->count,
+		.batch = batch};
+	if (batch->count == 0 || batch->count > APPEND_BATCH_MAX)
+		return op_fail(op, ERR_LIMIT, "at most %d messages are appended at once",
+			APPEND_BATCH_MAX);
+	batch->replaced_is_gone = false;
+	struct error *err = append_messages(op, &append);
+	note(op, &append, err);
 	return err;
 }
 

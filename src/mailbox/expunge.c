@@ -36,17 +36,18 @@ static void choose(struct op *op, struct expunging *e, const struct snapshot *sn
 	e->is_complete = count < CHUNK_OF_MESSAGES;
 }
 
-static struct error *plan_gone(struct op *op, struct expunging *e, struct commit_plan *plan)
+static struct error *delete_messages(struct op *op, struct mail_store *store,
+	struct commit_plan *plan, struct mailbox_id mailbox, bool of_removed_mailbox,
+	const struct uid_set *uids, struct buf *entry)
 {
 	struct message *messages;
 	size_t count;
-	TRY(read_messages(
-		op, e->store, plan_account(plan), plan, e->mailbox, &e->gone, &messages, &count));
-	if (count != uid_set_size(&e->gone))
+	TRY(read_messages(op, store, plan_account(plan), plan, mailbox, uids, &messages, &count));
+	if (count != uid_set_size(uids))
 		return op_fail(op, plan_mismatch(plan), "rows of %llu of %llu messages are missing",
-			(unsigned long long)(uid_set_size(&e->gone) - count),
-			(unsigned long long)uid_set_size(&e->gone));
-	struct account_mailbox *row = plan_change_mailbox(plan, e->mailbox);
+			(unsigned long long)(uid_set_size(uids) - count),
+			(unsigned long long)uid_set_size(uids));
+	struct account_mailbox *row = plan_change_mailbox(plan, mailbox);
 	struct account_static *state = plan_state(plan);
 	struct expunged_message *expunged = ARENA_ARRAY(&op->arena, struct expunged_message, count);
 	for (size_t i = 0; i < count; i++) {
@@ -55,16 +56,29 @@ static struct error *plan_gone(struct op *op, struct expunging *e, struct commit
 			.blob = messages[i].blob_id,
 			.internal_date_us = messages[i].internal_date_us,
 			.flags = messages[i].flags};
-		if (e->of_removed_mailbox)
+		if (of_removed_mailbox)
 			continue;
 		count_message(row, messages[i].flags, messages[i].size, -1);
 		state->used_bytes -= messages[i].size;
 		state->used_count--;
 	}
-	row->highest_modseq = e->modseq = plan_modseq(plan);
+	row->highest_modseq = plan_modseq(plan);
+	log_entry_deletion(entry, mailbox, row->path, mail_settings.keeps_vault, expunged, count);
+	return NULL;
+}
+
+struct error *plan_deletion(struct op *op, struct mail_store *store, struct commit_plan *plan,
+	struct mailbox_id mailbox, const struct uid_set *uids, struct buf *entry)
+{
+	return delete_messages(op, store, plan, mailbox, false, uids, entry);
+}
+
+static struct error *plan_gone(struct op *op, struct expunging *e, struct commit_plan *plan)
+{
 	struct buf entry = log_entry_begin(&op->arena);
-	log_entry_deletion(
-		&entry, e->mailbox, row->path, mail_settings.keeps_vault, expunged, count);
+	TRY(delete_messages(
+		op, e->store, plan, e->mailbox, e->of_removed_mailbox, &e->gone, &entry));
+	e->modseq = plan_modseq(plan);
 	plan_log(plan, buf_as_slice(&entry));
 	return NULL;
 }

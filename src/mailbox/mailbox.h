@@ -170,6 +170,22 @@ struct append_result {
 MUST_CHECK struct error *mailbox_append(struct op *op, struct mail_store *store,
 	const struct append_request *request, struct append_result *ret_result);
 
+/* Several messages, all or none of them, in one commit; and in place of one that goes with it. */
+#define APPEND_BATCH_MAX 100
+
+struct append_batch {
+	/* The first says where to; none has a once-key. */
+	const struct append_request *requests;
+	size_t count;
+	struct mailbox_id replaced_mailbox;
+	uint32_t replaced_uid; /* 0: none */
+	bool replaced_is_gone; /* result: why it is ERR_NOT_FOUND, if it is */
+};
+
+/* `ret_results`: as many as there are requests, their UIDs ascending. */
+MUST_CHECK struct error *mailbox_append_batch(struct op *op, struct mail_store *store,
+	struct append_batch *batch, struct append_result *ret_results);
+
 /* The sender has seen the answer: the same bytes again are meant again. */
 MUST_CHECK struct error *mailbox_once_release(
 	struct op *op, struct mail_store *store, struct account_id account, struct slice once_key);

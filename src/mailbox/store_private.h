@@ -107,6 +107,11 @@ MUST_CHECK struct error *plan_live_mailbox(struct op *op, struct commit_plan *pl
 MUST_CHECK struct error *plan_keywords(struct op *op, struct account_mailbox *row,
 	const struct slice *names, size_t count, bool may_drop, struct keyword_set *ret_keywords);
 
+/* These messages, which are there, are deleted: counts, quota, and the log item in `entry`. */
+MUST_CHECK struct error *plan_deletion(struct op *op, struct mail_store *store,
+	struct commit_plan *plan, struct mailbox_id mailbox, const struct uid_set *uids,
+	struct buf *entry);
+
 /* ERR_LIMIT when the account would go over its quota. */
 MUST_CHECK struct error *plan_take_quota(struct op *op, struct mail_store *store,
 	struct commit_plan *plan, uint64_t bytes, uint64_t count);

@@ -189,6 +189,19 @@ static void check_subscriptions(
 	w->subscriptions = now;
 }
 
+/* Of an operation whose outcome nobody was told: all of it, or nothing. */
+static void check_fate(struct sim_world *w, const struct tally *tally, int number, const char *when)
+{
+	const struct sim_message *m = &w->messages[number];
+	bool is_there = tally->times[number];
+	if (m->together && is_there != (tally->times[m->together - 1] > 0))
+		sim_fail(w, "%s: of messages %d and %d, appended together, one is there", when,
+			m->together - 1, number);
+	if (m->instead && is_there == (tally->times[m->instead - 1] > 0))
+		sim_fail(w, "%s: message %d and what it replaces, %d, are both %s", when, number,
+			m->instead - 1, is_there ? "there" : "gone");
+}
+
 void check_world(struct sim_world *w, struct mail_store *store, const char *when)
 {
 	AUTO_OP(op, "check");
@@ -210,6 +223,8 @@ void check_world(struct sim_world *w, struct mail_store *store, const char *when
 		else if (!(m->places & found))
 			sim_fail(w, "%s: message %d is in %x, may be in %x", when, i, found,
 				m->places);
+		else if (!m->is_settled)
+			check_fate(w, &tally, i, when);
 	}
 	if (!w->failure[0] && works(w, when, mailbox_quota(&op, store, w->account, &quota)) &&
 		(quota.used_bytes != tally.bytes || quota.used_count != tally.count))

@@ -75,20 +75,30 @@ static void make_once_key(const struct sim_message *m, char key[ONCE_KEY_SIZE])
 	memcpy(key, m->content + len - MIN_OF(len, (size_t)24), MIN_OF(len, (size_t)24));
 }
 
-/* NULL: there are enough. */
-static struct sim_message *append_message(struct client *c, bool with_once_key)
+/* On its way to a box. NULL: there are enough. */
+static struct sim_message *new_message(struct client *c, int box)
 {
 	struct sim_world *w = c->world;
 	if (w->message_count == MESSAGES_MAX)
 		return NULL;
 	int number = w->message_count++;
 	struct sim_message *m = &w->messages[number];
-	int box = (int)sim_below(BOXES);
 	snprintf(m->content, sizeof(m->content), "Subject: m%d\r\n\r\n%s message %08d of %02d\r\n",
 		number, sim_below(2) ? "short" : "somewhat longer", number, c->number);
 	m->owner = c->number;
 	m->kw_maybe = 1;
 	m->places = PLACE_NONE | 1u << box; /* while it is under way */
+	return m;
+}
+
+/* NULL: there are enough. */
+static struct sim_message *append_message(struct client *c, bool with_once_key)
+{
+	struct sim_world *w = c->world;
+	int box = (int)sim_below(BOXES);
+	struct sim_message *m = new_message(c, box);
+	if (!m)
+		return NULL;
 	for (int attempt = 0; attempt < 40; attempt++) {
 		AUTO_OP(op, "append");
 		char key[ONCE_KEY_SIZE];
@@ -122,6 +132,41 @@ static struct sim_message *append_message(struct client *c, bool with_once_key)
 		clock_sleep_ns(20 * NS_PER_MS);
 	}
 	return m;
+}
+
+static void settle(struct sim_message *m, unsigned places, uint32_t uid)
+{
+	m->places = places;
+	m->uid = uid;
+	m->is_settled = true;
+	m->together = m->instead = 0; /* what becomes of it now is its own */
+}
+
+/* All or none of several (RFC 3502). */
+static void append_several(struct client *c)
+{
+	enum { SEVERAL = 3 };
+	struct sim_world *w = c->world;
+	struct append_request requests[SEVERAL];
+	struct append_result results[SEVERAL];
+	int first = w->message_count, box = (int)sim_below(BOXES);
+	if (first + SEVERAL > MESSAGES_MAX)
+		return;
+	for (int i = 0; i < SEVERAL; i++) {
+		struct sim_message *m = new_message(c, box);
+		m->together = first + 1;
+		requests[i] = (struct append_request){.account = w->account,
+			.path = w->boxes[box],
+			.content = slice_from_cstr(m->content)};
+	}
+	AUTO_OP(op, "append several");
+	struct append_batch batch = {.requests = requests, .count = SEVERAL};
+	int crashes = w->nodes[c->node].crashes;
+	enum answer answer =
+		heard(c, crashes, mailbox_append_batch(&op, store_of(c), &batch, results));
+	for (int i = 0; i < SEVERAL && answer != ANSWER_UNKNOWN; i++)
+		settle(&w->messages[first + i], answer == ANSWER_YES ? 1u << box : PLACE_NONE,
+			answer == ANSWER_YES ? results[i].uid : 0);
 }
 
 static struct sim_message *own_message(struct client *c)
@@ -201,6 +246,46 @@ static void expunge_message(struct client *c)
 	case ANSWER_NO:
 		m->places = before;
 		m->is_settled = true;
+		break;
+	case ANSWER_UNKNOWN:
+		break;
+	}
+}
+
+/* One message in place of another (RFC 8508). */
+static void replace_message(struct client *c)
+{
+	struct sim_world *w = c->world;
+	struct sim_message *old = own_message(c);
+	struct mailbox_id from;
+	AUTO_OP(op, "replace");
+	if (!old || !find_box(c, &op, box_of(old), &from))
+		return;
+	int box = (int)sim_below(BOXES);
+	struct sim_message *m = new_message(c, box);
+	if (!m)
+		return;
+	struct append_request request = {.account = w->account,
+		.path = w->boxes[box],
+		.content = slice_from_cstr(m->content)};
+	struct append_batch batch = {.requests = &request,
+		.count = 1,
+		.replaced_mailbox = from,
+		.replaced_uid = old->uid};
+	struct append_result result;
+	unsigned before = old->places;
+	int crashes = w->nodes[c->node].crashes;
+	m->instead = (int)(old - w->messages) + 1;
+	old->is_settled = false;
+	old->places |= PLACE_NONE;
+	switch (heard(c, crashes, mailbox_append_batch(&op, store_of(c), &batch, &result))) {
+	case ANSWER_YES:
+		settle(m, 1u << box, result.uid);
+		old->places = PLACE_NONE;
+		break;
+	case ANSWER_NO:
+		settle(m, PLACE_NONE, 0);
+		settle(old, before, old->uid);
 		break;
 	case ANSWER_UNKNOWN:
 		break;
@@ -350,7 +435,7 @@ static void append_and_look(struct client *c, bool with_once_key)
 
 static void one_step(struct client *c, struct op *kept)
 {
-	switch (sim_below(14)) {
+	switch (sim_below(16)) {
 	case 0:
 	case 1:
 	case 2:
@@ -369,6 +454,12 @@ static void one_step(struct client *c, struct op *kept)
 		return;
 	case 8:
 		move_message(c);
+		return;
+	case 12:
+		append_several(c);
+		return;
+	case 13:
+		replace_message(c);
 		return;
 	case 9:
 		follow_deltas(c, kept);

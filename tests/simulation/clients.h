@@ -39,6 +39,8 @@ struct sim_message {
 	unsigned kw_maybe; /* bit 0: may be without the owner's keyword; bit 1: may have it */
 	bool is_settled;   /* its last change had a certain outcome */
 	uint32_t uid;      /* where it was last seen to come, 0: not known */
+	int together;      /* 1 + the first of those appended with it; 0: alone */
+	int instead;       /* 1 + what it was to replace; 0: nothing */
 };
 
 struct sim_world {

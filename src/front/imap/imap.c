@@ -38,6 +38,16 @@ const struct setting imap_settings[] = {
 		.help = "Largest message that APPEND takes (APPENDLIMIT).",
 	},
 	{
+		.name = "imap.max_append",
+		.type = SETTING_BYTES,
+		.target = &imap_limits.append_bytes,
+		.default_value = "100 MiB",
+		.min = KIB(64),
+		.max = MIB(4096),
+		.reloadable = true,
+		.help = "Most that one APPEND takes in all, of several messages or parts of one.",
+	},
+	{
 		.name = "imap.progress_interval",
 		.type = SETTING_DURATION,
 		.target = &imap_progress_interval_ms,

@@ -1,72 +1,131 @@
-#include "base/clock.h"
-#include "format/date.h"
-#include "front/imap/imap_private.h"
-#include "mailbox/mailbox.h"
+#include "front/imap/imap_append.h"
 
-struct append_args {
-	struct slice path;
-	struct imap_flags flags;
-	uint64_t internal_date_us; /* 0: now */
-	struct slice message;
+#include "front/imap/imap_framer.h"
+#include "front/imap/imap_private.h"
+
+/* Messages put together of parts are on the heap until they are appended. */
+struct assembled {
+	struct buf contents[APPEND_BATCH_MAX];
+	size_t count;
 };
 
-static struct error *take_date(struct op *op, struct imap_args *args, uint64_t *ret_us)
+/* The content of each message, and all together, within the limits. */
+static struct error *assemble(struct op *op, struct imap_session *session, struct imap_args *args,
+	const struct append_message *message, uint64_t *inout_left, struct assembled *assembled,
+	struct slice *ret_content)
 {
-	struct slice text;
-	struct date date;
-	TRY(imap_string(op, args, &text));
-	if (!date_parse_imap(text, &date))
-		return imap_bad(op, args, "The date cannot be read");
-	if (date.seconds <= 0)
-		return op_fail(op, ERR_INVALID, "The date is before 1970");
-	*ret_us = (uint64_t)date.seconds * US_PER_S;
-	return imap_space(op, args);
-}
-
-static struct error *parse_append(
-	struct op *op, struct imap_args *args, struct append_args *ret_append)
-{
-	*ret_append = (struct append_args){0};
-	TRY(imap_space(op, args));
-	TRY(imap_mailbox(op, args, &ret_append->path));
-	TRY(imap_space(op, args));
-	if (imap_next_is(args, '(')) {
-		TRY(imap_flag_list(op, args, false, &ret_append->flags));
-		TRY(imap_space(op, args));
+	if (!message->is_catenated) {
+		*ret_content = message->parts->text;
+	} else {
+		struct buf *content = &assembled->contents[assembled->count++];
+		*content = buf_heap();
+		TRY(imap_catenate(op, session, args, message,
+			MIN_OF(imap_limits.message_bytes, *inout_left), content));
+		*ret_content = buf_as_slice(content);
 	}
-	if (imap_next_is(args, '"'))
-		TRY(take_date(op, args, &ret_append->internal_date_us));
-	if (!imap_next_is(args, '{') && !imap_next_is(args, '~'))
-		return imap_bad(op, args, "The message comes as a literal");
-	TRY(imap_string(op, args, &ret_append->message));
-	TRY(imap_end(op, args));
-	if (ret_append->message.len == 0)
+	if (ret_content->len == 0)
 		return op_fail(op, ERR_INVALID, "The message is empty");
+	*inout_left -= MIN_OF(*inout_left, ret_content->len);
 	return NULL;
 }
 
-/* APPEND (RFC 9051 6.3.12, RFC 4315) */
-IMAP_HANDLER(imap_append)
+static struct error *make_requests(struct op *op, struct imap_session *session,
+	struct imap_args *args, const struct append_args *append, struct assembled *assembled,
+	struct append_request **ret_requests)
 {
-	struct append_args append;
-	struct append_result result;
-	TRY(parse_append(op, args, &append));
-	struct append_request request = {
-		.account = session->account,
-		.path = append.path,
-		.content = append.message,
-		.flags = append.flags.flags,
-		.keywords = append.flags.keywords,
-		.keyword_count = append.flags.keyword_count,
-		.internal_date_us = append.internal_date_us,
-	};
-	struct error *err = mailbox_append(op, session->store, &request, &result);
+	struct append_request *requests =
+		ARENA_ARRAY(&op->arena, struct append_request, append->count);
+	uint64_t left = MAX_OF(imap_limits.append_bytes, imap_limits.message_bytes);
+	for (size_t i = 0; i < append->count; i++) {
+		const struct append_message *message = &append->messages[i];
+		requests[i] = (struct append_request){.account = session->account,
+			.path = append->path,
+			.flags = message->flags.flags,
+			.keywords = message->flags.keywords,
+			.keyword_count = message->flags.keyword_count,
+			.internal_date_us = message->internal_date_us};
+		TRY(assemble(op, session, args, message, &left, assembled, &requests[i].content));
+	}
+	*ret_requests = requests;
+	return NULL;
+}
+
+/* "APPENDUID 38505 3955:3957" (RFC 4315 3) */
+static struct slice uid_code(struct op *op, const struct append_result *results, size_t count)
+{
+	struct uid_set uids;
+	struct buf code = buf_in(&op->arena);
+	uid_set_init(&uids, &op->arena);
+	for (size_t i = 0; i < count; i++)
+		uid_set_add(&uids, results[i].uid);
+	buf_printf(&code, "APPENDUID %u ", results->uidvalidity);
+	uid_set_print(&uids, &code);
+	return buf_as_slice(&code);
+}
+
+static struct error *run(struct op *op, struct imap_session *session, struct imap_args *args,
+	const struct append_args *append, struct append_batch *batch, struct assembled *assembled,
+	struct slice *ret_code)
+{
+	struct append_request *requests;
+	struct append_result *results =
+		ARENA_ARRAY(&op->arena, struct append_result, append->count);
+	TRY(make_requests(op, session, args, append, assembled, &requests));
+	batch->requests = requests;
+	batch->count = append->count;
+	struct error *err = mailbox_append_batch(op, session->store, batch, results);
 	if (err && err->kind == ERR_NOT_FOUND)
-		args->no_code = SLICE("TRYCREATE");
+		args->no_code =
+			batch->replaced_is_gone ? SLICE("EXPUNGEISSUED") : SLICE("TRYCREATE");
 	else if (err && err->kind == ERR_LIMIT)
 		args->no_code = SLICE("OVERQUOTA");
 	TRY(err);
-	args->ok_code = slice_from_cstr(
-		arena_printf(&op->arena, "APPENDUID %u %u", result.uidvalidity, result.uid));
+	*ret_code = uid_code(op, results, append->count);
+	return NULL;
+}
+
+static struct error *append_messages(struct op *op, struct imap_session *session,
+	struct imap_args *args, const struct append_args *append, struct append_batch *batch,
+	struct slice *ret_code)
+{
+	struct assembled *assembled = ARENA_NEW(&op->arena, struct assembled);
+	struct error *err = run(op, session, args, append, batch, assembled, ret_code);
+	for (size_t i = 0; i < assembled->count; i++)
+		buf_done(&assembled->contents[i]);
+	return err;
+}
+
+/* APPEND (RFC 9051 6.3.12, RFC 3502, RFC 4469, RFC 4315): all messages or none. */
+IMAP_HANDLER(imap_append)
+{
+	struct append_args append;
+	struct append_batch batch = {0};
+	TRY(imap_append_parse(op, args, session->has_utf8, &append));
+	return append_messages(op, session, args, &append, &batch, &args->ok_code);
+}
+
+/* REPLACE (RFC 8508): the new message and the end of the old one are one commit. */
+IMAP_HANDLER(imap_replace)
+{
+	struct imap_sequence sequence;
+	struct append_args append;
+	struct uid_set uids;
+	struct slice code;
+	TRY(imap_space(op, args));
+	TRY(imap_sequence(op, args, &sequence));
+	TRY(imap_append_parse(op, args, session->has_utf8, &append));
+	if (sequence.is_saved || sequence.count != 1 ||
+		sequence.ranges->first != sequence.ranges->last || append.count != 1)
+		return imap_bad(op, args, "REPLACE puts one message in place of one");
+	TRY(imap_view_uids(op, args, session->view, &sequence, args->is_uid, &uids));
+	if (session->is_read_only)
+		return op_fail(op, ERR_DENIED, "The mailbox is open for reading only");
+	if (uid_set_is_empty(&uids))
+		return op_fail(op, ERR_NOT_FOUND, "There is no such message");
+	struct append_batch batch = {
+		.replaced_mailbox = session->mailbox, .replaced_uid = uids.ranges->first};
+	TRY(append_messages(op, session, args, &append, &batch, &code));
+	buf_printf(
+		session->out, "* OK [" SLICE_FMT "] The replacement is there\r\n", SLICE_ARG(code));
 	return NULL;
 }

@@ -75,7 +75,7 @@ static struct error *take_section_text(
 }
 
 /* Behind the `[`, up to and with the `]`. */
-static struct error *take_section(struct op *op, struct imap_args *args, struct section *section)
+struct error *imap_section(struct op *op, struct imap_args *args, struct section *section)
 {
 	bool dotted = true;
 	while (dotted && args->rest.len && ascii_is_digit(args->rest.ptr[0])) {
@@ -169,7 +169,7 @@ static struct error *take_item(struct op *op, struct imap_args *args, struct fet
 			return NULL;
 		imap_take_char(args, '[');
 		const char *start = args->rest.ptr;
-		TRY(take_section(op, args, &item->section));
+		TRY(imap_section(op, args, &item->section));
 		if (name->kind != FETCH_SECTION && item->section.text != SECTION_ALL)
 			return imap_bad(op, args, "BINARY takes part numbers only");
 		item->label =

@@ -1,6 +1,7 @@
 #include "front/imap/imap_framer.h"
 
-struct imap_limits imap_limits = {.line_bytes = KIB(64), .message_bytes = MIB(50)};
+struct imap_limits imap_limits = {
+	.line_bytes = KIB(64), .message_bytes = MIB(50), .append_bytes = MIB(100)};
 
 struct literal {
 	uint64_t size;
@@ -83,12 +84,20 @@ static struct frame end_command(struct imap_framer *framer, struct frame frame)
 	return frame;
 }
 
+static bool body_fits(const struct imap_framer *framer, uint64_t size)
+{
+	return framer->may_append && size <= imap_limits.message_bytes &&
+	       framer->body_count < IMAP_BODIES_MAX &&
+	       framer->body_bytes + size <=
+		       MAX_OF(imap_limits.append_bytes, imap_limits.message_bytes);
+}
+
 /* A line ended in a literal: says what becomes of its bytes. */
 static struct frame begin_literal(
 	struct imap_framer *framer, struct frame frame, struct literal literal)
 {
 	bool is_message = has_row_flag(framer, IMAP_SPOOLS_LITERAL) && framer->has_arguments;
-	bool fits = is_message ? framer->may_append && literal.size <= imap_limits.message_bytes
+	bool fits = is_message ? body_fits(framer, literal.size)
 			       : framer->text_bytes + literal.size <= imap_limits.line_bytes;
 	if (!fits || framer->is_too_big) {
 		framer->message_is_too_big |= is_message && !fits;
@@ -101,6 +110,10 @@ static struct frame begin_literal(
 	framer->has_arguments = true;
 	framer->literal_left = literal.size;
 	framer->into_body = is_message;
+	if (is_message) {
+		framer->body_bytes += literal.size;
+		framer->body_count++;
+	}
 	framer->state = literal.is_synchronising ? IMAP_FRAMER_SAY
 			: is_message             ? IMAP_FRAMER_BODY
 						 : IMAP_FRAMER_LITERAL;

@@ -20,8 +20,12 @@ enum imap_mode {
 struct imap_limits {
 	uint64_t line_bytes;    /* one line, and the text of a whole command */
 	uint64_t message_bytes; /* an APPEND's literal */
+	uint64_t append_bytes;  /* all literals of an APPEND */
 };
 extern struct imap_limits imap_limits;
+
+/* Literals of an APPEND: messages, and parts of messages. */
+#define IMAP_BODIES_MAX 200
 
 struct imap_framer {
 	enum {
@@ -38,6 +42,8 @@ struct imap_framer {
 	bool into_body;
 	uint64_t text_bytes;   /* of this command so far */
 	uint64_t literal_left; /* bytes */
+	uint64_t body_bytes;   /* of this command's bodies so far */
+	unsigned body_count;
 	const struct imap_command *row;
 	unsigned flags;
 };

@@ -1,3 +1,4 @@
+#include "front/imap/imap_append.h"
 #include "front/imap/imap_fetch.h"
 #include "front/imap/imap_sort.h"
 
@@ -11,7 +12,9 @@ static struct error *parse(struct op *op, struct imap_args *args, unsigned what)
 	struct imap_flags flags;
 	struct imap_words words;
 	struct slice text;
-	switch (what % 8) {
+	struct append_args append;
+	struct imap_page page;
+	switch (what % 10) {
 	case 0:
 		return imap_fetch_parse(op, args, &fetch);
 	case 1:
@@ -25,6 +28,10 @@ static struct error *parse(struct op *op, struct imap_args *args, unsigned what)
 		return imap_list_pattern(op, args, &text);
 	case 5:
 		return imap_sort_parse(op, args, &sort);
+	case 8:
+		return imap_append_parse(op, args, true, &append);
+	case 9:
+		return imap_page_range(op, args, &page);
 	case 6:
 		return imap_thread_parse(op, args, &sort);
 	default:

@@ -57,6 +57,7 @@ void imap_write_bad(struct imap_session *session, struct slice tag, const char *
 void imap_write_capabilities(struct imap_session *session);
 void imap_enable_qresync(struct imap_session *session);
 void imap_enable_rev2(struct imap_session *session);
+void imap_enable_utf8(struct imap_session *session);
 
 /* ---- imap_name.c ---- */
 
@@ -162,6 +163,7 @@ IMAP_HANDLER(imap_move);
 IMAP_HANDLER(imap_namespace);
 IMAP_HANDLER(imap_noop);
 IMAP_HANDLER(imap_rename);
+IMAP_HANDLER(imap_replace);
 IMAP_HANDLER(imap_search);
 IMAP_HANDLER(imap_select);
 IMAP_HANDLER(imap_setquota);

@@ -18,7 +18,7 @@ enum imap_state {
 
 enum imap_command_flag {
 	IMAP_ENDS_PIPELINE = 1 << 0,
-	IMAP_SPOOLS_LITERAL = 1 << 1, /* its second literal is a message */
+	IMAP_SPOOLS_LITERAL = 1 << 1, /* its literals behind the first argument are messages */
 	IMAP_KEEPS_SEQUENCE = 1 << 2, /* no EXPUNGE while it runs (RFC 9051 7.5.1) */
 	IMAP_HAS_UID_FORM = 1 << 3,   /* UID may stand before it */
 	IMAP_TRIES_SIGN_IN = 1 << 4,

@@ -297,6 +297,9 @@ static struct error *begin(
 	struct op *op, struct imap_session *session, struct imap_args *args, struct search *search)
 {
 	TRY(imap_search_parse(op, args, &search->request));
+	/* RFC 9755 3 */
+	if (session->has_utf8 && search->request.has_charset)
+		return imap_bad(op, args, "With UTF8=ACCEPT a search has no CHARSET");
 	return imap_search_begin(op, session, args, &search->request, &search->run);
 }
 

@@ -83,6 +83,7 @@ struct search_request {
 	unsigned returns;
 	struct imap_page page; /* of PARTIAL */
 	bool uses_modseq;
+	bool has_charset; /* it was said */
 	struct slice charset;
 	size_t node_count;
 	size_t depth;

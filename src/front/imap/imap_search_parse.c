@@ -336,6 +336,7 @@ struct error *imap_search_take_charset(
 {
 	TRY(imap_space(op, args));
 	TRY(imap_astring(op, args, &request->charset));
+	request->has_charset = true;
 	if (!charset_is_known(request->charset) || request->charset.len == 0) {
 		args->no_code = SLICE("BADCHARSET (US-ASCII UTF-8)");
 		return op_fail(op, ERR_INVALID, "The charset is not known");
@@ -346,6 +347,8 @@ struct error *imap_search_take_charset(
 struct error *imap_search_parse_keys(
 	struct op *op, struct imap_args *args, struct search_request *request)
 {
+	if (!request->has_charset && args->has_utf8)
+		request->charset = SLICE("UTF-8");
 	if (request->returns == 0)
 		request->returns = SEARCH_RETURN_ALL;
 	TRY(new_node(op, args, request, SEARCH_AND, &request->root));
