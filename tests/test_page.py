@@ -11,6 +11,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
+from support.patience import until as wait_until
+from support.receiver import Receiver
 from support.server import Server, needs
 
 TOKEN = "0123456789abcdef0123456789abcdef"
@@ -32,14 +34,25 @@ def browser():
 
 
 @pytest.fixture(scope="module")
-def watched(tmp_path_factory):
+def receiver():
+    """Whom a webhook tells."""
+    made = Receiver(b"key")
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory, receiver):
     folder = tmp_path_factory.mktemp("watched")
     (folder / "token").write_text(TOKEN)
+    (folder / "key").write_text("key")
+    (folder / "hooks").write_text(f"shop {receiver.url}/ {folder}/key delivered\n")
     with Server(folder) as made:
         made.settings = {
             "admin.listen": f"127.0.0.1:{made.port('admin')}",
             "admin.listen_tls": f"127.0.0.1:{made.port('admin_tls')}",
             "admin.token_file": folder / "token",
+            "webhook.hooks": folder / "hooks",
         }
         made.start()
         made.add_domain("example.org")
@@ -168,6 +181,29 @@ def test_a_fault_that_was_planted_is_shown(browser, watched):
     picture(browser, "fault")
     index.unlink()
     os.rename(kept, index)
+
+
+def test_dead_letters_are_shown_and_redelivered(browser, watched, receiver):
+    with receiver.lock:
+        receiver.behave["/"] = [410, 410, 500]
+    for number in range(2):
+        watched.deliver(f"Subject: {number}\r\n\r\nhello\r\n", to="bob@example.org")
+    wait_until(lambda: len(watched.ctl_json("dead-letter", "list")["dead_letters"]) == 2)
+    letters = [letter["id"] for letter in watched.ctl_json("dead-letter", "list")["dead_letters"]]
+    sign_in(browser, watched)
+    assert "2 events were given up on" in text_of(browser, "#verdict")
+    assert "bob@example.org: the receiver answered 410 (1 attempt)" in text_of(browser, "main")
+    picture(browser, "dead-letters")
+    browser.find_element(By.ID, f"redeliver-{letters[0]}").send_keys(Keys.ENTER)
+    until(browser, lambda: text_of(browser, "#said") == "It failed once more.")
+    until(browser, lambda: "(2 attempts)" in text_of(browser, "main"))
+    browser.find_element(By.ID, f"delete-{letters[0]}").send_keys(Keys.ENTER)
+    until(browser, lambda: text_of(browser, "#said") == "It has been deleted.")
+    until(browser, lambda: not browser.find_elements(By.ID, f"delete-{letters[0]}"))
+    browser.find_element(By.ID, "redeliver-all").send_keys(Keys.ENTER)
+    until(browser, lambda: text_of(browser, "#said") == "1 redelivered.")
+    until(browser, lambda: "No event was given up on." in text_of(browser, "main"))
+    assert watched.ctl_json("dead-letter", "list")["dead_letters"] == []
 
 
 def test_light_dark_and_a_phone(browser, watched):

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "app/ctl_client.h"
+#include "app/ctl_letters.h"
 #include "app/ctl_schema.h"
 #include "app/ctl_table.h"
 #include "app/ctl_vault.h"
@@ -200,6 +201,15 @@ static const struct ctl_column task_columns[] = {{"TASK", "id", CTL_TEXT},
 static const struct ctl_column kind_columns[] = {{"KIND", "kind", CTL_TEXT},
 	{"OF AN ACCOUNT", "account", CTL_TEXT}, {"WHAT IT DOES", "help", CTL_TEXT}, {0}};
 
+static const struct ctl_column consumer_columns[] = {{"CONSUMER", "name", CTL_TEXT},
+	{"BEHIND WITH", "waiting", CTL_NUMBER}, {"RETRYING", "retrying", CTL_NUMBER},
+	{"OLDEST (MS)", "oldest_ms", CTL_NUMBER}, {"DEAD LETTERS", "dead_letters", CTL_NUMBER},
+	{"DONE", "done", CTL_NUMBER}, {"FAILURES", "failures", CTL_NUMBER},
+	{"GAPS", "gaps", CTL_NUMBER}, {0}};
+static const struct ctl_column usage_columns[] = {{"DOMAIN", "domain", CTL_TEXT},
+	{"ACCOUNTS", "accounts", CTL_NUMBER}, {"MESSAGES", "messages", CTL_NUMBER},
+	{"SIZE", "bytes", CTL_SIZE}, {0}};
+
 /* clang-format off */
 static const struct ctl_command commands[] = {
 	{"status", NULL, "", 0, 0, "GET", "v1/status", NULL, NULL, NULL, NULL},
@@ -251,6 +261,9 @@ static const struct ctl_command commands[] = {
 	{"task", "show", "TASK", 1, 1, "GET", "v1/tasks/{task}", NULL, NULL, NULL, NULL},
 	{"task", "await", "TASK", 1, 1, "GET", "v1/tasks/{task}", NULL, NULL, NULL, NULL, true},
 	{"task", "cancel", "TASK", 1, 1, "POST", "v1/tasks/{task}/cancel", NULL, NULL, NULL, NULL},
+	{"consumer", "list", "", 0, 0, "GET", "v1/consumers", NULL, NULL, "consumers", consumer_columns},
+	{"usage", NULL, "[DOMAIN]", 0, 1, "GET", "v1/usage", "domain", NULL, "domains", usage_columns},
+	{"bus", "status", "", 0, 0, "GET", "v1/bus", NULL, NULL, NULL, NULL},
 	{"alias", "list", "[DOMAIN]", 0, 1, "GET", "v1/aliases", "domain", NULL, "aliases", alias_columns},
 	{"alias", "show", "ADDRESS", 1, 1, "GET", "v1/aliases/{address}", NULL, NULL, NULL, NULL},
 	{"alias", "set", "ADDRESS TARGET...", 2, -1, "PUT", "v1/aliases/{address}", NULL, targets_body, NULL, NULL},
@@ -268,6 +281,8 @@ static NORETURN void print_usage(FILE *out, int code)
 			commands[i].verb ? commands[i].verb : "", commands[i].usage);
 	for (size_t i = 0; ctl_vault_usage[i]; i++)
 		fprintf(out, "  %s\n", ctl_vault_usage[i]);
+	for (size_t i = 0; ctl_letters_usage[i]; i++)
+		fprintf(out, "  %s\n", ctl_letters_usage[i]);
 	exit(code);
 }
 
@@ -403,6 +418,8 @@ static int print_requests(void)
 			commands[i].verb ? " " : "", commands[i].verb ? commands[i].verb : "");
 	for (size_t i = 0; ctl_vault_requests[i]; i++)
 		printf("%s\n", ctl_vault_requests[i]);
+	for (size_t i = 0; ctl_letters_requests[i]; i++)
+		printf("%s\n", ctl_letters_requests[i]);
 	return EXIT_SUCCESS;
 }
 
@@ -457,6 +474,12 @@ int main(int argc, char **argv)
 	}
 	if (strcmp(argv[optind], "vault") == 0) {
 		int code = ctl_vault(&ctl.op, ctl.socket_path, ctl.wants_json, argc - optind - 1,
+			argv + optind + 1);
+		op_done(&ctl.op);
+		return code;
+	}
+	if (strcmp(argv[optind], "dead-letter") == 0) {
+		int code = ctl_letters(&ctl.op, ctl.socket_path, ctl.wants_json, argc - optind - 1,
 			argv + optind + 1);
 		op_done(&ctl.op);
 		return code;

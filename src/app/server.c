@@ -19,6 +19,8 @@
 #include "blob/blob_s3.h"
 #include "bus/rabbitmq/rabbitmq.h"
 #include "consistency/levels.h"
+#include "consumer/usage.h"
+#include "consumer/webhook.h"
 #include "engine/cassandra/cassandra.h"
 #include "format/mime.h"
 #include "front/admin/admin.h"
@@ -63,6 +65,9 @@ static const struct setting_group groups[] = {
 	{search_settings, &search_setting_count},
 	{opensearch_settings, &opensearch_setting_count},
 	{task_settings, &task_setting_count},
+	{consumer_settings, &consumer_setting_count},
+	{usage_settings, &usage_setting_count},
+	{webhook_settings, &webhook_setting_count},
 	{rocksdb_settings, &rocksdb_setting_count},
 	{levels_settings, &levels_setting_count},
 	{cassandra_settings, &cassandra_setting_count},
@@ -129,6 +134,7 @@ struct error *server_check(struct op *op, const struct config *config)
 	TRY(check_file(op, config, "bus.tls_key"));
 	TRY(check_file(op, config, "opensearch.password_file"));
 	TRY(check_file(op, config, "opensearch.ca_file"));
+	TRY(check_file(op, config, "webhook.ca_file"));
 	TRY(listeners_check(op, config));
 	const char *setting;
 	err = storage_check(op, &setting);
@@ -181,6 +187,8 @@ static void account_changed(void *context, struct account_id account, uint64_t m
 	/* While the bus does not carry hints, what this node does is indexed by itself. */
 	if (!search_is_shared(server->storage.search) || !bus_is_live(server->bus))
 		search_account_changed(server->storage.search, account);
+	if (!server->bus->reaches_others || !bus_is_live(server->bus))
+		consumers_account_changed(server->storage.consumers, account);
 }
 
 static struct error *find_faults(
@@ -211,6 +219,7 @@ static struct error *open_storage(struct op *op, struct server *server)
 		.store = mails,
 		.ledger = server->storage.ledger,
 		.search = server->storage.search,
+		.consumers = server->storage.consumers,
 		.version = HOLDFAST_VERSION,
 		.engine = storage_engine_name(),
 		.has_levels = server->storage.cluster != NULL,
@@ -222,6 +231,8 @@ static struct error *open_storage(struct op *op, struct server *server)
 	mail_store_listen(mails, account_changed, server);
 	if (search_is_shared(server->storage.search))
 		search_join(server->storage.search, server->bus);
+	if (server->bus->reaches_others)
+		consumers_join(server->storage.consumers, server->bus);
 	return NULL;
 }
 

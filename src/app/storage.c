@@ -8,6 +8,8 @@
 #include "blob/blob_inline.h"
 #include "blob/blob_sealed.h"
 #include "consistency/levels.h"
+#include "consumer/usage.h"
+#include "consumer/webhook.h"
 #include "engine/cassandra/cassandra.h"
 
 METRIC_COUNTER(reclaimed, "reclaimed_blobs_total", "Contents removed after their grace period");
@@ -138,12 +140,39 @@ static struct error *wait_for_cassandra(struct op *op, const struct data_directo
 	}
 }
 
+static struct error *check_webhooks(struct op *op, const char **ret_setting)
+{
+	struct webhook_options hooks[WEBHOOKS_MOST];
+	size_t count;
+	*ret_setting = "webhook.hooks";
+	return webhooks_read(op, hooks, &count);
+}
+
+static struct error *open_consumers(struct op *op, struct storage *storage)
+{
+	struct consumer consumer;
+	struct webhook_options hooks[WEBHOOKS_MOST];
+	size_t count;
+	storage->consumers = consumers_new(storage->mails);
+	if (usage_is_wanted()) {
+		usage_consumer(storage->mails, &consumer);
+		consumers_add(storage->consumers, &consumer);
+	}
+	TRY(webhooks_read(op, hooks, &count));
+	for (size_t i = 0; i < count; i++) {
+		webhook_consumer(storage->mails, &hooks[i], &consumer);
+		consumers_add(storage->consumers, &consumer);
+	}
+	return NULL;
+}
+
 struct error *storage_check(struct op *op, const char **ret_setting)
 {
 	struct cassandra_options options;
 	struct levels_config levels;
 	TRY(content_check(op, (enum content_store)config.content_store, ret_setting));
 	TRY(search_index_check(op, ret_setting));
+	TRY(check_webhooks(op, ret_setting));
 	if (config.engine_kind != ENGINE_CASSANDRA)
 		return NULL;
 	*ret_setting = "consistency.data_centre";
@@ -170,6 +199,7 @@ struct error *storage_open(struct op *op, const struct data_directory *data,
 		&storage->blobs));
 	storage->mails = mail_store_new(storage->engine, storage->ledger, storage->blobs);
 	storage->accounts = accounts_new(storage->mails);
+	TRY(open_consumers(op, storage));
 	return search_index_open(op, data, storage->mails, !storage->cluster, &storage->search);
 }
 
@@ -197,6 +227,25 @@ static void find_levels(struct op *op, struct storage *storage, struct slice *li
 				(unsigned long long)(status[i].in_force_ms / 1000)));
 }
 
+static void find_consumers(
+	struct op *op, struct storage *storage, struct slice *list, size_t *count)
+{
+	struct consumer_status *status;
+	size_t consumers;
+	uint64_t letters = consumers_letters(storage->consumers);
+	if (letters)
+		list[(*count)++] = slice_from_cstr(arena_printf(&op->arena,
+			"%llu events were given up on: holdfastctl dead-letter list",
+			(unsigned long long)letters));
+	consumers_status(op, storage->consumers, &status, &consumers);
+	for (size_t i = 0; i < consumers; i++)
+		if (status[i].gaps)
+			list[(*count)++] = slice_from_cstr(arena_printf(&op->arena,
+				"%s has missed events of %llu accounts, whose log does not reach "
+				"back to its cursor (consumer-gap in the log)",
+				status[i].name, (unsigned long long)status[i].gaps));
+}
+
 struct error *storage_find_faults(
 	struct op *op, void *context, struct slice **ret_findings, size_t *ret_count)
 {
@@ -210,6 +259,7 @@ struct error *storage_find_faults(
 	if (search_is_failing(storage->search))
 		list[count++] = SLICE("search indexes cannot be written (index-behind in the log): "
 				      "searches read the messages");
+	find_consumers(op, storage, list, &count);
 	if (storage->cluster) {
 		struct slice *findings;
 		size_t found;
@@ -312,6 +362,7 @@ void storage_start(struct storage *storage)
 {
 	storage->is_working = true;
 	search_start(storage->search);
+	consumers_start(storage->consumers);
 	if (storage->cluster)
 		start_cluster_work(storage);
 	thread_start(&storage->worker, "background", work, storage);
@@ -339,6 +390,7 @@ void storage_close(struct storage *storage)
 {
 	if (storage->is_working)
 		stop_working(storage);
+	consumers_free(storage->consumers);
 	search_free(storage->search);
 	accounts_free(storage->accounts);
 	mail_store_free(storage->mails);

@@ -8,6 +8,7 @@
 #include "base/sync.h"
 #include "blob/blob.h"
 #include "consistency/ledger.h"
+#include "consumer/consumer.h"
 #include "engine/cassandra/cassandra.h"
 #include "engine/rocksdb.h"
 #include "mailbox/store.h"
@@ -29,6 +30,7 @@ struct storage {
 	struct mail_store *mails;
 	struct accounts *accounts;
 	struct search *search; /* NULL: there is no index */
+	struct consumers *consumers;
 	struct mutex lock;
 	struct condition stopping;
 	bool is_stopping;

@@ -2,8 +2,10 @@
 
 #include <assert.h>
 
-/* Kinds that make anew what can be made anew of messages: their texts in the search index, their
- * summaries. */
+#include "consumer/usage.h"
+
+/* Kinds that make anew what can be made anew: texts of messages in the search index, their
+ * summaries, what accounts hold. */
 
 enum {
 	INDEXED_ACCOUNTS,
@@ -155,6 +157,35 @@ struct error *task_fill_step(struct op *op, struct task_run *run, bool *ret_more
 	*ret_more = next.found && !run->task->subject.len;
 	if (next.found && next.is_here)
 		TRY(fill_account(op, run, &next));
+	if (next.found)
+		task_set_cursor(run, next.key);
+	return NULL;
+}
+
+/* ---- Usage ---- */
+
+enum { COUNTED_ACCOUNTS, COUNTED_FAILED };
+
+const char *const task_usage_counts[] = {"accounts", "failed", NULL};
+
+static struct error *note_usage(
+	struct op *op, struct task_run *run, const struct task_account *account)
+{
+	struct error *err = usage_note(op, run->store, account->account);
+	TRY(task_account_failed(op, run, account, err, &run->counts[COUNTED_FAILED]));
+	run->counts[COUNTED_ACCOUNTS]++;
+	if (run->pace)
+		(void)run->pace(run->pace_context, 1);
+	return NULL;
+}
+
+struct error *task_usage_step(struct op *op, struct task_run *run, bool *ret_more)
+{
+	struct task_account next;
+	TRY(task_next_account(op, run, buf_as_slice(&run->cursor), &next));
+	*ret_more = next.found && !run->task->subject.len;
+	if (next.found && next.is_here)
+		TRY(note_usage(op, run, &next));
 	if (next.found)
 		task_set_cursor(run, next.key);
 	return NULL;

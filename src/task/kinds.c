@@ -290,6 +290,12 @@ const struct task_kind task_kinds[] = {
 		.takes_account = true,
 		.counts = task_fill_counts,
 		.step = task_fill_step},
+	{.name = "usage",
+		.help = "Writes down what accounts hold, for holdfastctl usage: after an update, "
+			"or where it was off.",
+		.takes_account = true,
+		.counts = task_usage_counts,
+		.step = task_usage_step},
 	{.name = "index-audit",
 		.help = "Holds the search index against every message; changes nothing.",
 		INDEXES(VERIFY_TELLS)},

@@ -11,6 +11,7 @@
 struct admin;
 struct net;
 struct search;
+struct consumers;
 struct task_runner;
 struct bus;
 
@@ -20,6 +21,7 @@ struct admin_context {
 	struct mail_store *store;
 	struct ledger *ledger;
 	struct search *search; /* NULL: there is no index */
+	struct consumers *consumers;
 	struct task_runner *tasks;
 	struct bus *bus;
 	const char *version;

@@ -131,6 +131,14 @@ static size_t take_body(char *bytes, size_t size, size_t count, void *context)
 	return length;
 }
 
+/* libcurl asks often while something happens, and each second while nothing does. */
+static int goes_on(
+	void *context, curl_off_t down_total, curl_off_t down, curl_off_t up_total, curl_off_t up)
+{
+	const struct http_request *request = context;
+	return atomic_load(request->is_cancelled);
+}
+
 static void set_limits(const struct op *op, const struct http_client *client,
 	const struct http_request *request, CURL *easy)
 {
@@ -174,6 +182,11 @@ static void set_options(
 		curl_easy_setopt(easy, CURLOPT_PASSWORD, client->password ? client->password : "");
 	}
 	set_limits(op, client, transfer->request, easy);
+	if (transfer->request->is_cancelled) {
+		curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, goes_on);
+		curl_easy_setopt(easy, CURLOPT_XFERINFODATA, transfer->request);
+		curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
+	}
 	set_method(transfer->request, easy);
 }
 
@@ -201,6 +214,9 @@ static void note_result(struct op *op, struct transfer *transfer, CURLcode resul
 								   curl_easy_strerror(result));
 		return;
 	}
+	curl_off_t retry_after_s = 0;
+	curl_easy_getinfo(transfer->easy, CURLINFO_RETRY_AFTER, &retry_after_s);
+	request->retry_after_s = retry_after_s > 0 ? (uint64_t)retry_after_s : 0;
 	request->status = (int)status;
 	request->answer = buf_as_slice(&transfer->answer);
 }
@@ -212,6 +228,7 @@ void http_send(struct op *op, struct http_client *client, struct http_request *r
 		.easy = handle->easy, .request = request, .answer = buf_in(&op->arena)};
 	request->status = 0;
 	request->answer = SLICE_NONE;
+	request->retry_after_s = 0;
 	request->is_too_large = request->is_late = false;
 	request->problem = "there was no answer";
 	struct curl_slist *headers = make_headers(request);

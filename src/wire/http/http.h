@@ -5,6 +5,8 @@
  * threads ask. Redirects are not followed, and what the environment says of proxies is not heard.
  */
 
+#include <stdatomic.h>
+
 #include "base/buf.h"
 #include "base/op.h"
 
@@ -29,11 +31,13 @@ struct http_request {
 	size_t header_count;
 	struct slice body; /* no pointer: none */
 	uint64_t answer_max;
-	uint64_t timeout_ms; /* 0: the client's */
+	uint64_t timeout_ms;             /* 0: the client's */
+	const atomic_bool *is_cancelled; /* looked at each second or so; NULL: never is */
 
 	/* Answer */
 	int status; /* 0: none came whole */
 	struct slice answer;
+	uint64_t retry_after_s; /* as the answer asks for (RFC 9110 10.2.3); 0: it does not */
 	bool is_too_large;
 	bool is_late;        /* given up because of the time */
 	const char *problem; /* why no answer came */

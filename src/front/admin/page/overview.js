@@ -51,6 +51,39 @@ function uncertainCard(overview, entries, again) {
 		overview.uncertain ? `The oldest for ${span(age)}.` : "The outcome of every write is known.", resolve);
 }
 
+/* The server does what it can in some seconds, and is asked to go on. */
+async function withAll(request, count) {
+	let sum = 0;
+	for (let after = {}; ;) {
+		const answer = await ask("POST", request, after);
+		sum += answer[count];
+		if (!answer.next)
+			return sum;
+		after = { after: answer.next };
+	}
+}
+
+function lettersCard(overview, letters, again) {
+	const redeliver = act("redeliver-all", "Redeliver all", async () =>
+		`${await withAll("/v1/redeliver-dead-letters", "redelivered")} redelivered.`, again);
+	const forget = act("delete-all", "Delete all", async () =>
+		`${await withAll("/v1/delete-dead-letters", "deleted")} deleted.`, again, true);
+	const section = card("Dead letters", overview.dead_letters, !overview.dead_letters,
+		overview.dead_letters ? "Events that were given up on." : "No event was given up on.", letters.length ? [redeliver, forget] : []);
+	const rows = letters.map((letter) => make("li", {}, `${letter.consumer}, ${letter.address}: ${letter.error} (${count(letter.attempts, "attempt")}) `,
+		act(`redeliver-${letter.id}`, "Redeliver", async () => {
+			const answer = await ask("POST", path`/v1/dead-letters/${letter.id}/redeliver`);
+			return answer.redelivered ? "It has been redelivered." : "It failed once more.";
+		}, again, true),
+		act(`delete-${letter.id}`, "Delete", async () => {
+			await ask("DELETE", path`/v1/dead-letters/${letter.id}`);
+			return "It has been deleted.";
+		}, again, true)));
+	if (rows.length)
+		section.append(make("ul", { class: "plain" }, rows));
+	return section;
+}
+
 function nodesCard(overview) {
 	const silent = overview.nodes.filter((node) => node.silent_s > SILENT_S);
 	const names = overview.nodes.map((node) =>
@@ -74,6 +107,7 @@ export async function show(main, again) {
 	const overview = await get("/v1/overview");
 	const levels = overview.has_levels ? (await get("/v1/consistency")).levels : [];
 	const uncertain = overview.uncertain ? (await get(`/v1/uncertain?limit=${SHOWN_MOST}`)).uncertain : [];
+	const letters = overview.dead_letters ? (await get(`/v1/dead-letters?limit=${SHOWN_MOST}`)).dead_letters : [];
 	const cards = [
 		card("Service", overview.ready ? "ready" : "not ready", overview.ready,
 			`${count(overview.sessions, "session")} on this node. Rows are in ${overview.engine}.`),
@@ -88,8 +122,7 @@ export async function show(main, again) {
 			? card("Index behind", overview.index_waiting, overview.index_waiting < 1000,
 				"Accounts whose search index follows. Searches read the mail meanwhile.")
 			: card("Index", "none", true, "Searches read the mail itself."),
-		overview.dead_letters === null ? null
-			: card("Dead letters", overview.dead_letters, !overview.dead_letters, "Events that were given up on: holdfastctl lists and redelivers them."),
+		overview.dead_letters === null ? null : lettersCard(overview, letters, again),
 		nodesCard(overview),
 		card("Tasks", `${overview.tasks_running} running`, !overview.tasks_failed,
 			`${overview.tasks_waiting} wait, ${overview.tasks_failed} have failed.`, [task("recount", "Check counts", again)]),
