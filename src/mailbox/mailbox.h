@@ -103,6 +103,7 @@ struct message {
 	uint64_t save_date_us;
 	uint64_t size; /* octets */
 	uint32_t header_length;
+	bool is_expunged; /* of mailbox_expunged_messages */
 };
 
 /* The messages with these UIDs, ascending; those that are gone are left out. One call reads many:
@@ -110,6 +111,13 @@ struct message {
 MUST_CHECK struct error *mailbox_messages(struct op *op, struct mail_store *store,
 	struct account_id account, struct mailbox_id mailbox, const struct uid_set *uids,
 	struct message **ret_messages, size_t *ret_count);
+
+/* Messages that have left the mailbox since `modseq`, for those to whom they are still there (RFC
+ * 2180 4.1.1): their flags and when they were saved are not told. Those that the log no longer
+ * reaches are left out; content may go at any time, which is ERR_NOT_FOUND. */
+MUST_CHECK struct error *mailbox_expunged_messages(struct op *op, struct mail_store *store,
+	struct account_id account, struct mailbox_id mailbox, uint64_t modseq,
+	const struct uid_set *uids, struct message **ret_messages, size_t *ret_count);
 
 /* ENVELOPE, BODY, BODYSTRUCTURE as they were printed when the message arrived. */
 MUST_CHECK struct error *message_summary_get(struct op *op, struct mail_store *store,

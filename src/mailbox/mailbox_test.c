@@ -302,6 +302,56 @@ static void a_once_key_makes_one_of_two(void **state)
 	assert_int_equal(mail_world_status(w, "INBOX").messages, 2);
 }
 
+/* For those who still see them; what is not there is left out. */
+static void what_has_gone_is_read_from_the_log(void **state)
+{
+	struct mail_world *w = *state;
+	append(w, "INBOX", "Subject: a\r\n\r\nxyz", FLAG_DELETED);
+	append(w, "INBOX", "b\r\n", 0);
+	append(w, "INBOX", "c\r\n", 0);
+	struct mailbox_status inbox = mail_world_status(w, "INBOX");
+	struct uid_set moved = {.arena = &w->op.arena};
+	struct expunge_result expunged;
+	struct copy_result result;
+	uid_set_add(&moved, 2);
+	assert_null(mailbox_expunge(&w->op, w->store, w->account, inbox.id, NULL, true, &expunged));
+	assert_null(mailbox_move(&w->op, w->store, w->account, inbox.id, &moved,
+		mail_world_status(w, "Archive").id, &result));
+	mail_world_restart(w);
+	struct uid_set all = all_uids(w);
+	struct message *messages;
+	struct slice content;
+	size_t count;
+	uid_set_init(&all, &w->op.arena);
+	uid_set_add_range(&all, 1, 9);
+	assert_null(mailbox_expunged_messages(&w->op, w->store, w->account, inbox.id,
+		inbox.highest_modseq, &all, &messages, &count));
+	assert_int_equal(count, 2);
+	assert_int_equal(messages[0].uid, 1);
+	assert_int_equal(messages[0].size, 17);
+	assert_int_equal(messages[0].header_length, 14);
+	assert_int_equal(messages[1].uid, 2);
+	assert_int_equal(messages[1].size, 3);
+	assert_true(messages[0].internal_date_us && messages[1].internal_date_us);
+	assert_null(message_content(&w->op, w->store, &messages[0], 14, SIZE_MAX, &content));
+	assert_true(slice_equal(content, SLICE("xyz")));
+	assert_null(mailbox_expunged_messages(&w->op, w->store, w->account, inbox.id,
+		mail_world_status(w, "INBOX").highest_modseq, &all, &messages, &count));
+	assert_int_equal(count, 0);
+}
+
+/* Its content is purged at any time, which damages nothing. */
+static void what_has_gone_may_be_purged(void **state)
+{
+	struct mail_world *w = *state;
+	struct message gone = {.uid = 1, .is_expunged = true, .blob_id = blob_new_id(w->blobs, 5)};
+	struct slice content;
+	struct error *err = message_content(&w->op, w->store, &gone, 0, SIZE_MAX, &content);
+	assert_non_null(err);
+	assert_int_equal(err->kind, ERR_NOT_FOUND);
+	assert_null(message_measure(&w->op, w->store, &gone));
+}
+
 static struct error *two_messages(struct op *op, void *context, struct account_id account,
 	struct slice address, uint64_t *ret_bytes, uint64_t *ret_count)
 {
@@ -411,6 +461,8 @@ static int run(const char *name)
 		SCENARIO(a_tree_is_renamed_whole),
 		SCENARIO(a_deleted_mailbox_is_cleaned_up),
 		SCENARIO(a_once_key_makes_one_of_two),
+		SCENARIO(what_has_gone_is_read_from_the_log),
+		SCENARIO(what_has_gone_may_be_purged),
 		SCENARIO(quota_is_checked_inside_the_commit),
 		SCENARIO(a_long_history_is_trimmed_and_still_known),
 		SCENARIO(writers_at_once_get_distinct_uids),

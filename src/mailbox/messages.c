@@ -1,6 +1,7 @@
 #include "mailbox/store_private.h"
 
 #include "base/metric.h"
+#include "format/header.h"
 
 /* Reading message rows: the projection, with the log above it laid over. */
 
@@ -360,6 +361,27 @@ struct error *summary_is_missing(
 	return NULL;
 }
 
+struct error *message_measure(
+	struct op *op, struct mail_store *store, struct message *inout_message)
+{
+	bool found;
+	struct message_summary_columns columns;
+	struct slice content;
+	TRY(read_summary(op, store, inout_message, READ_RELAXED, &found, &columns));
+	if (found) {
+		inout_message->size = columns.size;
+		inout_message->header_length = columns.header_length;
+		return NULL;
+	}
+	struct error *err = message_content(op, store, inout_message, 0, SIZE_MAX, &content);
+	if (err && err->kind == ERR_NOT_FOUND)
+		return NULL; /* purged: who reads it is told */
+	TRY(err);
+	inout_message->size = content.len;
+	inout_message->header_length = (uint32_t)header_length(content);
+	return NULL;
+}
+
 struct error *message_smtp_envelope_get(struct op *op, struct mail_store *store,
 	const struct message *message, struct slice *ret_envelope)
 {
@@ -395,7 +417,7 @@ struct error *message_content(struct op *op, struct mail_store *store,
 {
 	struct error *err =
 		blob_read(store->blobs, op, message->blob_id, offset, length, ret_bytes);
-	if (!err || err->kind != ERR_NOT_FOUND)
+	if (!err || err->kind != ERR_NOT_FOUND || message->is_expunged)
 		return err;
 	/* The message is there: without its content it is damaged, and is kept as it is. */
 	metric_add(&contents_missing, 1);

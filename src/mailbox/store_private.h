@@ -56,6 +56,10 @@ MUST_CHECK struct error *plan_snapshot(struct op *op, struct mail_store *store,
 MUST_CHECK struct error *summary_is_missing(
 	struct op *op, struct mail_store *store, const struct message *message, bool *ret_missing);
 
+/* Size and length of the header, of a message of which no row is at hand. */
+MUST_CHECK struct error *message_measure(
+	struct op *op, struct mail_store *store, struct message *inout_message);
+
 /* As mailbox_messages, within a plan (NULL: as of now). */
 MUST_CHECK struct error *read_messages(struct op *op, struct mail_store *store,
 	struct account_id account, struct commit_plan *plan, struct mailbox_id mailbox,

@@ -187,6 +187,14 @@ static void refuse(
 	imap_write_bad(imap, args->tag, reason);
 }
 
+/* RFC 9586 3: what names messages names them by UID. EXPUNGE names none. */
+static bool needs_uids(const struct imap_session *imap, const struct imap_command *row,
+	const struct imap_args *args)
+{
+	return imap->has_uidonly && !args->is_uid && (row->flags & IMAP_HAS_UID_FORM) &&
+	       row->handler != imap_expunge;
+}
+
 static enum step execute(struct op *op, struct session *session, struct command *command)
 {
 	struct imap_session *imap = begin_step(session);
@@ -205,6 +213,8 @@ static enum step execute(struct op *op, struct session *session, struct command 
 	args->body_count = command->body_count;
 	args->has_utf8 = imap_speaks_utf8(imap);
 	const char *reason = refusal(imap, row, command->flags);
+	if (!reason && needs_uids(imap, row, args))
+		reason = "[UIDREQUIRED] UIDs alone are known here";
 	if (reason) {
 		refuse(imap, args, command->flags, reason);
 		return STEP_DONE;

@@ -28,6 +28,7 @@ static const struct capability {
 	{SLICE_INIT("SAVEDATE"), IMAP_SIGNED_IN},
 	{SLICE_INIT("PREVIEW"), IMAP_SIGNED_IN},
 	{SLICE_INIT("PARTIAL"), IMAP_SIGNED_IN},
+	{SLICE_INIT("UIDONLY"), IMAP_SIGNED_IN},
 	{SLICE_INIT("MULTIAPPEND"), IMAP_SIGNED_IN},
 	{SLICE_INIT("CATENATE"), IMAP_SIGNED_IN},
 	{SLICE_INIT("REPLACE"), IMAP_SIGNED_IN},
@@ -87,6 +88,7 @@ static const struct {
 	{SLICE_INIT("QRESYNC"), imap_enable_qresync},
 	{SLICE_INIT("IMAP4rev2"), imap_enable_rev2},
 	{SLICE_INIT("UTF8=ACCEPT"), imap_enable_utf8},
+	{SLICE_INIT("UIDONLY"), imap_enable_uidonly},
 };
 
 void imap_enable_qresync(struct imap_session *session)
@@ -103,6 +105,11 @@ void imap_enable_rev2(struct imap_session *session)
 void imap_enable_utf8(struct imap_session *session)
 {
 	session->has_utf8 = true;
+}
+
+void imap_enable_uidonly(struct imap_session *session)
+{
+	session->has_uidonly = true;
 }
 
 /* ENABLE (RFC 5161): what is not known is passed over. */

@@ -69,16 +69,14 @@ static struct error *write_vanished(struct op *op, struct imap_session *session,
 static struct error *choose_messages(struct op *op, struct imap_session *session,
 	struct imap_args *args, struct snapshot *now, struct fetch *fetch)
 {
-	struct uid_set named, there, gone;
+	struct uid_set named;
 	const struct fetch_request *request = &fetch->request;
 	TRY(imap_view_uids(op, args, session->view, &request->messages, args->is_uid, &named));
-	uid_set_split(&op->arena, &named, now, &there, &gone);
-	fetch->misses_some = !args->is_uid && !uid_set_is_empty(&gone);
 	uid_set_init(&fetch->uids, &op->arena);
 	if (request->has_changed_since)
-		add_changed(now, request, &there, &fetch->uids);
+		add_changed(now, request, &named, &fetch->uids);
 	else
-		fetch->uids = there;
+		fetch->uids = named;
 	if (request->page.is_wanted)
 		keep_page(op, &request->page, &fetch->uids);
 	if (request->wants_vanished)
@@ -161,16 +159,45 @@ static struct error *write_one(struct op *op, struct imap_session *session,
 		.sequence = imap_view_sequence(session->view, uid),
 		.seen_changed = uid_set_contains(&fetch->seen, uid)};
 	uint32_t position;
-	bool is_there = snapshot_find(now, uid, &position, &message.at) && message.sequence &&
-			(row || fetch->request.need == FETCH_NEEDS_SNAPSHOT);
-	if (!is_there) {
-		/* Removed by somebody while we were at it. */
+	/* To this client it is there until it is told otherwise (RFC 2180 4.1.1). */
+	if (!snapshot_find(now, uid, &position, &message.at)) {
+		message.snapshot = session->view->shown;
+		snapshot_find(message.snapshot, uid, &position, &message.at);
+	}
+	struct arena_mark mark = arena_mark(&op->arena);
+	struct error *err = NULL;
+	bool is_there = message.sequence && (row || fetch->request.need == FETCH_NEEDS_SNAPSHOT);
+	if (is_there)
+		err = imap_fetch_write(op, session, &fetch->request, &message);
+	/* Its content is kept for a time only. */
+	if (!is_there || (err && err->kind == ERR_NOT_FOUND && row && row->is_expunged)) {
 		fetch->misses_some = fetch->misses_some || !fetch->request.by_uid;
 		return NULL;
 	}
-	struct arena_mark mark = arena_mark(&op->arena);
-	TRY(imap_fetch_write(op, session, &fetch->request, &message));
+	TRY(err);
 	arena_release(&op->arena, mark);
+	return NULL;
+}
+
+/* Rows of a page: of what is there, and of what is gone and still shown. */
+static struct error *read_rows(struct op *op, struct imap_session *session,
+	const struct snapshot *now, const struct uid_set *page, struct message **ret_rows,
+	size_t *ret_count)
+{
+	struct uid_set gone;
+	struct message *expunged;
+	size_t count;
+	TRY(mailbox_messages(
+		op, session->store, session->account, session->mailbox, page, ret_rows, ret_count));
+	uid_set_split(&op->arena, page, now, NULL, &gone);
+	if (uid_set_is_empty(&gone))
+		return NULL;
+	TRY(mailbox_expunged_messages(op, session->store, session->account, session->mailbox,
+		snapshot_highest_modseq(session->view->shown), &gone, &expunged, &count));
+	*ret_rows = arena_grow(&op->arena, *ret_rows, *ret_count * sizeof(struct message),
+		(*ret_count + count + 1) * sizeof(struct message));
+	for (size_t i = 0; i < count; i++)
+		(*ret_rows)[(*ret_count)++] = expunged[i];
 	return NULL;
 }
 
@@ -186,8 +213,7 @@ static struct error *write_page(struct op *op, struct imap_session *session,
 	if (uid_set_is_empty(&page))
 		return NULL;
 	if (fetch->request.need > FETCH_NEEDS_SNAPSHOT)
-		TRY(mailbox_messages(op, session->store, session->account, session->mailbox, &page,
-			&rows, &row_count));
+		TRY(read_rows(op, session, now, &page, &rows, &row_count));
 	struct uid_cursor cursor = {0};
 	uint32_t uid;
 	*ret_more = true;

@@ -244,7 +244,11 @@ static struct error *write_item(struct op *op, struct imap_session *session,
 		write_date(out, SLICE("INTERNALDATE"), message->row->internal_date_us);
 		return NULL;
 	case FETCH_SAVEDATE:
-		write_date(out, SLICE("SAVEDATE"), message->row->save_date_us);
+		/* Of what is gone it is not known (RFC 8514 4.2). */
+		if (message->row->is_expunged)
+			buf_append(out, SLICE("SAVEDATE NIL"));
+		else
+			write_date(out, SLICE("SAVEDATE"), message->row->save_date_us);
 		return NULL;
 	case FETCH_PREVIEW:
 		return write_preview(op, session, content, item);
@@ -300,8 +304,8 @@ static struct error *write_all(struct op *op, struct imap_session *session,
 {
 	struct content content = {.message = message};
 	bool first = true;
-	buf_printf(session->out, "* %u FETCH (", message->sequence);
-	write_unasked(session, request, message, request->by_uid || session->has_qresync, &first);
+	imap_write_fetch_start(session, message->sequence, message->at.uid);
+	write_unasked(session, request, message, imap_names_uid(session, request->by_uid), &first);
 	for (size_t i = 0; i < request->item_count; i++) {
 		if (!first)
 			buf_append_char(session->out, ' ');

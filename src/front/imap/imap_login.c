@@ -67,7 +67,7 @@ IMAP_HANDLER(imap_unauthenticate)
 	session->state = IMAP_NOT_AUTHED;
 	session->account = (struct account_id){0};
 	session->has_condstore = session->has_qresync = false;
-	session->has_rev2 = session->has_utf8 = false;
+	session->has_rev2 = session->has_utf8 = session->has_uidonly = false;
 	return NULL;
 }
 

@@ -24,7 +24,7 @@ struct imap_session {
 	bool is_read_only;
 
 	/* What the client has enabled, once and for all (RFC 5161). */
-	bool has_condstore, has_qresync, has_rev2, has_utf8;
+	bool has_condstore, has_qresync, has_rev2, has_utf8, has_uidonly;
 
 	/* IDLE or a SASL exchange: the tag to answer. Heap. */
 	struct slice dialog_tag;
@@ -57,6 +57,7 @@ void imap_write_bad(struct imap_session *session, struct slice tag, const char *
 void imap_write_capabilities(struct imap_session *session);
 void imap_enable_qresync(struct imap_session *session);
 void imap_enable_rev2(struct imap_session *session);
+void imap_enable_uidonly(struct imap_session *session);
 void imap_enable_utf8(struct imap_session *session);
 
 /* ---- imap_name.c ---- */
@@ -73,6 +74,15 @@ void imap_leave_mailbox(struct imap_session *session);
 void imap_enable_condstore(struct imap_session *session);
 
 /* ---- imap_sync.c ---- */
+
+/* "* n FETCH (", or "* uid UIDFETCH (" with UIDONLY. */
+void imap_write_fetch_start(struct imap_session *session, uint32_t sequence, uint32_t uid);
+
+/* UIDs go where they belong unless the line begins with one. */
+static inline bool imap_names_uid(const struct imap_session *session, bool by_uid)
+{
+	return (by_uid || session->has_qresync) && !session->has_uidonly;
+}
 
 /* Brings what the client knows of the selected mailbox up to date. */
 MUST_CHECK struct error *imap_sync(struct op *op, struct imap_session *session, bool may_expunge);

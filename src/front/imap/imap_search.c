@@ -12,6 +12,8 @@
 static struct error *resolve(struct op *op, struct imap_session *session, struct imap_args *args,
 	uint64_t now_us, struct search_node *node)
 {
+	if (node->kind == SEARCH_SEQUENCE && !node->sequence.is_saved && session->has_uidonly)
+		return imap_bad(op, args, "[UIDREQUIRED] UIDs alone are known here");
 	uint64_t interval_us = node->number * US_PER_S;
 	if (node->kind == SEARCH_OLDER || node->kind == SEARCH_YOUNGER)
 		node->instant_us = now_us > interval_us ? now_us - interval_us : 0;

@@ -7,6 +7,7 @@ struct qresync {
 	uint64_t modseq;
 	struct uid_set known; /* only if has_known */
 	bool has_known;
+	bool has_numbers; /* pairs of sequence numbers and UIDs were given */
 };
 
 struct select_request {
@@ -65,6 +66,7 @@ static struct error *parse_qresync(struct op *op, struct imap_args *args, struct
 		imap_take_char(args, ' ');
 	}
 	if (imap_take_char(args, '(')) {
+		qresync->has_numbers = true;
 		TRY(imap_sequence(op, args, &sequence));
 		TRY(imap_space(op, args));
 		TRY(imap_sequence(op, args, &sequence));
@@ -98,6 +100,9 @@ static struct error *parse_select(struct op *op, struct imap_session *session,
 	} while (imap_take_char(args, ' '));
 	if (!imap_take_char(args, ')'))
 		return imap_bad(op, args, "A list is not closed");
+	/* RFC 9586 3.3: with numbers nothing can be told to such a client. */
+	if (ret_request->qresync.has_numbers && session->has_uidonly)
+		return imap_bad(op, args, "[UIDREQUIRED] UIDs alone are known here");
 	if (ret_request->qresync.wanted && !session->has_qresync)
 		return imap_bad(op, args, "Enable QRESYNC first");
 	return imap_end(op, args);
@@ -132,7 +137,7 @@ static void write_rev1_counts(struct imap_session *session, const struct snapsho
 {
 	uint32_t unseen = snapshot_first_unseen(snapshot);
 	buf_append(session->out, SLICE("* 0 RECENT\r\n"));
-	if (unseen < snapshot_count(snapshot))
+	if (unseen < snapshot_count(snapshot) && !session->has_uidonly)
 		buf_printf(session->out, "* OK [UNSEEN %u] First unseen\r\n", unseen + 1);
 }
 

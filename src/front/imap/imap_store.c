@@ -52,8 +52,8 @@ static struct error *parse_store(
 static void write_modseq_fetch(struct imap_session *session, uint32_t sequence, uint32_t uid,
 	uint64_t modseq, bool with_uid)
 {
-	buf_printf(session->out, "* %u FETCH (", sequence);
-	if (with_uid)
+	imap_write_fetch_start(session, sequence, uid);
+	if (imap_names_uid(session, with_uid))
 		buf_printf(session->out, "UID %u ", uid);
 	buf_printf(session->out, "MODSEQ (%llu))\r\n", (unsigned long long)modseq);
 }
@@ -68,8 +68,7 @@ static bool write_one(struct imap_session *session, const struct snapshot *now,
 	if (!is_silent)
 		imap_write_flag_fetch(session, now, sequence, message, by_uid);
 	else if (session->has_condstore)
-		write_modseq_fetch(session, sequence, message->uid, message->modseq,
-			by_uid || session->has_qresync);
+		write_modseq_fetch(session, sequence, message->uid, message->modseq, by_uid);
 	return true;
 }
 

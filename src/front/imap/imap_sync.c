@@ -43,13 +43,21 @@ void imap_write_flags(struct imap_session *session, const struct snapshot *snaps
 	buf_append_char(out, ')');
 }
 
+void imap_write_fetch_start(struct imap_session *session, uint32_t sequence, uint32_t uid)
+{
+	if (session->has_uidonly)
+		buf_printf(session->out, "* %u UIDFETCH (", uid);
+	else
+		buf_printf(session->out, "* %u FETCH (", sequence);
+}
+
 void imap_write_flag_fetch(struct imap_session *session, const struct snapshot *snapshot,
 	uint32_t sequence, const struct snapshot_message *message, bool with_uid)
 {
 	struct buf *out = session->out;
-	buf_printf(out, "* %u FETCH (", sequence);
+	imap_write_fetch_start(session, sequence, message->uid);
 	/* RFC 7162 3.2.4: with QRESYNC every FETCH of flags names the UID. */
-	if (with_uid || session->has_qresync)
+	if (imap_names_uid(session, with_uid))
 		buf_printf(out, "UID %u ", message->uid);
 	imap_write_flags(session, snapshot, message);
 	if (session->has_condstore)
@@ -66,7 +74,7 @@ static void write_expunges(struct imap_session *session, const struct uid_set *e
 {
 	if (uid_set_is_empty(expunged))
 		return;
-	if (session->has_qresync) {
+	if (session->has_qresync || session->has_uidonly) {
 		buf_append(session->out, SLICE("* VANISHED "));
 		imap_write_uid_set(session, expunged);
 		buf_append(session->out, SLICE("\r\n"));
