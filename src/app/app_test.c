@@ -151,7 +151,7 @@ static void a_data_directory_is_held_by_one_at_a_time(void **state)
 static void a_newer_or_unreadable_format_is_refused(void **state)
 {
 	struct world *w = *state;
-	static const char *const formats[] = {"3\n", "0\n", "", "one\n"};
+	static const char *const formats[] = {"4\n", "0\n", "", "one\n"};
 	for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
 		given_file(w, "FORMAT", formats[i]);
 		struct data_directory directory;

@@ -7,10 +7,10 @@
 #include "base/uuid.h"
 
 /* What this program reads. */
-#define DATA_FORMAT 2
+#define DATA_FORMAT 3
 
 /* What each feature needs of a program that reads the directory after it was used. */
-enum data_format { DATA_FORMAT_FIRST = 1, DATA_FORMAT_INLINE = 2 };
+enum data_format { DATA_FORMAT_FIRST = 1, DATA_FORMAT_INLINE = 2, DATA_FORMAT_SEALED = 3 };
 
 struct data_directory {
 	const char *path;

@@ -189,11 +189,14 @@ struct error *storage_open(struct op *op, const struct data_directory *data,
 {
 	mutex_init(&storage->lock);
 	condition_init(&storage->stopping);
-	if (config.engine_kind == ENGINE_CASSANDRA)
+	if (config.engine_kind == ENGINE_CASSANDRA) {
 		TRY(wait_for_cassandra(op, data, storage, is_told_to_stop));
-	else
+	} else {
+		/* What is written from now on has seals. */
+		TRY(data_directory_need_format(op, data, DATA_FORMAT_SEALED));
 		TRY(rocksdb_engine_open(op, data_directory_file(&op->arena, data, "rows"),
 			&rocksdb_limits, owner, &storage->engine));
+	}
 	TRY(ledger_open(op, data_directory_file(&op->arena, data, "ledger"), &storage->ledger));
 	TRY(content_open(op, (enum content_store)config.content_store, data, storage->engine,
 		&storage->blobs));

@@ -35,6 +35,7 @@ struct pending {
 	struct slice value;
 	uint64_t version;
 	bool is_changed;
+	bool is_unreadable;
 	bool is_known;        /* repair: the changes tell all about it */
 	struct pending *next; /* in order of first appearance */
 };
@@ -97,6 +98,7 @@ static void note_stored(struct pending *row, bool found, const struct engine_row
 	if (found) {
 		row->value = stored->value;
 		row->version = stored->version;
+		row->is_unreadable = stored->is_damaged;
 	}
 }
 
@@ -155,6 +157,20 @@ static struct error *read_stored(struct op *op, struct engine *engine, struct pe
 	return NULL;
 }
 
+/* A stored row that cannot be read is left as it is, and put right by who knows it from its
+ * beginning (projection_repair): it must not hold up the others. */
+static struct error *compute_row(
+	struct op *op, const struct row_change *change, struct pending *row)
+{
+	bool is_edit = change->kind == ROW_EDIT;
+	if (change->modseq <= row->version || (is_edit && row->is_unreadable))
+		return NULL;
+	struct error *err = change_row(op, change, &row->exists, &row->value, &row->version);
+	row->is_unreadable = err && err->kind == ERR_CORRUPT && is_edit;
+	row->is_changed |= !err && (row->exists || change->kind == ROW_DELETE);
+	return row->is_unreadable ? NULL : err;
+}
+
 static struct error *compute(struct op *op, struct engine *engine,
 	const struct row_changes *changes, struct work *work, struct mutations *out)
 {
@@ -172,12 +188,7 @@ static struct error *compute(struct op *op, struct engine *engine,
 		}
 	for (size_t i = 0; i < changes->count; i++) {
 		const struct row_change *change = &changes->items[i];
-		struct pending *row = pending_of(op, work, change);
-		if (change->modseq <= row->version)
-			continue;
-		bool existed = row->exists;
-		TRY(change_row(op, change, &row->exists, &row->value, &row->version));
-		row->is_changed |= existed || row->exists || change->kind == ROW_DELETE;
+		TRY(compute_row(op, change, pending_of(op, work, change)));
 	}
 	for (struct pending *row = work->first; row; row = row->next) {
 		if (!row->is_changed)
@@ -217,6 +228,15 @@ struct error *projection_overlay(struct op *op, const struct row_changes *change
 		TRY(change_row(op, change, inout_found, &inout_row->value, &inout_row->version));
 	}
 	return NULL;
+}
+
+void repair_report_add(struct repair_report *sum, const struct repair_report *part)
+{
+	sum->checked += part->checked;
+	sum->missing += part->missing;
+	sum->stale += part->stale;
+	sum->orphaned += part->orphaned;
+	sum->fixed += part->fixed;
 }
 
 /* Does the stored row differ? Counts what it is. */

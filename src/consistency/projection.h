@@ -60,6 +60,8 @@ struct repair_report {
 	uint64_t fixed;
 };
 
+void repair_report_add(struct repair_report *sum, const struct repair_report *part);
+
 struct repair_bounds {
 	uint64_t applied; /* rows that changes above it make are still owed, not damaged */
 	uint64_t newest;  /* the changes reach up to here: a row that is newer is not judged by them

@@ -2,25 +2,66 @@
 
 #include <assert.h>
 
+#include "base/metric.h"
+#include "engine/seal.h"
+
+METRIC_COUNTER(
+	damaged, "rows_damaged_total", "Rows read whose bytes are not those that were written");
+
 void engine_close(struct engine *engine)
 {
 	if (engine)
 		engine->ops->close(engine);
 }
 
+/* What a reader is given of a stored row. One that is damaged has no value: whoever reads it meets
+ * bytes that cannot be decoded, and whoever only asks whether it is there is told so. */
+static void take_off_seal(
+	const struct table *table, struct slice partition, struct engine_row *inout_row)
+{
+	struct slice value;
+	if (row_unseal(table, partition, inout_row->key, inout_row->version, inout_row->value,
+		    &value)) {
+		inout_row->value = value;
+		return;
+	}
+	metric_add(&damaged, 1);
+	inout_row->value = SLICE_NONE;
+	inout_row->is_damaged = true;
+}
+
 struct error *engine_get(struct engine *engine, struct op *op, const struct table *table,
 	struct slice partition, struct slice key, enum read_level level, bool *ret_found,
 	struct engine_row *ret_row)
 {
-	return engine->ops->get(engine, op, table, partition, key, level, ret_found, ret_row);
+	TRY(engine->ops->get(engine, op, table, partition, key, level, ret_found, ret_row));
+	if (*ret_found)
+		take_off_seal(table, partition, ret_row);
+	return NULL;
 }
 
 struct error *engine_scan(struct engine *engine, struct op *op, const struct table *table,
 	struct slice partition, struct slice from, struct slice to, size_t limit, bool backwards,
 	enum read_level level, struct engine_rows *ret_rows)
 {
-	return engine->ops->scan(
-		engine, op, table, partition, from, to, limit, backwards, level, ret_rows);
+	TRY(engine->ops->scan(
+		engine, op, table, partition, from, to, limit, backwards, level, ret_rows));
+	for (size_t i = 0; i < ret_rows->count; i++)
+		take_off_seal(table, partition, &ret_rows->rows[i]);
+	return NULL;
+}
+
+static struct mutation *seal_all(
+	struct arena *arena, const struct mutation *mutations, size_t count)
+{
+	struct mutation *sealed = ARENA_ARRAY(arena, struct mutation, count ? count : 1);
+	for (size_t i = 0; i < count; i++) {
+		sealed[i] = mutations[i];
+		if (!sealed[i].is_delete)
+			sealed[i].value = row_seal(arena, sealed[i].table, sealed[i].partition,
+				sealed[i].key, sealed[i].version, sealed[i].value);
+	}
+	return sealed;
 }
 
 struct error *engine_write(struct engine *engine, struct op *op, const struct mutation *mutations,
@@ -28,7 +69,10 @@ struct error *engine_write(struct engine *engine, struct op *op, const struct mu
 {
 	for (size_t i = 0; i < count; i++)
 		assert(mutations[i].table->kind == TABLE_PLAIN);
-	return count ? engine->ops->write(engine, op, mutations, count, durability) : NULL;
+	if (!count)
+		return NULL;
+	return engine->ops->write(
+		engine, op, seal_all(&op->arena, mutations, count), count, durability);
 }
 
 struct error *engine_cas(
@@ -41,7 +85,21 @@ struct error *engine_cas(
 			slice_equal(cas->mutations[i].partition, cas->partition));
 	for (size_t i = 0; i < cas->also_count; i++)
 		assert(cas->also[i].table->kind == TABLE_PLAIN);
-	return engine->ops->cas(engine, op, cas, ret_current);
+	struct cas sealed = *cas;
+	sealed.mutations = seal_all(&op->arena, cas->mutations, cas->mutation_count);
+	sealed.also = seal_all(&op->arena, cas->also, cas->also_count);
+	/* An engine may write it back as it is. */
+	if (cas->expected.ptr)
+		sealed.expected = row_seal(
+			&op->arena, cas->table, cas->partition, SLICE_NONE, 0, cas->expected);
+	*ret_current = SLICE_NONE;
+	struct error *err = engine->ops->cas(engine, op, &sealed, ret_current);
+	struct engine_row current = {.value = *ret_current};
+	if (err && err->kind == ERR_CONFLICT && ret_current->ptr) {
+		take_off_seal(cas->table, cas->partition, &current);
+		*ret_current = current.is_damaged ? SLICE("") : current.value;
+	}
+	return err;
 }
 
 struct error *engine_partitions(struct engine *engine, struct op *op, const struct table *table,

@@ -23,6 +23,9 @@ struct engine_row {
 	struct slice key;   /* empty: the static row */
 	struct slice value; /* an encoding of the table's row type */
 	uint64_t version;   /* 0 in CAS tables */
+	/* Its bytes are not those that were written (seal.h): `value` is empty, which no row's
+	 * encoding is. */
+	bool is_damaged;
 };
 
 struct engine_rows {

@@ -126,15 +126,19 @@ static struct late *take_late(struct fault_engine *fault)
 	return late;
 }
 
+/* What comes here has its seal already (engine.c), so the inner engine's calls are used as they
+ * are.
+ */
 static void end_late(struct fault_engine *fault, struct late *late, bool apply)
 {
 	struct slice current;
 	/* Its condition may not hold any more: that is one of the things that happen to it. */
 	struct error *err = NULL;
 	if (apply && late->is_cas)
-		err = engine_cas(fault->inner, &late->op, &late->cas, &current);
+		err = fault->inner->ops->cas(fault->inner, &late->op, &late->cas, &current);
 	else if (apply)
-		err = engine_write(fault->inner, &late->op, late->mutations, late->count, DURABLE);
+		err = fault->inner->ops->write(
+			fault->inner, &late->op, late->mutations, late->count, DURABLE);
 	(void)err;
 	op_done(&late->op);
 	free(late);
@@ -192,8 +196,8 @@ static struct error *fault_get(struct engine *engine, struct op *op, const struc
 	if (!reads_at(fault, level))
 		return refused(op);
 	maybe_surface(fault);
-	struct error *err =
-		engine_get(fault->inner, op, table, partition, key, level, ret_found, ret_row);
+	struct error *err = fault->inner->ops->get(
+		fault->inner, op, table, partition, key, level, ret_found, ret_row);
 	step(fault);
 	return err;
 }
@@ -207,7 +211,7 @@ static struct error *fault_scan(struct engine *engine, struct op *op, const stru
 	if (!reads_at(fault, level))
 		return refused(op);
 	maybe_surface(fault);
-	struct error *err = engine_scan(
+	struct error *err = fault->inner->ops->scan(
 		fault->inner, op, table, partition, from, to, limit, backwards, level, ret_rows);
 	step(fault);
 	return err;
@@ -221,13 +225,13 @@ static struct error *fault_write(struct engine *engine, struct op *op,
 	step(fault);
 	switch (choose(fault, FAULT_WRITES)) {
 	case FAULT_NONE:
-		err = engine_write(fault->inner, op, mutations, count, durability);
+		err = fault->inner->ops->write(fault->inner, op, mutations, count, durability);
 		step(fault);
 		return err;
 	case FAULT_REFUSED:
 		return refused(op);
 	case FAULT_UNCERTAIN_APPLIED:
-		TRY(engine_write(fault->inner, op, mutations, count, durability));
+		TRY(fault->inner->ops->write(fault->inner, op, mutations, count, durability));
 		break;
 	case FAULT_UNCERTAIN_NOT_APPLIED:
 		break;
@@ -247,13 +251,13 @@ static struct error *fault_cas(
 	step(fault);
 	switch (choose(fault, FAULT_CAS)) {
 	case FAULT_NONE:
-		err = engine_cas(fault->inner, op, cas, ret_current);
+		err = fault->inner->ops->cas(fault->inner, op, cas, ret_current);
 		step(fault);
 		return err;
 	case FAULT_REFUSED:
 		return refused(op);
 	case FAULT_UNCERTAIN_APPLIED:
-		err = engine_cas(fault->inner, op, cas, ret_current);
+		err = fault->inner->ops->cas(fault->inner, op, cas, ret_current);
 		(void)err; /* applied or refused: nobody is told */
 		break;
 	case FAULT_UNCERTAIN_NOT_APPLIED:

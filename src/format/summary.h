@@ -5,6 +5,10 @@
 
 #include "base/op.h"
 
+/* To be raised when mime_summarise makes another summary of some message than before: the task
+ * `summaries` then makes the stored ones anew, which are served as they are until then. */
+#define SUMMARY_FORMAT 1
+
 struct message_summary {
 	uint32_t header_length; /* bytes up to and with the empty line */
 	/* Printed as IMAP wants them, without the item's name; literals inside where needed. */

@@ -176,12 +176,14 @@ static struct error *plan_replaced(
 	TRY(plan_snapshot(op, append->store, plan, batch->replaced_mailbox, &snapshot));
 	batch->replaced_is_gone =
 		!snapshot_find(snapshot, batch->replaced_uid, &position, &message);
-	snapshot_unref(snapshot);
-	if (batch->replaced_is_gone)
-		return op_fail(op, ERR_NOT_FOUND, "the message to be replaced is gone");
 	uid_set_init(&uids, &op->arena);
 	uid_set_add(&uids, batch->replaced_uid);
-	return plan_deletion(op, append->store, plan, batch->replaced_mailbox, &uids, entry);
+	struct error *err =
+		batch->replaced_is_gone
+			? op_fail(op, ERR_NOT_FOUND, "the message to be replaced is gone")
+			: plan_deletion(op, append->store, plan, snapshot, &uids, entry);
+	snapshot_unref(snapshot);
+	return err;
 }
 
 static struct error *plan_append(struct op *op, struct commit_plan *plan, void *context)
@@ -217,7 +219,12 @@ static struct error *read_once(struct op *op, struct append *append)
 	TRY(engine_get(append->store->engine, op, &once_table,
 		key_once(&op->arena, request->account, request->once_key),
 		key_kind_row(&op->arena, 0), READ_NORMAL, &append->has_once, &row));
-	return append->has_once ? row_decode(op, &once_row, row.value, &append->once) : NULL;
+	if (!append->has_once)
+		return NULL;
+	struct error *err = row_decode(op, &once_row, row.value, &append->once);
+	/* A damaged one is as good as none: the mail comes, and at the worst twice. */
+	append->has_once = !err;
+	return err && err->kind == ERR_CORRUPT ? NULL : err;
 }
 
 static struct error *copy_applied(struct op *op, const struct head *head, void *context)
@@ -257,8 +264,12 @@ static void stage_rows(
 		.bodystructure = part->summary->bodystructure,
 		.sent_at = (uint64_t)part->summary->sent_at,
 		.sha256 = sha256,
-		.smtp_envelope = request->smtp_envelope};
-	/* Content of the same id is the message's own: only others that share it are noted. */
+		.smtp_envelope = request->smtp_envelope,
+		.format = SUMMARY_FORMAT};
+	/* Content of the same id is the message's own: only others that share it are noted. They
+	 * share what was put by the same delivery, and no commit is sent an hour after that:
+	 * reclaim, which waits for two at the least, cannot have condemned it, and blob_state need
+	 * not be asked. Whoever lets older content be shared has to ask. */
 	if (request->blob)
 		mutations_put(staged, &blob_ref_table, key_id(arena, part->message.blob_id.uuid),
 			key_id_row(arena, 0, part->message.id.uuid),

@@ -30,15 +30,14 @@ static bool changes_message(const struct flag_change *change, const struct keywo
 
 /* Sizes are not in the snapshot; only \Deleted needs them. */
 static struct error *count_deleted_bytes(struct op *op, struct flagging *f,
-	struct commit_plan *plan, struct account_mailbox *row, const struct uid_set *set,
-	int direction)
+	struct commit_plan *plan, const struct snapshot *snapshot, struct account_mailbox *row,
+	const struct uid_set *set, int direction)
 {
 	struct message *messages;
 	size_t count;
 	if (uid_set_is_empty(set))
 		return NULL;
-	TRY(read_messages(
-		op, f->store, plan_account(plan), plan, f->mailbox, set, &messages, &count));
+	TRY(read_known(op, f->store, plan, snapshot, set, &messages, &count));
 	for (size_t i = 0; i < count; i++)
 		row->deleted_bytes += (uint64_t)direction * messages[i].size;
 	return NULL;
@@ -114,8 +113,8 @@ static struct error *plan_on_snapshot(struct op *op, struct flagging *f, struct 
 	walk_wanted(f, snapshot, &wanted, row, &counted);
 	if (uid_set_is_empty(&f->changed))
 		return NULL;
-	TRY(count_deleted_bytes(op, f, plan, row, &counted.deleted, +1));
-	TRY(count_deleted_bytes(op, f, plan, row, &counted.undeleted, -1));
+	TRY(count_deleted_bytes(op, f, plan, snapshot, row, &counted.deleted, +1));
+	TRY(count_deleted_bytes(op, f, plan, snapshot, row, &counted.undeleted, -1));
 	row->highest_modseq = f->modseq = plan_modseq(plan);
 	struct buf entry = log_entry_begin(&op->arena);
 	log_entry_flags(&entry, f->mailbox, f->change->mode, f->change->flags & FLAGS_ALL, &wanted,
@@ -152,7 +151,7 @@ struct error *mailbox_change_flags(struct op *op, struct mail_store *store,
 	uid_set_init(&ret_result->modified, &op->arena);
 	do {
 		struct commit_change commit_change = {.plan = plan_flags, .context = &f};
-		TRY(commit_run(op, store->commit, account, &commit_change));
+		TRY(commit_healed(op, store, account, &commit_change));
 		join(&ret_result->changed, &f.changed);
 		join(&ret_result->modified, &f.modified);
 		ret_result->modseq = f.modseq ? f.modseq : ret_result->modseq;

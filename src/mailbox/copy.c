@@ -53,13 +53,10 @@ static struct error *choose(struct op *op, struct copying *c, struct commit_plan
 			count++;
 		}
 	}
+	struct error *err =
+		read_known(op, c->store, plan, snapshot, &chosen, &c->messages, &c->count);
 	snapshot_unref(snapshot);
-	TRY(read_messages(
-		op, c->store, plan_account(plan), plan, c->from, &chosen, &c->messages, &c->count));
-	if (c->count != count)
-		return op_fail(op, plan_mismatch(plan), "rows of %llu of %llu messages are missing",
-			(unsigned long long)(count - c->count), (unsigned long long)count);
-	return NULL;
+	return err;
 }
 
 /* The keyword bits of one mailbox, as those of another; what does not fit there is dropped. */
@@ -206,7 +203,7 @@ static struct error *copy_chunks(struct op *op, struct copying *c, struct accoun
 {
 	do {
 		struct commit_change change = {.plan = plan_chunk, .context = c};
-		TRY(commit_run(op, c->store->commit, account, &change));
+		TRY(commit_healed(op, c->store, account, &change));
 		if (!c->modseq)
 			return NULL;
 		if (c->count) {

@@ -37,16 +37,13 @@ static void choose(struct op *op, struct expunging *e, const struct snapshot *sn
 }
 
 static struct error *delete_messages(struct op *op, struct mail_store *store,
-	struct commit_plan *plan, struct mailbox_id mailbox, bool of_removed_mailbox,
+	struct commit_plan *plan, const struct snapshot *snapshot, bool of_removed_mailbox,
 	const struct uid_set *uids, struct buf *entry)
 {
 	struct message *messages;
 	size_t count;
-	TRY(read_messages(op, store, plan_account(plan), plan, mailbox, uids, &messages, &count));
-	if (count != uid_set_size(uids))
-		return op_fail(op, plan_mismatch(plan), "rows of %llu of %llu messages are missing",
-			(unsigned long long)(uid_set_size(uids) - count),
-			(unsigned long long)uid_set_size(uids));
+	struct mailbox_id mailbox = snapshot_mailbox(snapshot);
+	TRY(read_known(op, store, plan, snapshot, uids, &messages, &count));
 	struct account_mailbox *row = plan_change_mailbox(plan, mailbox);
 	struct account_static *state = plan_state(plan);
 	struct expunged_message *expunged = ARENA_ARRAY(&op->arena, struct expunged_message, count);
@@ -68,16 +65,16 @@ static struct error *delete_messages(struct op *op, struct mail_store *store,
 }
 
 struct error *plan_deletion(struct op *op, struct mail_store *store, struct commit_plan *plan,
-	struct mailbox_id mailbox, const struct uid_set *uids, struct buf *entry)
+	const struct snapshot *snapshot, const struct uid_set *uids, struct buf *entry)
 {
-	return delete_messages(op, store, plan, mailbox, false, uids, entry);
+	return delete_messages(op, store, plan, snapshot, false, uids, entry);
 }
 
-static struct error *plan_gone(struct op *op, struct expunging *e, struct commit_plan *plan)
+static struct error *plan_gone(struct op *op, struct expunging *e, struct commit_plan *plan,
+	const struct snapshot *snapshot)
 {
 	struct buf entry = log_entry_begin(&op->arena);
-	TRY(delete_messages(
-		op, e->store, plan, e->mailbox, e->of_removed_mailbox, &e->gone, &entry));
+	TRY(delete_messages(op, e->store, plan, snapshot, e->of_removed_mailbox, &e->gone, &entry));
 	e->modseq = plan_modseq(plan);
 	plan_log(plan, buf_as_slice(&entry));
 	return NULL;
@@ -96,8 +93,9 @@ static struct error *plan_expunge(struct op *op, struct commit_plan *plan, void 
 		return NULL;
 	TRY(plan_snapshot(op, e->store, plan, e->mailbox, &snapshot));
 	choose(op, e, snapshot);
+	struct error *err = uid_set_is_empty(&e->gone) ? NULL : plan_gone(op, e, plan, snapshot);
 	snapshot_unref(snapshot);
-	return uid_set_is_empty(&e->gone) ? NULL : plan_gone(op, e, plan);
+	return err;
 }
 
 static struct error *expunge_all(struct op *op, struct expunging *e, struct account_id account,
@@ -105,7 +103,7 @@ static struct error *expunge_all(struct op *op, struct expunging *e, struct acco
 {
 	do {
 		struct commit_change change = {.plan = plan_expunge, .context = e};
-		TRY(commit_run(op, e->store->commit, account, &change));
+		TRY(commit_healed(op, e->store, account, &change));
 		if (!e->modseq)
 			break;
 		for (size_t i = 0; i < e->gone.count; i++)

@@ -74,7 +74,15 @@ static struct error *take_row(struct reading *r, const struct engine_row *row)
 			r->op, ERR_CORRUPT, "a message row has a key of %zu bytes", row->key.len);
 	if (!uid_set_contains(r->uids, uid))
 		return NULL;
-	return message_row_decode(r->op, uid, row->value, add_message(r));
+	/* A damaged row is as good as a missing one: whoever knows that there is such a message has
+	 * it put right. */
+	struct message message;
+	struct error *err = message_row_decode(r->op, uid, row->value, &message);
+	if (err && err->kind == ERR_CORRUPT)
+		return NULL;
+	TRY(err);
+	*add_message(r) = message;
+	return NULL;
 }
 
 /* What is only shown may come from a level that does not see all: a row that it lacks, or that is
@@ -280,12 +288,12 @@ struct error *read_messages(struct op *op, struct mail_store *store, struct acco
 	return NULL;
 }
 
-/* Read repair: the snapshot knows which messages there are and how new they are. A row that is
- * missing or older is damage, and the log may still tell what it was. */
-static bool rows_are_behind(const struct snapshot *snapshot, const struct uid_set *uids,
+/* The messages of the snapshot among `uids` whose rows are missing or older: damage. */
+static uint64_t count_behind(const struct snapshot *snapshot, const struct uid_set *uids,
 	const struct message *messages, size_t count)
 {
 	size_t at = 0;
+	uint64_t behind = 0;
 	for (size_t i = 0; i < uids->count; i++) {
 		uint32_t position = snapshot_lower_bound(snapshot, uids->ranges[i].first);
 		for (; position < snapshot_count(snapshot); position++) {
@@ -294,12 +302,24 @@ static bool rows_are_behind(const struct snapshot *snapshot, const struct uid_se
 				break;
 			while (at < count && messages[at].uid < known.uid)
 				at++;
-			if (at == count || messages[at].uid != known.uid ||
-				messages[at].modseq < known.modseq)
-				return true;
+			behind += at == count || messages[at].uid != known.uid ||
+				  messages[at].modseq < known.modseq;
 		}
 	}
-	return false;
+	return behind;
+}
+
+struct error *read_known(struct op *op, struct mail_store *store, struct commit_plan *plan,
+	const struct snapshot *snapshot, const struct uid_set *uids, struct message **ret_messages,
+	size_t *ret_count)
+{
+	TRY(read_messages(op, store, plan_account(plan), plan, snapshot_mailbox(snapshot), uids,
+		ret_messages, ret_count));
+	uint64_t behind = count_behind(snapshot, uids, *ret_messages, *ret_count);
+	if (!behind)
+		return NULL;
+	return op_fail(op, plan_mismatch(plan), "rows of %llu of %llu messages are missing",
+		(unsigned long long)behind, (unsigned long long)uid_set_size(uids));
 }
 
 /* Reads once; the snapshot is older than the rows, so what it knows must be there, unless it was
@@ -309,10 +329,11 @@ static struct error *read_and_compare(struct op *op, struct mail_store *store,
 	struct message **ret_messages, size_t *ret_count, bool *ret_behind)
 {
 	struct snapshot *snapshot = snapshot_cached(store, mailbox);
+	if (!snapshot)
+		TRY(mailbox_snapshot(op, store, account, mailbox, &snapshot));
 	struct error *err =
 		read_messages(op, store, account, NULL, mailbox, uids, ret_messages, ret_count);
-	*ret_behind =
-		!err && snapshot && rows_are_behind(snapshot, uids, *ret_messages, *ret_count);
+	*ret_behind = !err && count_behind(snapshot, uids, *ret_messages, *ret_count);
 	snapshot_unref(snapshot);
 	return err;
 }
@@ -322,8 +343,8 @@ struct error *mailbox_messages(struct op *op, struct mail_store *store, struct a
 	size_t *ret_count)
 {
 	bool is_behind;
+	bool is_healed;
 	struct snapshot *fresh;
-	struct repair_report report = {0};
 	TRY(read_and_compare(
 		op, store, account, mailbox, uids, ret_messages, ret_count, &is_behind));
 	for (int attempt = 0; is_behind && attempt < 2; attempt++) {
@@ -332,12 +353,13 @@ struct error *mailbox_messages(struct op *op, struct mail_store *store, struct a
 		TRY(read_and_compare(
 			op, store, account, mailbox, uids, ret_messages, ret_count, &is_behind));
 	}
-	if (!is_behind || !may_repair_now(store))
+	if (!is_behind)
 		return NULL;
-	TRY(repair_by_log(op, store, account, &report));
-	return report.fixed ? read_messages(op, store, account, NULL, mailbox, uids, ret_messages,
-				      ret_count)
-			    : NULL;
+	/* Read repair: the log may still tell what they were. */
+	TRY(heal_messages(op, store, account, mailbox, uids, &is_healed));
+	return is_healed ? read_messages(
+				   op, store, account, NULL, mailbox, uids, ret_messages, ret_count)
+			 : NULL;
 }
 
 static struct error *read_summary(struct op *op, struct mail_store *store,
@@ -347,17 +369,27 @@ static struct error *read_summary(struct op *op, struct mail_store *store,
 	struct engine_row row;
 	TRY(engine_get(store->engine, op, &message_table, key_id(&op->arena, message->id.uuid),
 		key_kind_row(&op->arena, MESSAGE_SUMMARY), level, ret_found, &row));
-	return *ret_found ? row_decode(op, &message_summary_row, row.value, ret_columns) : NULL;
+	if (!*ret_found)
+		return NULL;
+	struct error *err = row_decode(op, &message_summary_row, row.value, ret_columns);
+	/* What it said is in the content too, except how the message came. */
+	*ret_found = !err;
+	return err && err->kind == ERR_CORRUPT ? NULL : err;
 }
 
 /* A summary always has an ENVELOPE and a BODYSTRUCTURE: one without is of no use. */
-struct error *summary_is_missing(
-	struct op *op, struct mail_store *store, const struct message *message, bool *ret_missing)
+static bool is_of_use(bool found, const struct message_summary_columns *columns)
+{
+	return found && columns->envelope.len && columns->bodystructure.len;
+}
+
+struct error *summary_find(struct op *op, struct mail_store *store, const struct message *message,
+	bool *ret_found, struct message_summary_columns *ret_columns)
 {
 	bool found;
-	struct message_summary_columns columns;
-	TRY(read_summary(op, store, message, READ_NORMAL, &found, &columns));
-	*ret_missing = !found || !columns.envelope.len || !columns.bodystructure.len;
+	*ret_columns = (struct message_summary_columns){0};
+	TRY(read_summary(op, store, message, READ_NORMAL, &found, ret_columns));
+	*ret_found = is_of_use(found, ret_columns);
 	return NULL;
 }
 
@@ -398,7 +430,7 @@ struct error *message_summary_get(struct op *op, struct mail_store *store,
 	bool found;
 	struct message_summary_columns columns;
 	TRY(read_summary(op, store, message, READ_RELAXED, &found, &columns));
-	if (!found || !columns.envelope.len || !columns.bodystructure.len) {
+	if (!is_of_use(found, &columns)) {
 		/* Rebuilt from what is certain: the content. */
 		struct slice content;
 		TRY(message_content(op, store, message, 0, UINT64_MAX, &content));

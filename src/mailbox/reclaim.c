@@ -10,11 +10,15 @@
  * looks at the references. */
 
 METRIC_COUNTER(blobs_removed, "blobs_removed_total", "Blobs removed after the grace period");
+METRIC_COUNTER(candidates_left, "blob_candidates_left_total",
+	"Candidates that could not be dealt with, and are left for the next round");
 METRIC_COUNTER(candidates_kept, "blob_candidates_kept_total",
 	"Candidates that turned out to have a place still");
 
 #define DAY_US (86400 * US_PER_S)
 #define REMOVE_NS (10 * NS_PER_S)
+/* So many in a row that a store did not answer for end the round: it is down. */
+#define UNANSWERED_MOST 16
 
 static struct error *has_rows(struct op *op, struct engine *engine, const struct table *table,
 	struct slice partition, bool *ret_has)
@@ -101,7 +105,10 @@ static struct error *look_at_places(struct op *op, struct mail_store *store, str
 			c->has_place = true;
 			continue;
 		}
-		TRY(row_decode(op, &message_gone_row, row->value, &c->gone));
+		/* A damaged one says nothing, and goes when its candidate does. */
+		struct error *err = row_decode(op, &message_gone_row, row->value, &c->gone);
+		if (err && err->kind != ERR_CORRUPT)
+			return err;
 		c->has_gone = true;
 		c->gone_version = row->version;
 	}
@@ -218,64 +225,110 @@ static struct error *reclaim_one(struct op *op, struct mail_store *store, struct
 	return forget_gone(op, store, c, MAX_OF(clock_realtime_us(), c->gone_version + 1));
 }
 
+struct round {
+	struct mail_store *store;
+	uint64_t before_us;
+	size_t removed;
+	size_t left;
+	size_t unanswered;   /* in a row */
+	struct error *first; /* why the first one was left */
+};
+
+static struct error *reclaim_row(struct op *op, struct round *round, struct slice partition,
+	bool is_purged, const struct engine_row *stored)
+{
+	struct blob_candidate row;
+	struct candidate candidate = {.version = stored->version, .is_purged = is_purged};
+	bool removed;
+	bool settled;
+	struct mutations done;
+	TRY(row_decode(op, &blob_candidate_row, stored->value, &row));
+	candidate.blob.uuid = row.blob_id;
+	candidate.account.uuid = row.account_id;
+	if (!uuid_from_slice(slice_from(stored->key, 1), &candidate.message.uuid))
+		return op_fail(
+			op, ERR_CORRUPT, "a candidate has a key of %zu bytes", stored->key.len);
+	TRY(reclaim_one(op, round->store, &candidate, round->before_us, &removed, &settled));
+	round->removed += removed;
+	metric_add(&blobs_removed, removed);
+	if (!settled)
+		return NULL;
+	mutations_init(&done, &op->arena);
+	mutations_delete(&done, &blob_candidate_table, partition, stored->key, stored->version);
+	return engine_write(round->store->engine, op, done.items, done.count, DURABLE);
+}
+
+/* One that fails, for a store of content that does not answer, an account that cannot be read or a
+ * damaged row, does not hold up the others. */
+static void leave(struct round *round, struct error *err)
+{
+	metric_add(&candidates_left, 1);
+	round->left++;
+	if (err->kind == ERR_UNAVAILABLE || err->kind == ERR_TIMEOUT)
+		round->unanswered++;
+	if (!round->first)
+		round->first = err;
+}
+
 /* Candidates of one day and shard whose time has come. */
-static struct error *reclaim_partition(struct op *op, struct mail_store *store,
-	struct slice partition, bool is_purged, uint64_t before_us, size_t *inout_removed)
+static struct error *reclaim_partition(
+	struct op *op, struct round *round, struct slice partition, bool is_purged)
 {
 	struct engine_rows rows;
-	TRY(engine_scan(store->engine, op, &blob_candidate_table, partition, SLICE_NONE, SLICE_NONE,
-		SIZE_MAX, false, READ_NORMAL, &rows));
+	TRY(engine_scan(round->store->engine, op, &blob_candidate_table, partition, SLICE_NONE,
+		SLICE_NONE, SIZE_MAX, false, READ_NORMAL, &rows));
 	for (size_t i = 0; i < rows.count; i++) {
-		struct arena_mark mark = arena_mark(&op->arena);
-		struct blob_candidate row;
-		struct candidate candidate = {
-			.version = rows.rows[i].version, .is_purged = is_purged};
-		bool removed;
-		bool settled;
-		if (!is_purged && candidate.version > before_us)
+		if (!is_purged && rows.rows[i].version > round->before_us)
 			continue;
-		TRY(row_decode(op, &blob_candidate_row, rows.rows[i].value, &row));
-		candidate.blob.uuid = row.blob_id;
-		candidate.account.uuid = row.account_id;
-		if (!uuid_from_slice(slice_from(rows.rows[i].key, 1), &candidate.message.uuid))
-			return op_fail(op, ERR_CORRUPT, "a candidate has a key of %zu bytes",
-				rows.rows[i].key.len);
-		TRY(reclaim_one(op, store, &candidate, before_us, &removed, &settled));
-		*inout_removed += removed;
-		metric_add(&blobs_removed, removed);
-		struct mutations done;
-		mutations_init(&done, &op->arena);
-		mutations_delete(&done, &blob_candidate_table, partition, rows.rows[i].key,
-			rows.rows[i].version);
-		if (settled)
-			TRY(engine_write(store->engine, op, done.items, done.count, DURABLE));
-		arena_release(&op->arena, mark);
+		struct arena_mark mark = arena_mark(&op->arena);
+		struct error *err = reclaim_row(op, round, partition, is_purged, &rows.rows[i]);
+		if (err && err->kind == ERR_CANCELLED)
+			return err;
+		if (err)
+			leave(round, err);
+		else
+			round->unanswered = 0;
+		if (round->unanswered == UNANSWERED_MOST)
+			return op_wrap(op, err, "%d contents in a row", UNANSWERED_MOST);
+		/* The first error is told at the end. */
+		if (!err || round->first != err)
+			arena_release(&op->arena, mark);
 	}
 	return NULL;
 }
 
-struct error *mail_store_reclaim(
-	struct op *op, struct mail_store *store, uint64_t grace_us, size_t *ret_removed)
+static struct error *reclaim_all(struct op *op, struct round *round)
 {
-	uint64_t now_us = clock_realtime_us();
-	uint64_t before_us = now_us > grace_us ? now_us - grace_us : 0;
 	struct slice after = SLICE_NONE;
-	*ret_removed = 0;
 	for (;;) {
 		struct slice *partitions;
 		size_t count;
-		TRY(engine_partitions(
-			store->engine, op, &blob_candidate_table, after, 64, &partitions, &count));
+		TRY(engine_partitions(round->store->engine, op, &blob_candidate_table, after, 64,
+			&partitions, &count));
 		if (!count)
 			return NULL;
 		for (size_t i = 0; i < count; i++) {
 			struct reader reader = reader_of(partitions[i]);
 			reader_u8(&reader);
 			uint32_t day = reader_u32(&reader);
-			if (day * DAY_US <= before_us)
-				TRY(reclaim_partition(op, store, partitions[i],
-					day == CANDIDATE_DAY_PURGED, before_us, ret_removed));
+			if (day * DAY_US <= round->before_us)
+				TRY(reclaim_partition(
+					op, round, partitions[i], day == CANDIDATE_DAY_PURGED));
 		}
 		after = partitions[count - 1];
 	}
+}
+
+struct error *mail_store_reclaim(
+	struct op *op, struct mail_store *store, uint64_t grace_us, size_t *ret_removed)
+{
+	uint64_t now_us = clock_realtime_us();
+	struct round round = {
+		.store = store, .before_us = now_us > grace_us ? now_us - grace_us : 0};
+	struct error *err = reclaim_all(op, &round);
+	*ret_removed = round.removed;
+	TRY(err);
+	return round.left ? op_wrap(op, round.first, "%zu contents are left to the next round",
+				    round.left)
+			  : NULL;
 }

@@ -275,11 +275,13 @@ struct error *mailbox_snapshot(struct op *op, struct mail_store *store, struct a
 	struct mailbox_id mailbox, struct snapshot **ret_snapshot)
 {
 	struct error *err = snapshot_now(op, store, account, NULL, mailbox, ret_snapshot);
-	/* A map that cannot be read is made anew from the rows. */
-	struct solve_report report;
-	if (err && err->kind == ERR_CORRUPT && may_repair_now(store)) {
-		TRY(mail_store_solve(op, store, account, false, &report));
-		err = snapshot_now(op, store, account, NULL, mailbox, ret_snapshot);
+	/* A map that cannot be read, or does not hold what is counted, is made anew from the rows.
+	 */
+	bool is_healed;
+	if (err && err->kind == ERR_CORRUPT) {
+		TRY(heal_account(op, store, account, &is_healed));
+		if (is_healed)
+			err = snapshot_now(op, store, account, NULL, mailbox, ret_snapshot);
 	}
 	TRY(err);
 	keep(store, *ret_snapshot);

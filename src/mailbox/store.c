@@ -116,18 +116,6 @@ bool is_copying(struct mail_store *store, struct account_id account)
 	return hash_map_find(&store->copying, ID_SLICE(account)) != NULL;
 }
 
-#define REPAIR_EVERY_NS (1 * NS_PER_S)
-
-bool may_repair_now(struct mail_store *store)
-{
-	AUTO_LOCK(&store->lock);
-	uint64_t now = clock_monotonic_ns();
-	if (now < store->next_repair_ns)
-		return false;
-	store->next_repair_ns = now + REPAIR_EVERY_NS;
-	return true;
-}
-
 static void report(struct op *op, const char *step, struct error *err)
 {
 	if (!err)

@@ -55,6 +55,8 @@ struct solve_report {
 	uint64_t mailboxes;
 	uint64_t maps_fixed;
 	uint64_t counts_wrong; /* of a mailbox or the account: reported, never guessed at */
+	uint64_t busy;         /* mailboxes that changed each time they were looked at */
+	uint64_t log_holes;    /* rows of the account's log are missing: not to be made up */
 	uint64_t rows_lost;    /* a message is known to be there, and nothing tells the rest */
 	uint64_t content_lost; /* a message whose content is missing; checked when asked for */
 };
@@ -82,12 +84,13 @@ MUST_CHECK struct error *mail_store_solve_parts(struct op *op, struct mail_store
 	struct account_id account, const struct solve_scope *scope,
 	struct solve_report *inout_report);
 
-/* Makes the summaries that are missing, out of the content. Adds to the report. Of the scope only
- * the pace. */
+/* Makes the summaries that are missing or of an older format, out of the content. Adds to the
+ * report. Of the scope only the pace. */
 struct fill_report {
 	uint64_t mailboxes;
 	uint64_t checked;
-	uint64_t missing;
+	uint64_t missing;    /* or damaged */
+	uint64_t old;        /* made by an earlier format */
 	uint64_t unreadable; /* the content cannot be read either */
 	uint64_t fixed;
 };
@@ -125,6 +128,8 @@ MUST_CHECK struct error *audit_page(struct op *op, struct audit *audit, struct b
 /* How many contents this process could not leave to reclaim: for the audit to find. */
 uint64_t content_left_behind_count(void);
 
-/* Removes content that nothing refers to since `grace_us` ago or longer. Returns how many. */
+/* Removes content that nothing refers to since `grace_us` ago or longer. Returns how many. What
+ * cannot be dealt with is left for the next round, and does not keep others from their turn: the
+ * error is then of the first such. */
 MUST_CHECK struct error *mail_store_reclaim(
 	struct op *op, struct mail_store *store, uint64_t grace_us, size_t *ret_removed);

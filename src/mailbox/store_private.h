@@ -24,6 +24,13 @@ struct mail_helper {
 	uint64_t resolve_pause_ns;
 };
 
+/* Mailboxes and accounts in which healing by reading has found nothing to put right, lately. */
+#define VAIN_REPAIRS 64
+struct vain_repair {
+	struct uuid subject;
+	uint64_t until_ns; /* it is not tried again before */
+};
+
 struct mail_store {
 	struct mail_helper own_helper; /* does their work where there are no others */
 	bool has_helpers;
@@ -42,7 +49,7 @@ struct mail_store {
 	struct slice *owed_undos; /* on the heap */
 	size_t owed_undo_count;
 	size_t owed_undo_capacity;
-	uint64_t next_repair_ns;
+	struct vain_repair vain_repairs[VAIN_REPAIRS];
 	uint64_t next_sweep_ns;
 };
 
@@ -53,8 +60,10 @@ void snapshot_cache_done(struct mail_store *store);
 MUST_CHECK struct error *plan_snapshot(struct op *op, struct mail_store *store,
 	struct commit_plan *plan, struct mailbox_id mailbox, struct snapshot **ret_snapshot);
 
-MUST_CHECK struct error *summary_is_missing(
-	struct op *op, struct mail_store *store, const struct message *message, bool *ret_missing);
+/* The stored summary; not found: missing, damaged or of no use. */
+MUST_CHECK struct error *summary_find(struct op *op, struct mail_store *store,
+	const struct message *message, bool *ret_found,
+	struct message_summary_columns *ret_columns);
 
 /* Size and length of the header, of a message of which no row is at hand. */
 MUST_CHECK struct error *message_measure(
@@ -64,6 +73,12 @@ MUST_CHECK struct error *message_measure(
 MUST_CHECK struct error *read_messages(struct op *op, struct mail_store *store,
 	struct account_id account, struct commit_plan *plan, struct mailbox_id mailbox,
 	const struct uid_set *uids, struct message **ret_messages, size_t *ret_count);
+
+/* As read_messages, and no message that the plan's snapshot has may be missing or older: what is
+ * counted by these rows becomes true. */
+MUST_CHECK struct error *read_known(struct op *op, struct mail_store *store,
+	struct commit_plan *plan, const struct snapshot *snapshot, const struct uid_set *uids,
+	struct message **ret_messages, size_t *ret_count);
 
 /* Walks the accounts that are noted for the sweeper. Starts zeroed; what it reads stays in the
  * operation's arena. */
@@ -92,10 +107,39 @@ MUST_CHECK struct error *snapshot_of_map(struct op *op, struct mail_store *store
 /* The snapshot that is in the cache, if any; the caller owns a reference. */
 struct snapshot *snapshot_cached(struct mail_store *store, struct mailbox_id mailbox);
 
-/* Puts message rows right by the log. Tables besides them and the places have lives of their own.
- */
+/* Puts message rows right by the log, as far back as that is whole. Tables besides them and the
+ * places have lives of their own. */
 MUST_CHECK struct error *repair_by_log(struct op *op, struct mail_store *store,
-	struct account_id account, struct repair_report *inout_report);
+	struct account_id account, struct solve_report *inout_report);
+
+/* Of some messages of one mailbox only, and not their places. */
+MUST_CHECK struct error *repair_messages_by_log(struct op *op, struct mail_store *store,
+	struct account_id account, struct mailbox_id mailbox, const struct uid_set *uids,
+	struct solve_report *inout_report);
+
+/* A commit of nothing, for the MODSEQ that a repair is written at. */
+MUST_CHECK struct error *step_modseq(
+	struct op *op, struct mail_store *store, struct account_id account, uint64_t *ret_modseq);
+
+/* Holds the rows, the map and the counts of one mailbox against each other. */
+MUST_CHECK struct error *solve_mailbox(struct op *op, struct mail_store *store,
+	struct account_id account, struct slice path, const struct solve_scope *scope,
+	struct solve_report *inout_report);
+MUST_CHECK struct error *solve_keep_pace(
+	struct op *op, const struct solve_scope *scope, size_t rows);
+
+/* Healing by those who meet damage. *ret_healed: something was put right, and what failed is to be
+ * tried again. What cannot be healed is not tried again by each of many. */
+MUST_CHECK struct error *heal_messages(struct op *op, struct mail_store *store,
+	struct account_id account, struct mailbox_id mailbox, const struct uid_set *uids,
+	bool *ret_healed);
+MUST_CHECK struct error *heal_account(
+	struct op *op, struct mail_store *store, struct account_id account, bool *ret_healed);
+
+/* commit_run; a change that could not be planned because of damage is planned again when that was
+ * healed. */
+MUST_CHECK struct error *commit_healed(struct op *op, struct mail_store *store,
+	struct account_id account, struct commit_change *change);
 
 /* commit_rules.derive and .undo */
 MUST_CHECK struct error *derive_projections(struct op *op, struct account_id account,
@@ -111,9 +155,9 @@ MUST_CHECK struct error *plan_live_mailbox(struct op *op, struct commit_plan *pl
 MUST_CHECK struct error *plan_keywords(struct op *op, struct account_mailbox *row,
 	const struct slice *names, size_t count, bool may_drop, struct keyword_set *ret_keywords);
 
-/* These messages, which are there, are deleted: counts, quota, and the log item in `entry`. */
+/* These messages of the plan's snapshot are deleted: counts, quota, and the log item in `entry`. */
 MUST_CHECK struct error *plan_deletion(struct op *op, struct mail_store *store,
-	struct commit_plan *plan, struct mailbox_id mailbox, const struct uid_set *uids,
+	struct commit_plan *plan, const struct snapshot *snapshot, const struct uid_set *uids,
 	struct buf *entry);
 
 /* ERR_LIMIT when the account would go over its quota. */
@@ -149,9 +193,6 @@ MUST_CHECK struct error *expunge_for_intent(struct op *op, struct mail_store *st
  */
 MUST_CHECK struct error *account_owes(
 	struct op *op, struct mail_store *store, struct account_id account, bool *ret_owes);
-
-/* Healing by reading is slow work that many reads could ask for at once: one in a while may. */
-bool may_repair_now(struct mail_store *store);
 
 enum intent_kind { INTENT_REMOVE_MAILBOX = 1, INTENT_UNDO_COPY = 2 };
 

@@ -6,7 +6,7 @@
 #include "base/metric.h"
 
 /* Fill-in of summaries: a message whose summary is missing is served from its content, which costs
- * a read of all of it each time. */
+ * a read of all of it each time. One of an older format is served as it is, and made anew. */
 
 METRIC_COUNTER(filled, "summaries_filled_total", "Summaries of messages made anew and stored");
 
@@ -22,14 +22,12 @@ struct filling {
 
 /* How the message came is not in its content: what the row still has of it is kept, else a report
  * of its delivery is made without it. */
-static struct error *write_summary(
-	struct op *op, const struct filling *f, const struct message *message, struct slice content)
+static struct error *write_summary(struct op *op, const struct filling *f,
+	const struct message *message, struct slice smtp_envelope, struct slice content)
 {
 	struct message_summary summary;
 	struct mutations out;
 	uint8_t sha256[SHA256_SIZE];
-	struct slice smtp_envelope;
-	TRY(message_smtp_envelope_get(op, f->store, message, &smtp_envelope));
 	TRY(mime_summarise(op, content, &summary));
 	sha256_of(content, sha256);
 	struct message_summary_columns columns = {.account_id = f->account.uuid,
@@ -41,7 +39,8 @@ static struct error *write_summary(
 		.bodystructure = summary.bodystructure,
 		.sent_at = (uint64_t)summary.sent_at,
 		.sha256 = slice_of(sha256, sizeof(sha256)),
-		.smtp_envelope = smtp_envelope};
+		.smtp_envelope = smtp_envelope,
+		.format = SUMMARY_FORMAT};
 	mutations_init(&out, &op->arena);
 	mutations_put(&out, &message_table, key_id(&op->arena, message->id.uuid),
 		key_kind_row(&op->arena, MESSAGE_SUMMARY),
@@ -51,12 +50,15 @@ static struct error *write_summary(
 
 static struct error *fill(struct op *op, const struct filling *f, const struct message *message)
 {
-	bool is_missing;
+	bool found;
+	struct message_summary_columns stored;
 	struct slice content;
-	TRY(summary_is_missing(op, f->store, message, &is_missing));
+	TRY(summary_find(op, f->store, message, &found, &stored));
+	bool is_old = found && stored.format < SUMMARY_FORMAT;
 	f->report->checked++;
-	f->report->missing += is_missing;
-	if (!is_missing)
+	f->report->missing += !found;
+	f->report->old += is_old;
+	if (found && !is_old)
 		return NULL;
 	struct error *err = message_content(op, f->store, message, 0, UINT64_MAX, &content);
 	if (err && err->kind == ERR_CORRUPT) {
@@ -64,7 +66,7 @@ static struct error *fill(struct op *op, const struct filling *f, const struct m
 		return NULL;
 	}
 	TRY(err);
-	TRY(write_summary(op, f, message, content));
+	TRY(write_summary(op, f, message, stored.smtp_envelope, content));
 	f->report->fixed++;
 	metric_add(&filled, 1);
 	return NULL;

@@ -413,9 +413,43 @@ static void nothing_is_damaged_by_what_the_vault_does(void **state)
 
 #define SCENARIO(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
+/* Past engine.c, as damage does. */
+static void when_a_candidate_is_damaged(struct mail_world *w)
+{
+	struct slice *partitions;
+	size_t count;
+	struct engine_rows rows;
+	assert_null(engine_partitions(
+		w->engine, &w->op, &blob_candidate_table, SLICE_NONE, 1, &partitions, &count));
+	assert_int_equal(count, 1);
+	assert_null(engine_scan(w->engine, &w->op, &blob_candidate_table, partitions[0], SLICE_NONE,
+		SLICE_NONE, 1, false, READ_NORMAL, &rows));
+	struct mutation change = {.table = &blob_candidate_table,
+		.partition = partitions[0],
+		.key = rows.rows[0].key,
+		.value = SLICE("damage"),
+		.version = rows.rows[0].version + 1};
+	assert_null(w->engine->ops->write(w->engine, &w->op, &change, 1, DURABLE));
+}
+
+static void what_cannot_be_reclaimed_holds_up_no_other(void **state)
+{
+	struct mail_world *w = *state;
+	size_t removed;
+	for (int i = 0; i < 5; i++)
+		given(w, "INBOX", "x\r\n");
+	when_expunged(w, "INBOX");
+	when_something_else_happens(w);
+	when_a_candidate_is_damaged(w);
+	struct error *err = mail_store_reclaim(&w->op, w->store, 0, &removed);
+	assert_int_equal(err->kind, ERR_CORRUPT);
+	assert_int_equal(removed, 4);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		SCENARIO(what_cannot_be_reclaimed_holds_up_no_other),
 		SCENARIO(what_is_expunged_is_listed),
 		SCENARIO(what_is_in_a_mailbox_still_is_not_listed),
 		SCENARIO(a_deleted_mailbox_leaves_its_mail_in_the_vault),

@@ -31,6 +31,7 @@ static void encode_column(const struct column *column, const void *row, struct b
 
 void row_encode(const struct row_type *type, const void *row, struct buf *out)
 {
+	assert(type->column_count <= ROW_MOST_COLUMNS);
 	buf_varint(out, type->column_count);
 	for (size_t i = 0; i < type->column_count; i++)
 		encode_column(&type->columns[i], row, out);
@@ -82,11 +83,16 @@ static void decode_column(struct reader *reader, const struct column *column, vo
 	assert(!"a column type without a decoding");
 }
 
+static struct reader read_encoding(struct slice bytes)
+{
+	return reader_of(slice_from(bytes, row_is_sealed(bytes) ? ROW_SEAL_SIZE : 0));
+}
+
 struct error *row_decode(
 	struct op *op, const struct row_type *type, struct slice bytes, void *ret_row)
 {
 	memset(ret_row, 0, type->size);
-	struct reader reader = reader_of(bytes);
+	struct reader reader = read_encoding(bytes);
 	uint64_t stored = reader_varint(&reader);
 	size_t known = stored < type->column_count ? (size_t)stored : type->column_count;
 	for (size_t i = 0; i < known; i++)
@@ -109,8 +115,8 @@ static struct slice column_bytes(struct reader *reader, const struct column *col
 
 bool row_columns_equal(const struct row_type *type, size_t count, struct slice a, struct slice b)
 {
-	struct reader left = reader_of(a);
-	struct reader right = reader_of(b);
+	struct reader left = read_encoding(a);
+	struct reader right = read_encoding(b);
 	if (reader_varint(&left) < count || reader_varint(&right) < count)
 		return false;
 	for (size_t i = 0; i < count; i++) {

@@ -84,7 +84,8 @@ ROW(message_summary_row, message_summary_columns,
 	COLUMN(message_summary_columns, bodystructure, COLUMN_BYTES),
 	COLUMN(message_summary_columns, sent_at, COLUMN_U64),
 	COLUMN(message_summary_columns, sha256, COLUMN_BYTES),
-	COLUMN(message_summary_columns, smtp_envelope, COLUMN_BYTES));
+	COLUMN(message_summary_columns, smtp_envelope, COLUMN_BYTES),
+	COLUMN(message_summary_columns, format, COLUMN_U16));
 
 ROW(message_place_row, message_place,
 	COLUMN(message_place, modseq, COLUMN_U64));

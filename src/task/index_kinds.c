@@ -127,11 +127,12 @@ enum {
 	FILLED_CHECKED,
 	FILLED_MISSING,
 	FILLED_UNREADABLE,
-	FILLED_FIXED
+	FILLED_FIXED,
+	FILLED_OLD
 };
 
-const char *const task_fill_counts[] = {
-	"accounts", "failed", "mailboxes", "checked", "missing", "unreadable", "fixed", NULL};
+const char *const task_fill_counts[] = {"accounts", "failed", "mailboxes", "checked", "missing",
+	"unreadable", "fixed", "old", NULL};
 
 static struct error *fill_account(
 	struct op *op, struct task_run *run, const struct task_account *account)
@@ -147,6 +148,7 @@ static struct error *fill_account(
 	run->counts[FILLED_MISSING] += report.missing;
 	run->counts[FILLED_UNREADABLE] += report.unreadable;
 	run->counts[FILLED_FIXED] += report.fixed;
+	run->counts[FILLED_OLD] += report.old;
 	return NULL;
 }
 

@@ -38,13 +38,15 @@ enum {
 	SOLVED_COUNTS_WRONG,
 	SOLVED_ROWS_LOST,
 	SOLVED_CONTENT_LOST,
+	SOLVED_BUSY,
+	SOLVED_LOG_HOLES,
 	SOLVED_COUNT
 };
 static_assert(SOLVED_COUNT <= TASK_COUNTS_MOST, "a task has room for its counts");
 
 static const char *const solved_counts[] = {"accounts", "failed", "mailboxes", "checked", "missing",
 	"stale", "orphaned", "fixed", "maps_fixed", "counts_wrong", "rows_lost", "content_lost",
-	NULL};
+	"busy", "log_holes", NULL};
 
 struct account_facts {
 	struct slice address;
@@ -124,13 +126,16 @@ static void count_solved(struct task_run *run, const struct solve_report *report
 	counts[SOLVED_COUNTS_WRONG] += report->counts_wrong;
 	counts[SOLVED_ROWS_LOST] += report->rows_lost;
 	counts[SOLVED_CONTENT_LOST] += report->content_lost;
+	counts[SOLVED_BUSY] += report->busy;
+	counts[SOLVED_LOG_HOLES] += report->log_holes;
 }
 
 static bool has_solved(const struct solve_report *report)
 {
 	const struct repair_report *rows = &report->rows;
 	return rows->missing || rows->stale || rows->orphaned || report->maps_fixed ||
-	       report->counts_wrong || report->rows_lost || report->content_lost;
+	       report->counts_wrong || report->rows_lost || report->content_lost || report->busy ||
+	       report->log_holes;
 }
 
 static void tell_solved(struct op *op, struct task_run *run, const struct task_account *account,
@@ -146,7 +151,8 @@ static void tell_solved(struct op *op, struct task_run *run, const struct task_a
 	} told[] = {{"missing", report->rows.missing}, {"stale", report->rows.stale},
 		{"orphaned", report->rows.orphaned}, {"fixed", report->rows.fixed},
 		{"maps fixed", report->maps_fixed}, {"counts wrong", report->counts_wrong},
-		{"rows lost", report->rows_lost}, {"content lost", report->content_lost}};
+		{"rows lost", report->rows_lost}, {"content lost", report->content_lost},
+		{"busy", report->busy}, {"log holes", report->log_holes}};
 	for (size_t i = 0; i < ARRAY_SIZE(told); i++)
 		if (told[i].count)
 			buf_printf(
@@ -199,6 +205,49 @@ static struct error *solve_step(struct op *op, struct task_run *run, bool *ret_m
 		TRY(solve_account(op, run, &next));
 	if (next.found)
 		task_set_cursor(run, next.key);
+	return NULL;
+}
+
+/* ---- Names for listing ---- */
+
+enum {
+	LISTED_CHECKED,
+	LISTED_MISSING,
+	LISTED_STALE,
+	LISTED_ORPHANED,
+	LISTED_FIXED,
+};
+
+static const char *const listed_counts[] = {
+	"checked", "missing", "stale", "orphaned", "fixed", NULL};
+
+/* The cursor: a kind of names, and the last record of it that was looked at. */
+static struct error *directory_step(struct op *op, struct task_run *run, bool *ret_more)
+{
+	struct repair_report report = {0};
+	struct slice cursor = buf_as_slice(&run->cursor);
+	uint8_t kind = cursor.len ? (uint8_t)cursor.ptr[0] : DIRECTORY_DOMAIN;
+	struct slice last = arena_dup(&op->arena, slice_from(cursor, cursor.len > 0));
+	struct buf next = buf_in(&op->arena);
+	size_t count;
+	TRY(accounts_hold_records(op, run->accounts, kind, last, &last, &count, &report));
+	if (!count) {
+		TRY(accounts_hold_names(op, run->accounts, kind, &report));
+		kind++;
+		last = SLICE_NONE;
+	}
+	*ret_more = kind <= DIRECTORY_ALIAS;
+	run->counts[LISTED_CHECKED] += report.checked;
+	run->counts[LISTED_MISSING] += report.missing;
+	run->counts[LISTED_STALE] += report.stale;
+	run->counts[LISTED_ORPHANED] += report.orphaned;
+	run->counts[LISTED_FIXED] += report.fixed;
+	buf_u8(&next, kind);
+	buf_append(&next, last);
+	task_set_cursor(run, buf_as_slice(&next));
+	/* Told to stop: the runner sees it after the step as well. */
+	if (run->pace)
+		(void)run->pace(run->pace_context, count);
 	return NULL;
 }
 
@@ -273,6 +322,10 @@ const struct task_kind task_kinds[] = {
 		.help = "Holds the counts of mailboxes against the message rows; changes nothing, "
 			"and must find nothing.",
 		SOLVES(SOLVE_COUNTS)},
+	{.name = "directory",
+		.help = "Holds the names for listing against the domains, users and aliases.",
+		.counts = listed_counts,
+		.step = directory_step},
 	{.name = "content",
 		.help = "Reads the content of every message, and tells what is lost; changes "
 			"nothing.",
@@ -285,8 +338,8 @@ const struct task_kind task_kinds[] = {
 			"content.grace.",
 		AUDITS(AUDIT_LEAVES)},
 	{.name = "summaries",
-		.help = "Makes the summaries (envelope, structure) that are missing, out of the "
-			"content.",
+		.help = "Makes the summaries (envelope, structure) that are missing or of an older "
+			"format, out of the content.",
 		.takes_account = true,
 		.counts = task_fill_counts,
 		.step = task_fill_step},

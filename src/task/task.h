@@ -7,7 +7,7 @@
 #include "engine/engine.h"
 #include "schema/tables.h"
 
-#define TASK_COUNTS_MOST 12
+#define TASK_COUNTS_MOST 16
 /* Tasks in the list, ended ones among them. */
 #define TASKS_MOST 256
 /* Of one task's report. */

@@ -574,6 +574,89 @@ static void summaries_that_are_missing_are_filled_in(void **state)
 	assert_int_equal(before.header_length, after.header_length);
 }
 
+/* As one that was stored before there were formats. */
+static void given_old_summary(
+	struct world *w, const struct message *message, struct slice smtp_envelope)
+{
+	bool found;
+	struct engine_row row;
+	struct mutations rows;
+	struct op *op = &w->mail.op;
+	struct message_summary_columns columns;
+	struct slice partition = key_id(&op->arena, message->id.uuid);
+	struct slice key = key_kind_row(&op->arena, MESSAGE_SUMMARY);
+	assert_null(engine_get(
+		w->mail.engine, op, &message_table, partition, key, READ_NORMAL, &found, &row));
+	assert_null(row_decode(op, &message_summary_row, row.value, &columns));
+	columns.format = 0;
+	columns.envelope = SLICE("(old)");
+	columns.smtp_envelope = smtp_envelope;
+	mutations_init(&rows, &op->arena);
+	mutations_put(&rows, &message_table, partition, key,
+		row_encode_in(&op->arena, &message_summary_row, &columns), clock_realtime_us());
+	assert_null(engine_write(w->mail.engine, op, rows.items, rows.count, DURABLE));
+}
+
+static void a_summary_of_an_older_format_is_served_and_made_anew(void **state)
+{
+	struct world *w = *state;
+	struct op *op = &w->mail.op;
+	struct message_summary before, old, after;
+	struct slice smtp_envelope;
+	fault_set_rates(w->mail.engine, &(struct fault_rates){0});
+	struct message message = first_message(w, addresses[1]);
+	assert_null(message_summary_get(op, w->mail.store, &message, &before));
+	given_old_summary(w, &message, SLICE("how it came"));
+	assert_null(message_summary_get(op, w->mail.store, &message, &old));
+	assert_true(slice_equal(old.envelope, SLICE("(old)")));
+	struct task task = run_to_end(w, "summaries", "");
+	assert_int_equal(count_of(&task, "old"), 1);
+	assert_int_equal(count_of(&task, "missing"), 0);
+	assert_int_equal(count_of(&task, "fixed"), 1);
+	assert_null(message_summary_get(op, w->mail.store, &message, &after));
+	assert_true(slice_equal(before.envelope, after.envelope));
+	assert_null(message_smtp_envelope_get(op, w->mail.store, &message, &smtp_envelope));
+	assert_true(slice_equal(smtp_envelope, SLICE("how it came")));
+	task = run_to_end(w, "summaries", "");
+	assert_int_equal(count_of(&task, "old") + count_of(&task, "fixed"), 0);
+}
+
+static void change_name(struct world *w, const char *name, uint64_t version, bool exists)
+{
+	struct op *op = &w->mail.op;
+	struct directory row = {0};
+	struct mutations rows;
+	struct slice text = slice_from_cstr(name);
+	struct slice partition = key_directory(&op->arena, DIRECTORY_USER, text);
+	struct slice key = key_text_row(&op->arena, text);
+	mutations_init(&rows, &op->arena);
+	if (exists)
+		mutations_put(&rows, &directory_table, partition, key,
+			row_encode_in(&op->arena, &directory_row, &row), version);
+	else
+		mutations_delete(&rows, &directory_table, partition, key, version);
+	assert_null(engine_write(w->mail.engine, op, rows.items, rows.count, DURABLE));
+}
+
+static void names_for_listing_are_held_against_the_records(void **state)
+{
+	struct world *w = *state;
+	uint64_t now_us = clock_realtime_us();
+	fault_set_rates(w->mail.engine, &(struct fault_rates){0});
+	change_name(w, addresses[1], now_us, false);
+	change_name(w, addresses[2], now_us, true); /* of no account */
+	change_name(w, "ghost@example.org", now_us - 2 * 3600 * US_PER_S, true);
+	change_name(w, "being-made@example.org", now_us, true);
+	struct task task = run_to_end(w, "directory", "");
+	assert_int_equal(count_of(&task, "checked"), ACCOUNTS + 1);
+	assert_int_equal(count_of(&task, "missing"), 1);
+	assert_int_equal(count_of(&task, "stale"), 1);
+	assert_int_equal(count_of(&task, "orphaned"), 1);
+	assert_int_equal(count_of(&task, "fixed"), 3);
+	task = run_to_end(w, "directory", "");
+	assert_int_equal(count_of(&task, "fixed"), 0);
+}
+
 static void a_subject_is_an_account_a_mailbox_or_a_message(void **state)
 {
 	static const struct {
@@ -708,6 +791,8 @@ int main(void)
 		RUN(content_is_audited),
 		RUN(an_index_is_made_anew_and_held_against_the_messages),
 		RUN(summaries_that_are_missing_are_filled_in),
+		RUN(a_summary_of_an_older_format_is_served_and_made_anew),
+		RUN(names_for_listing_are_held_against_the_records),
 		RUN(what_runs_is_cancelled_soon),
 		RUN(a_node_that_stops_leaves_its_tasks_to_others),
 		RUN(two_runners_share_the_work_and_none_is_done_twice),

@@ -6,8 +6,9 @@
 #include "base/digest.h"
 #include "schema/tables.h"
 
-/* Part of each table's comment. A higher one stands for tables that this program does not know. */
-#define SCHEMA_FORMAT 1
+/* Part of each table's comment. A higher one stands for tables that this program does not know.
+ * 2: rows have seals (engine/seal.h). */
+#define SCHEMA_FORMAT 2
 #define COMMENT "Holdfast format "
 
 /* What a table of Cassandra's is told beyond its columns, and why: docs/cassandra.md. */
@@ -280,7 +281,9 @@ static void check_options(struct op *op, struct findings *findings, const struct
 	struct table_options want = options_of(table);
 	const char *compaction =
 		arena_printf(&op->arena, "org.apache.cassandra.db.compaction.%s", want.compaction);
-	bool same = text_is(cql_at(tables, row, 2), want.read_repair) &&
+	const char *comment = arena_printf(&op->arena, COMMENT "%d", SCHEMA_FORMAT);
+	bool same = text_is(cql_at(tables, row, 1), comment) &&
+		    text_is(cql_at(tables, row, 2), want.read_repair) &&
 		    number_is(cql_at(tables, row, 3), want.gc_grace_s) &&
 		    number_is(cql_at(tables, row, 4), want.ttl_s) &&
 		    (text_is(cql_at(tables, row, 5), compaction) ||

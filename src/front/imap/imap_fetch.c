@@ -5,14 +5,18 @@
 
 /* Rows are read by the page; the output is looked at behind each message. */
 #define PAGE_SIZE 64
+/* So many messages without a row are looked at once more. */
+#define ROWLESS_MOST 16
 
 struct fetch {
 	struct fetch_request request;
-	struct uid_set uids;      /* what is to be answered */
-	struct uid_set seen;      /* what this command has made \Seen */
-	struct uid_cursor cursor; /* behind what is done */
-	uint32_t next;            /* UIDs below are done */
-	bool misses_some;         /* sequence numbers of messages that are gone */
+	struct uid_set uids;            /* what is to be answered */
+	struct uid_set seen;            /* what this command has made \Seen */
+	struct uid_cursor cursor;       /* behind what is done */
+	uint32_t next;                  /* UIDs below are done */
+	bool misses_some;               /* sequence numbers of messages that are gone */
+	uint32_t rowless[ROWLESS_MOST]; /* UIDs in the snapshot, of which no row was found */
+	size_t rowless_count;
 };
 
 static void add_changed(const struct snapshot *now, const struct fetch_request *request,
@@ -171,6 +175,9 @@ static struct error *write_one(struct op *op, struct imap_session *session,
 		err = imap_fetch_write(op, session, &fetch->request, &message);
 	/* Its content is kept for a time only. */
 	if (!is_there || (err && err->kind == ERR_NOT_FOUND && row && row->is_expunged)) {
+		/* Removed by somebody while we were at it, or its row is lost. */
+		if (!row && fetch->rowless_count < ROWLESS_MOST)
+			fetch->rowless[fetch->rowless_count++] = uid;
 		fetch->misses_some = fetch->misses_some || !fetch->request.by_uid;
 		return NULL;
 	}
@@ -262,6 +269,28 @@ static struct error *write_pages(
 	return err;
 }
 
+/* Messages that are still there, and could not be told of: that is said, and not that they are
+ * gone.
+ */
+static struct error *check_rowless(
+	struct op *op, struct imap_session *session, const struct fetch *fetch)
+{
+	struct snapshot *now;
+	size_t damaged = 0;
+	if (!fetch->rowless_count)
+		return NULL;
+	TRY(mailbox_snapshot(op, session->store, session->account, session->mailbox, &now));
+	for (size_t i = 0; i < fetch->rowless_count; i++) {
+		uint32_t position;
+		struct snapshot_message message;
+		damaged += snapshot_find(now, fetch->rowless[i], &position, &message);
+	}
+	snapshot_unref(now);
+	if (!damaged)
+		return NULL;
+	return op_fail(op, ERR_CORRUPT, "rows of %zu messages or more are lost", damaged);
+}
+
 /* FETCH (RFC 9051 6.4.5, RFC 7162 3.1.4 and 3.2.6, RFC 3516) */
 IMAP_HANDLER(imap_fetch)
 {
@@ -270,7 +299,10 @@ IMAP_HANDLER(imap_fetch)
 		TRY(begin(op, session, args, &fetch));
 	args->cursor = fetch;
 	TRY(write_pages(op, session, args, fetch));
-	if (args->wants_more || !fetch->misses_some)
+	if (args->wants_more)
+		return NULL;
+	TRY(check_rowless(op, session, fetch));
+	if (!fetch->misses_some)
 		return NULL;
 	args->no_code = SLICE("EXPUNGEISSUED");
 	return op_fail(op, ERR_NOT_FOUND, "Some of the messages are gone");
