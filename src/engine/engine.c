@@ -20,14 +20,10 @@ static void take_off_seal(
 	const struct table *table, struct slice partition, struct engine_row *inout_row)
 {
 	struct slice value;
-	if (row_unseal(table, partition, inout_row->key, inout_row->version, inout_row->value,
-		    &value)) {
-		inout_row->value = value;
-		return;
-	}
-	metric_add(&damaged, 1);
-	inout_row->value = SLICE_NONE;
-	inout_row->is_damaged = true;
+	inout_row->is_damaged = !row_unseal(
+		table, partition, inout_row->key, inout_row->version, inout_row->value, &value);
+	inout_row->value = inout_row->is_damaged ? SLICE_NONE : value;
+	metric_add(&damaged, inout_row->is_damaged);
 }
 
 struct error *engine_get(struct engine *engine, struct op *op, const struct table *table,
