@@ -74,7 +74,7 @@ def flipped(row, chance):
 
 
 def damage(store, table, share, seed, kind=None):
-    """Deletes, flips, cuts and exchanges that share of the rows (of a kind), and one at least of each; what was done to
+    """Deletes, flips, cuts and exchanges that share of the rows (of a kind), and four at least; what was done to
     how many."""
     chance = random.Random(seed)
     rows = [row for row in store.dump(table) if kind is None or row.key[0] == kind]
