@@ -136,7 +136,7 @@ struct message_summary_columns {
 	uint64_t sent_at; /* seconds since 1970, of the Date field; 0: none */
 	struct slice sha256;
 	struct slice smtp_envelope; /* delivery/smtp_envelope.h; empty: it came by APPEND */
-	uint16_t format;            /* SUMMARY_FORMAT when it was made; 0: from before there was one */
+	uint16_t format; /* SUMMARY_FORMAT when it was made; 0: from before there was one */
 };
 
 struct message_place {
