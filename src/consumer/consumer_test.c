@@ -28,6 +28,7 @@ struct receiver {
 	enum delivery failure;
 	uint64_t retry_after_ms;
 	enum error_kind trouble; /* ERR_INVALID: none */
+	size_t trouble_after;    /* from so many tries on; 0: never */
 };
 
 struct world {
@@ -50,6 +51,8 @@ static struct error *receive(struct op *op, void *context, const struct consumer
 	receiver->seen[receiver->count++] =
 		(struct seen){event->account, event->modseq, event->operation_id};
 	assert_true(event->entry.len && event->address.len);
+	if (receiver->trouble_after && receiver->count > receiver->trouble_after)
+		return op_fail(op, ERR_UNAVAILABLE, "not now");
 	if (receiver->trouble)
 		return op_fail(op, receiver->trouble, "not now");
 	bool fails = receiver->failures &&
@@ -364,6 +367,19 @@ static void a_kill_between_letter_and_cursor_makes_no_second_letter(void **state
 	struct letter *all;
 	assert_int_equal(letters(w, &all), 1);
 	assert_int_equal(w->receiver.failures, 0);
+}
+
+/* However many are behind it in the same turn. */
+static void the_cursor_moves_with_each_event(void **state)
+{
+	struct world *w = *state;
+	struct turn cut_off;
+	turn(w);
+	uint64_t first = append(w);
+	append(w);
+	w->receiver.trouble_after = w->receiver.count + 1;
+	assert_non_null(turn_run(&w->m.op, lane(w), w->m.account, &cut_off));
+	assert_int_equal(cursor(w), first);
 }
 
 static void a_kill_between_effect_and_cursor_repeats_the_event(void **state)
@@ -782,6 +798,7 @@ int main(void)
 		TEST(a_receiver_may_ask_for_time_but_not_for_ever),
 		TEST(the_letter_is_durable_before_the_cursor_moves),
 		TEST(a_kill_between_letter_and_cursor_makes_no_second_letter),
+		TEST(the_cursor_moves_with_each_event),
 		TEST(a_kill_between_effect_and_cursor_repeats_the_event),
 		TEST(an_uncertain_cursor_write_loses_nothing),
 		TEST(a_slower_node_takes_nothing_back),

@@ -32,6 +32,8 @@ const size_t consumer_setting_count = ARRAY_SIZE(consumer_settings);
 
 #define COUNT_LETTERS_EVERY_NS (60 * NS_PER_S)
 #define AGAIN_NS NS_PER_S
+/* Another node may be at work on it at this moment: afterwards there is nothing left to do. */
+#define FOUND_DELAY_NS (2 * NS_PER_S)
 /* Consumers yield to those that serve clients (nice(1)). */
 #define NICENESS 5
 
@@ -82,6 +84,7 @@ struct error *consumers_sweep(struct op *op, struct consumers *consumers)
 {
 	struct account_id *accounts;
 	size_t count;
+	uint64_t delay_ns = consumers->engine->is_shared ? FOUND_DELAY_NS : 0;
 	TRY(mail_store_noted(op, consumers->store, &accounts, &count));
 	for (size_t i = 0; i < count; i++) {
 		bool behind[CONSUMERS_MOST];
@@ -89,8 +92,8 @@ struct error *consumers_sweep(struct op *op, struct consumers *consumers)
 		TRY(find_behind(op, consumers, accounts[i], behind));
 		for (size_t n = 0; n < consumers->lane_count; n++) {
 			metric_add(&found_behind, behind[n]);
-			if (behind[n] &&
-				!backlog_put(&consumers->lanes[n].backlog, accounts[i], 0, NULL))
+			if (behind[n] && !backlog_put(&consumers->lanes[n].backlog, accounts[i],
+						 delay_ns, NULL))
 				consumers_forget(consumers);
 		}
 		arena_release(&op->arena, mark);

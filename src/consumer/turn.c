@@ -13,6 +13,7 @@ METRIC_COUNTER(gaps, "consumer_gaps_total",
 /* Then other accounts have their turn. */
 #define TURN_EVENTS 100
 #define REASON_MOST 500
+#define RETRY_AFTER_OTHERS_US US_PER_S
 
 uint64_t retry_pause_ms(uint32_t failed_attempts)
 {
@@ -179,8 +180,8 @@ static struct error *tell_gap(
 	return position_move(op, lane, work->account, work->passed, true, &work->position);
 }
 
-/* The event behind the cursor waits for its next try; a time that no setting could have made was
- * written by a wrong clock. */
+/* The event behind the cursor waits for its next try, which is that node's first who wrote it. A
+ * time that no setting could have made was written by a wrong clock. */
 static bool is_to_wait(const struct position *position, struct turn *turn)
 {
 	uint64_t now_us = clock_realtime_us();
@@ -188,7 +189,7 @@ static bool is_to_wait(const struct position *position, struct turn *turn)
 	if (!position->has_retry || next_us <= now_us ||
 		next_us > now_us + consumer_config.retry_most_ms * 1000)
 		return false;
-	*turn = (struct turn){TURN_RETRIES, next_us};
+	*turn = (struct turn){TURN_RETRIES, next_us + random_below(RETRY_AFTER_OTHERS_US)};
 	return true;
 }
 

@@ -201,6 +201,15 @@ static void usage_counts_each_account_once_however_often_it_is_told(void **state
 		check(w, usage_note(&w->m.op, w->m.store, w->m.account));
 	}
 	check(w, usage_note(&w->m.op, w->m.store, (struct account_id){uuid_v7()}));
+	/* What comes late is older, and loses. */
+	bool found;
+	struct engine_row row;
+	check(w, engine_get(w->m.engine, &w->m.op, &usage_table,
+			 key_usage(&w->m.op.arena, first, SLICE("example.org")),
+			 key_id_row(&w->m.op.arena, 0, first.uuid), READ_NORMAL, &found, &row));
+	struct account_facts facts;
+	check(w, account_facts_get(&w->m.op, w->m.store, first, &facts));
+	assert_true(found && row.version == facts.modseq);
 	assert_int_equal(usage(w).accounts, 2);
 	assert_int_equal(usage(w).messages, 4);
 	assert_int_equal(usage(w).bytes, 4 * 17);

@@ -3,8 +3,10 @@
 /* Documents for searching, by account. An index only proposes: what it leaves out certainly has not
  * what was asked for, what it gives may have it. It is a projection of the account's log and may
  * lag, lose its tail, or be lost altogether; it always says how far it is complete, and that never
- * runs ahead of what it holds. ERR_UNAVAILABLE: it cannot be asked or written now. ERR_CORRUPT:
- * what it held of this account was of no use and has been thrown away. Any thread may call. */
+ * runs ahead of what it holds. ERR_UNAVAILABLE: it cannot be asked or written now. ERR_INVALID: it
+ * takes one of the documents neither now nor later; nothing that depends on it was done.
+ * ERR_CORRUPT: what it held of this account was of no use and has been thrown away. Any thread may
+ * call. */
 
 #include "base/op.h"
 #include "format/search_texts.h"

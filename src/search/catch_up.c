@@ -8,6 +8,8 @@
 METRIC_COUNTER(documents, "index_documents_total", "Messages whose text was put into an index");
 METRIC_COUNTER(places, "index_places_total", "Places of messages put into an index");
 METRIC_COUNTER(removals, "index_removals_total", "Places of messages taken out of an index");
+METRIC_COUNTER(refusals, "index_refused_total",
+	"Messages that an index takes neither now nor later: searches read them");
 METRIC_COUNTER(rebuilds, "index_rebuilds_total",
 	"Indexes begun anew, because they had too much that is dead or were of no use");
 
@@ -175,6 +177,40 @@ static struct error *add_message(struct op *op, const struct catch_up *work, str
 	return NULL;
 }
 
+/* The index does not take a document, whenever it comes: that message is put there as one that is
+ * not known, so that it holds up no other. Each is asked about alone, without the page's coverage.
+ */
+static struct error *leave_out_refused(struct op *op, const struct catch_up *work,
+	const struct index_batch *page_batch, struct page *page)
+{
+	for (size_t i = 0; i < page->count; i++) {
+		struct index_batch alone = *page_batch;
+		alone.added = &page->adds[i];
+		alone.added_count = 1;
+		alone.covered_count = 0;
+		struct error *err = index_apply(work->index, op, work->account, &alone);
+		if (err && err->kind != ERR_INVALID)
+			return err;
+		if (!err)
+			continue;
+		log_warn(op, "index-refused", FIELD_ID("account", op, work->account.uuid),
+			FIELD_ID("message", op, page->adds[i].message.uuid), FIELD_ERROR(op, err));
+		metric_add(&refusals, 1);
+		page->adds[i] = (struct index_add){.place = page->adds[i].place};
+	}
+	return NULL;
+}
+
+static struct error *apply_page(struct op *op, const struct catch_up *work,
+	const struct index_batch *batch, struct page *page)
+{
+	struct error *err = index_apply(work->index, op, work->account, batch);
+	if (!err || err->kind != ERR_INVALID)
+		return err;
+	TRY(leave_out_refused(op, work, batch, page));
+	return index_apply(work->index, op, work->account, batch);
+}
+
 /* Puts a page of the mailbox's messages from `*uidnext` on into the index, which then covers more
  * of it, or all. */
 static struct error *add_page(struct op *op, const struct catch_up *work,
@@ -197,7 +233,7 @@ static struct error *add_page(struct op *op, const struct catch_up *work,
 		.covered_count = 1,
 		.expected_cursor = work->cursor,
 		.expected_id = work->id};
-	TRY(index_apply(work->index, op, work->account, &batch));
+	TRY(apply_page(op, work, &batch, page));
 	metric_add(&places, (int64_t)page->count);
 	*uidnext = covered.uidnext;
 	return NULL;

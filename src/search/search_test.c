@@ -544,6 +544,44 @@ static void an_index_that_cannot_be_written_is_told_of_and_waits(void **state)
 	assert_false(is_proposed(w, "INBOX", 1, "nowhere"));
 }
 
+/* ---- What an index does not take ---- */
+
+static const struct index_ops *good_ops;
+
+static struct error *refuse_poison(struct index *index, struct op *op, struct account_id account,
+	const struct index_batch *batch)
+{
+	for (size_t i = 0; i < batch->added_count; i++) {
+		const struct search_texts *texts = batch->added[i].texts;
+		for (size_t n = 0; texts && n < TEXT_FIELD_COUNT; n++)
+			if (slice_find(texts->fields[n], SLICE("poison")) < texts->fields[n].len)
+				return op_fail(op, ERR_INVALID, "this cannot be in an index");
+	}
+	return good_ops->apply(index, op, account, batch);
+}
+
+/* It holds up no other message, and a search finds it. */
+static void a_message_that_the_index_refuses_is_read_by_searches(void **state)
+{
+	struct world *w = *state;
+	good_ops = w->search->index->ops;
+	struct index_ops picky = *good_ops;
+	picky.apply = refuse_poison;
+	w->search->index->ops = &picky;
+	append(w, "INBOX", mail(w, "first", "apple"));
+	append(w, "INBOX", mail(w, "second", "poison"));
+	append(w, "INBOX", mail(w, "third", "pear"));
+	catch_up(w);
+	w->search->index->ops = good_ops;
+	struct search_status now = status(w);
+	assert_int_equal(now.indexed, 3);
+	assert_int_equal(now.size.documents, 2);
+	struct search_narrowing narrowing = narrow(w, "INBOX", INDEX_ALL_FIELDS, SLICE("poison"));
+	assert_int_equal(narrowing.below, 4);
+	assert_false(search_is_left_out(&narrowing, 2));
+	assert_true(search_is_left_out(&narrowing, 1) && search_is_left_out(&narrowing, 3));
+}
+
 static bool says_behind(void *context, struct account_id account)
 {
 	(void)account;
@@ -743,6 +781,8 @@ int main(void)
 			what_a_crash_left_behind_is_found, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			an_index_that_cannot_be_written_is_told_of_and_waits, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_message_that_the_index_refuses_is_read_by_searches, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(notes_outlive_a_long_delay, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			a_search_with_the_index_finds_what_a_scan_finds, set_up, tear_down),

@@ -13,6 +13,7 @@ import pytest
 
 from support.nodes import Nodes
 from support.patience import until
+from support.receiver import Receiver
 from support.server import BUILD, Server
 
 PATIENCE = 60  # seconds, where something must happen by itself
@@ -288,8 +289,17 @@ BUS_POLL = 20
 
 
 @pytest.fixture
-def pair(cassandra, rabbitmq, tmp_path):
-    """Two servers over one keyspace and one bus."""
+def receiver():
+    made = Receiver(b"key")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def pair(cassandra, rabbitmq, receiver, tmp_path):
+    """Two servers over one keyspace and one bus, which tell one receiver what is delivered."""
+    (tmp_path / "key").write_text("key")
+    (tmp_path / "hooks").write_text(f"one {receiver.url}/ {tmp_path}/key delivered\n")
     with cassandra.keyspace() as keyspace:
         nodes = Nodes(tmp_path, cassandra, keyspace)
         nodes.make_schema()
@@ -302,6 +312,8 @@ def pair(cassandra, rabbitmq, tmp_path):
                     bus__poll_interval=f"{BUS_POLL} s",
                     bus__reconnect_max="1 s",
                     node__poll_interval="1 s",
+                    webhook__hooks=tmp_path / "hooks",
+                    consumer__sweep_interval="3 s",
                 )
             nodes.servers[0].add_domain("example.org")
             nodes.servers[0].add_user("alice@example.org")
@@ -351,3 +363,49 @@ def test_idle_hears_of_another_node_s_mail_at_once_and_by_polling_while_the_brok
     assert min(deliver() for _ in range(3)) < BUS_POLL / 10
     assert one.log_text().count("bus-not-connected") <= 3
     idler.close()
+
+
+def test_a_consumer_hears_of_all_whatever_becomes_of_hints_and_nodes(pair, rabbitmq, receiver):
+    one, other = pair
+    for server in pair:
+        until(lambda server=server: is_live(server))
+    delivered = 0
+
+    def deliver(server, count):
+        nonlocal delivered
+        for _ in range(count):
+            delivered += 1
+            server.deliver(MAIL.format(delivered))
+
+    def is_all_told():
+        # As often as it likes, but each of them.
+        told = {change["uid"] for body, _, _ in receiver.of("/", "alice@example.org") for change in body["changes"]}
+        return told == set(range(1, delivered + 1))
+
+    deliver(one, 5)
+    deliver(other, 5)
+    until(is_all_told)
+    # The group gave each to one node: both at once would be two requests for each.
+    assert len(receiver.events) < 2 * delivered
+
+    rabbitmq.pause()
+    deliver(one, 5)
+    deliver(other, 5)
+    until(is_all_told)
+    rabbitmq.kill()
+    deliver(one, 3)
+    until(is_all_told)
+
+    # No broker, and the node that knows of them goes between commit and publish.
+    until(lambda: not is_live(other))
+    deliver(other, 3)
+    other.kill()
+    until(is_all_told)
+    until(lambda: all(row["waiting"] == 0 for row in one.ctl_json("consumer", "list")["consumers"]))
+    other.start()
+    rabbitmq.wipe()
+    rabbitmq.start()
+    for server in pair:
+        until(lambda server=server: is_live(server))
+    deliver(other, 3)
+    until(is_all_told)

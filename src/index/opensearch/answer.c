@@ -181,8 +181,11 @@ static struct error *check_item(struct op *op, json_t *item)
 		bool is_missing = json_integer_value(status) == 404 && reason;
 		if (!json_is_integer(status))
 			return misunderstood(op, "what became of a write");
+		/* 400 is said of what is wrong with this document, whenever it comes. */
+		enum error_kind kind =
+			json_integer_value(status) == 400 ? ERR_INVALID : ERR_UNAVAILABLE;
 		if (!is_done(json_integer_value(status)) || is_missing)
-			return op_fail(op, ERR_UNAVAILABLE, "OpenSearch, %s: %lld %.300s", action,
+			return op_fail(op, kind, "OpenSearch, %s: %lld %.300s", action,
 				(long long)json_integer_value(status), reason ? reason : "");
 	}
 	return NULL;

@@ -114,6 +114,7 @@ static void a_bulk_of_which_a_part_was_not_done_is_none(void **state)
 	static const struct {
 		const char *text;
 		bool is_good;
+		bool is_refused; /* whenever it comes */
 	} cases[] = {
 		{"{\"errors\":false}", true},
 		{"{\"errors\":true,\"items\":[{\"index\":{\"status\":201}},{\"index\":{\"status\":"
@@ -125,6 +126,9 @@ static void a_bulk_of_which_a_part_was_not_done_is_none(void **state)
 		{"{\"errors\":true,\"items\":[{\"index\":{\"status\":404,\"error\":{\"reason\":"
 		 "\"no such index\"}}}]}",
 			false},
+		{"{\"errors\":true,\"items\":[{\"index\":{\"status\":400,\"error\":{\"reason\":"
+		 "\"failed to parse\"}}}]}",
+			false, true},
 		{"{\"errors\":true,\"items\":[{\"index\":{}}]}", false},
 		{"{\"errors\":true,\"items\":[3]}", false},
 		{"{\"errors\":true}", false},
@@ -134,7 +138,8 @@ static void a_bulk_of_which_a_part_was_not_done_is_none(void **state)
 	AUTO_OP(op, "test");
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct error *err = opensearch_parse_bulk(&op, slice_from_cstr(cases[i].text));
-		if (!err != cases[i].is_good)
+		bool is_refused = err && err->kind == ERR_INVALID;
+		if (!err != cases[i].is_good || is_refused != cases[i].is_refused)
 			fail_msg("%s", cases[i].text);
 	}
 }
