@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/metric.h"
+#include "front/imap/imap_notify.h"
 #include "front/imap/imap_private.h"
 #include "session/watch.h"
 
@@ -223,14 +224,18 @@ static enum step execute(struct op *op, struct session *session, struct command 
 	return run(op, imap, command, row, args);
 }
 
-/* Somebody changed the account. Only an idling client hears of it at once; the others learn at
- * their next command. */
+/* Somebody changed the account. A client that idles, or has asked for it (NOTIFY), hears of it at
+ * once; the others learn at their next command. */
 static enum step woken(struct op *op, struct session *session)
 {
 	struct imap_session *imap = begin_step(session);
-	if (!imap->is_idle || imap->state != IMAP_SELECTED)
-		return STEP_DONE;
-	struct error *err = imap_sync(op, imap, true);
+	bool may_expunge;
+	struct error *err = NULL;
+	bool tells_selected = imap_notify_tells_selected(imap, &may_expunge) || imap->is_idle;
+	if (tells_selected && imap->state == IMAP_SELECTED)
+		err = imap_sync(op, imap, may_expunge || imap->is_idle);
+	if (!err && imap->notify)
+		err = imap_notify_tell(op, imap);
 	if (err)
 		log_warn(op, "imap-idle-sync-failed", FIELD_ERROR(op, err));
 	return imap->next_step;
@@ -243,6 +248,8 @@ static void closed(struct op *op, struct session *session)
 	imap_view_free(imap->view);
 	imap->view = NULL;
 	imap_free_dialog(imap);
+	imap_notify_free(imap->notify);
+	imap->notify = NULL;
 }
 
 const struct protocol imap_protocol = {

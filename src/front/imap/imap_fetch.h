@@ -60,6 +60,10 @@ struct fetch_request {
 MUST_CHECK struct error *imap_fetch_parse(
 	struct op *op, struct imap_args *args, struct fetch_request *ret_request);
 
+/* The items alone, "(UID FLAGS)": for whoever fetches without the command. */
+MUST_CHECK struct error *imap_fetch_items(
+	struct op *op, struct imap_args *args, struct fetch_request *ret_request);
+
 /* What stands between the brackets of BODY[…], and the bracket behind it. */
 MUST_CHECK struct error *imap_section(
 	struct op *op, struct imap_args *args, struct section *ret_section);

@@ -233,6 +233,14 @@ static struct error *take_modifiers(
 	return NULL;
 }
 
+struct error *imap_fetch_items(
+	struct op *op, struct imap_args *args, struct fetch_request *ret_request)
+{
+	*ret_request = (struct fetch_request){
+		.items = ARENA_ARRAY(&op->arena, struct fetch_item, FETCH_ITEMS_MAX)};
+	return take_items(op, args, ret_request);
+}
+
 struct error *imap_fetch_parse(
 	struct op *op, struct imap_args *args, struct fetch_request *ret_request)
 {

@@ -3,7 +3,8 @@
 
 static void end_idle(struct imap_session *session)
 {
-	session_unwatch(session->session, ID_SLICE(session->account));
+	if (!session->notify)
+		session_unwatch(session->session, ID_SLICE(session->account));
 	session->is_idle = false;
 }
 

@@ -1,4 +1,5 @@
 #include "account/auth.h"
+#include "front/imap/imap_notify.h"
 #include "front/imap/imap_private.h"
 #include "session/watch.h"
 
@@ -63,6 +64,7 @@ IMAP_HANDLER(imap_unauthenticate)
 {
 	TRY(imap_end(op, args));
 	imap_leave_mailbox(session);
+	imap_notify_end(session);
 	session_sign_out(session->session);
 	session->state = IMAP_NOT_AUTHED;
 	session->account = (struct account_id){0};

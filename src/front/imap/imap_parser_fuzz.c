@@ -1,5 +1,6 @@
 #include "front/imap/imap_append.h"
 #include "front/imap/imap_fetch.h"
+#include "front/imap/imap_notify.h"
 #include "front/imap/imap_sort.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
@@ -14,7 +15,8 @@ static struct error *parse(struct op *op, struct imap_args *args, unsigned what)
 	struct slice text;
 	struct append_args append;
 	struct imap_page page;
-	switch (what % 10) {
+	struct notify_request *notify = ARENA_NEW(&op->arena, struct notify_request);
+	switch (what % 11) {
 	case 0:
 		return imap_fetch_parse(op, args, &fetch);
 	case 1:
@@ -32,6 +34,8 @@ static struct error *parse(struct op *op, struct imap_args *args, unsigned what)
 		return imap_append_parse(op, args, true, &append);
 	case 9:
 		return imap_page_range(op, args, &page);
+	case 10:
+		return imap_notify_parse(op, args, notify);
 	case 6:
 		return imap_thread_parse(op, args, &sort);
 	default:

@@ -31,6 +31,8 @@ struct imap_session {
 	void *dialog;
 	bool is_idle;
 
+	struct imap_notify *notify; /* NULL: news comes behind commands; heap */
+
 	enum step next_step; /* what the dispatcher returns after the answer */
 };
 
@@ -112,6 +114,8 @@ struct imap_status_items {
 };
 MUST_CHECK struct error *imap_status_items_parse(
 	struct op *op, struct imap_args *args, struct imap_status_items *ret_items);
+/* "MESSAGES UIDNEXT" of our own. */
+struct imap_status_items imap_status_items_of(struct slice names);
 void imap_write_status(struct op *op, struct imap_session *session,
 	const struct mailbox_status *status, struct imap_status_items wanted);
 
@@ -172,6 +176,7 @@ IMAP_HANDLER(imap_lsub);
 IMAP_HANDLER(imap_move);
 IMAP_HANDLER(imap_namespace);
 IMAP_HANDLER(imap_noop);
+IMAP_HANDLER(imap_notify);
 IMAP_HANDLER(imap_rename);
 IMAP_HANDLER(imap_replace);
 IMAP_HANDLER(imap_search);

@@ -39,6 +39,7 @@ static const struct imap_command commands[] = {
 	{SLICE_INIT("MOVE"),           imap_move,         BOX,        LANE_STORE, UID},
 	{SLICE_INIT("NAMESPACE"),      imap_namespace,    IN,         LANE_QUICK, QUIET},
 	{SLICE_INIT("NOOP"),           imap_noop,         IMAP_ANY,   LANE_STORE, SHOWS},
+	{SLICE_INIT("NOTIFY"),         imap_notify,       IN,         LANE_STORE, SHOWS},
 	{SLICE_INIT("RENAME"),         imap_rename,       IN,         LANE_STORE, 0},
 	{SLICE_INIT("REPLACE"),        imap_replace,      BOX,        LANE_STORE, UID | IMAP_SPOOLS_LITERAL},
 	{SLICE_INIT("SEARCH"),         imap_search,       BOX,        LANE_BULK,  UID | KEEPS | SHOWS},

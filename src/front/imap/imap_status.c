@@ -99,6 +99,17 @@ struct error *imap_status_items_parse(
 	return NULL;
 }
 
+struct imap_status_items imap_status_items_of(struct slice names)
+{
+	struct imap_status_items wanted = {0};
+	struct slice name;
+	while (slice_split(&names, ' ', &name))
+		for (unsigned i = 0; i < ARRAY_SIZE(items); i++)
+			if (slice_equal(name, items[i].name))
+				wanted.bits |= 1U << i;
+	return wanted;
+}
+
 void imap_write_status(struct op *op, struct imap_session *session,
 	const struct mailbox_status *status, struct imap_status_items wanted)
 {

@@ -1,4 +1,5 @@
 #include "format/imap_string.h"
+#include "front/imap/imap_notify.h"
 #include "front/imap/imap_private.h"
 
 static const struct {
@@ -151,6 +152,7 @@ static void tell(struct op *op, struct imap_session *session, struct snapshot *n
 	write_expunges(session, &difference.expunged);
 	if (!uid_set_is_empty(&difference.added))
 		write_exists(session, now);
+	imap_notify_added(op, session, now, &difference.added);
 	write_changed(session, now, &difference.changed, told);
 }
 
