@@ -119,7 +119,7 @@ struct consumers {
 /* NULL: there is no such consumer. */
 struct lane *find_lane(struct consumers *consumers, struct slice name);
 
-/* Finds out when each consumer was first there, and writes it for those that are new. */
+/* Finds out when each consumer was first there, and writes it for those that are new; once. */
 MUST_CHECK struct error *consumers_prepare(struct op *op, struct consumers *consumers);
 
 /* The thread that sweeps looks for accounts that were forgotten. */

@@ -216,6 +216,7 @@ static void a_consumer_begins_where_it_was_first_there(void **state)
 		&(struct consumer){
 			.name = "late", .workers = 1, .take = receive, .context = &w->receiver});
 	let_pass_ms(w, 10);
+	w->consumers->is_prepared = false;
 	check(w, consumers_prepare(&w->m.op, w->consumers));
 	uint64_t born = w->consumers->lanes[1].born;
 	let_pass_ms(w, 10);
@@ -226,6 +227,7 @@ static void a_consumer_begins_where_it_was_first_there(void **state)
 	check(w, turn_run(&w->m.op, &w->consumers->lanes[1], w->m.account, &turn));
 	assert_int_equal(w->receiver.count, 1);
 	let_pass_ms(w, 1000);
+	w->consumers->is_prepared = false;
 	check(w, consumers_prepare(&w->m.op, w->consumers));
 	assert_int_equal(w->consumers->lanes[1].born, born);
 }
@@ -659,7 +661,6 @@ static bool is_noted(struct world *w)
 static void notes_are_kept_until_every_consumer_is_there(void **state)
 {
 	struct world *w = *state;
-	w->consumers->is_prepared = true;
 	turn(w);
 	append(w);
 	w->receiver.failures = 1;

@@ -125,6 +125,8 @@ struct error *consumers_prepare(struct op *op, struct consumers *consumers)
 	struct engine_rows rows;
 	struct mutations list;
 	uint64_t now_us = clock_realtime_us();
+	if (consumers->is_prepared)
+		return NULL;
 	TRY(scan(op, consumers->engine, nobody, &rows));
 	mutations_init(&list, &op->arena);
 	for (size_t i = 0; i < consumers->lane_count; i++) {
@@ -136,6 +138,8 @@ struct error *consumers_prepare(struct op *op, struct consumers *consumers)
 		lane->born = now_us;
 		put_cursor(op, &list, lane, nobody, now_us, now_us);
 	}
-	return list.count ? engine_write(consumers->engine, op, list.items, list.count, DURABLE)
-			  : NULL;
+	if (list.count)
+		TRY(engine_write(consumers->engine, op, list.items, list.count, DURABLE));
+	consumers->is_prepared = true;
+	return NULL;
 }
