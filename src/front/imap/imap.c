@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/metric.h"
+#include "front/imap/imap_live.h"
 #include "front/imap/imap_notify.h"
 #include "front/imap/imap_private.h"
 #include "session/watch.h"
@@ -245,6 +246,7 @@ static void closed(struct op *op, struct session *session)
 {
 	(void)op;
 	struct imap_session *imap = session_state(session);
+	imap_live_end(imap);
 	imap_view_free(imap->view);
 	imap->view = NULL;
 	imap_free_dialog(imap);

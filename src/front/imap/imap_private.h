@@ -31,6 +31,7 @@ struct imap_session {
 	void *dialog;
 	bool is_idle;
 
+	struct live_search *live;   /* searches that are kept up to date; heap */
 	struct imap_notify *notify; /* NULL: news comes behind commands; heap */
 
 	enum step next_step; /* what the dispatcher returns after the answer */
@@ -155,6 +156,7 @@ void imap_progress_tell(struct imap_session *session, const struct imap_args *ar
 
 IMAP_HANDLER(imap_append);
 IMAP_HANDLER(imap_authenticate);
+IMAP_HANDLER(imap_cancelupdate);
 IMAP_HANDLER(imap_capability);
 IMAP_HANDLER(imap_close);
 IMAP_HANDLER(imap_compress);

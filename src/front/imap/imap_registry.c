@@ -17,6 +17,7 @@ static const struct imap_command commands[] = {
 	/* name                        handler            allowed in  lane        flags */
 	{SLICE_INIT("APPEND"),         imap_append,       IN,         LANE_STORE, IMAP_SPOOLS_LITERAL},
 	{SLICE_INIT("AUTHENTICATE"),   imap_authenticate, OUT,        LANE_AUTH,  SIGNS},
+	{SLICE_INIT("CANCELUPDATE"),   imap_cancelupdate, BOX,        LANE_QUICK, QUIET},
 	{SLICE_INIT("CAPABILITY"),     imap_capability,   IMAP_ANY,   LANE_QUICK, QUIET},
 	{SLICE_INIT("CHECK"),          imap_noop,         BOX,        LANE_STORE, SHOWS},
 	{SLICE_INIT("CLOSE"),          imap_close,        BOX,        LANE_STORE, QUIET},

@@ -3,25 +3,37 @@
 #include "base/clock.h"
 #include "format/charset.h"
 #include "format/imap_string.h"
+#include "front/imap/imap_live.h"
 #include "front/imap/imap_private.h"
 
 #define PAGE_SIZE 200
 
-/* Turns the sets in the tree into UIDs of the view, and intervals into instants. Depth is bounded
- * by the parser. */
-static struct error *resolve(struct op *op, struct imap_session *session, struct imap_args *args,
-	uint64_t now_us, struct search_node *node)
+/* Depth is bounded by the parser. */
+static void set_instants(struct search_node *node, uint64_t now_us)
 {
-	if (node->kind == SEARCH_SEQUENCE && !node->sequence.is_saved && session->has_uidonly)
-		return imap_bad(op, args, "[UIDREQUIRED] UIDs alone are known here");
 	uint64_t interval_us = node->number * US_PER_S;
 	if (node->kind == SEARCH_OLDER || node->kind == SEARCH_YOUNGER)
 		node->instant_us = now_us > interval_us ? now_us - interval_us : 0;
+	for (struct search_node *child = node->first; child; child = child->next)
+		set_instants(child, now_us);
+}
+
+void imap_search_set_instants(struct search_node *node)
+{
+	set_instants(node, clock_realtime_us());
+}
+
+/* Turns the sets in the tree into UIDs of the view. Depth is bounded by the parser. */
+static struct error *resolve_sets(struct op *op, struct imap_session *session,
+	struct imap_args *args, struct search_node *node)
+{
+	if (node->kind == SEARCH_SEQUENCE && !node->sequence.is_saved && session->has_uidonly)
+		return imap_bad(op, args, "[UIDREQUIRED] UIDs alone are known here");
 	if (node->kind == SEARCH_SEQUENCE || node->kind == SEARCH_UID)
 		TRY(imap_view_uids(op, args, session->view, &node->sequence,
 			node->kind == SEARCH_UID, &node->uids));
 	for (struct search_node *child = node->first; child; child = child->next)
-		TRY(resolve(op, session, args, now_us, child));
+		TRY(resolve_sets(op, session, args, child));
 	return NULL;
 }
 
@@ -255,7 +267,8 @@ static void write_result(struct op *op, struct imap_session *session, const stru
 	if (request->returns & SEARCH_RETURN_SAVE)
 		imap_view_save(session->view, &summary.uids);
 	/* SAVE alone saves and says nothing (RFC 5182 2.1). */
-	if (request->returns == SEARCH_RETURN_SAVE)
+	if ((request->returns & ~(SEARCH_RETURN_UPDATE | SEARCH_RETURN_CONTEXT)) ==
+		SEARCH_RETURN_SAVE)
 		return;
 	if (request->is_extended || session->has_rev2)
 		write_esearch(session, args, request, &summary);
@@ -270,7 +283,8 @@ struct error *imap_search_begin(struct op *op, struct imap_session *session, str
 	size_t narrowed = NARROWED_TEXTS_MAX;
 	*ret_run = (struct search_run){.request = request};
 	imap_progress_begin(&ret_run->progress);
-	TRY(resolve(op, session, args, clock_realtime_us(), request->root));
+	TRY(resolve_sets(op, session, args, request->root));
+	imap_search_set_instants(request->root);
 	if (request->uses_modseq)
 		imap_enable_condstore(session);
 	TRY(mailbox_snapshot(op, session->store, session->account, session->mailbox, &now));
@@ -305,6 +319,14 @@ static struct error *begin(
 	return imap_search_begin(op, session, args, &search->request, &search->run);
 }
 
+static void end(struct op *op, struct imap_session *session, const struct imap_args *args,
+	const struct search *search, const struct snapshot *now)
+{
+	write_result(op, session, args, &search->request, now, search->run.result);
+	if (search->request.returns & SEARCH_RETURN_UPDATE)
+		imap_live_begin(op, session, args, &search->request, search->run.result);
+}
+
 static struct error *step(
 	struct op *op, struct imap_session *session, struct imap_args *args, struct search *search)
 {
@@ -312,7 +334,7 @@ static struct error *step(
 	TRY(mailbox_snapshot(op, session->store, session->account, session->mailbox, &now));
 	struct error *err = imap_search_run(op, session, now, &search->run, &args->wants_more);
 	if (!err && !args->wants_more)
-		write_result(op, session, args, &search->request, now, search->run.result);
+		end(op, session, args, search, now);
 	if (!err && args->wants_more)
 		imap_progress_tell(session, args, &search->run.progress, search->run.read,
 			uid_set_size(&search->run.candidates));

@@ -75,6 +75,8 @@ enum search_return {
 	SEARCH_RETURN_COUNT = 1 << 3,
 	SEARCH_RETURN_SAVE = 1 << 4,
 	SEARCH_RETURN_PARTIAL = 1 << 5,
+	SEARCH_RETURN_UPDATE = 1 << 6,
+	SEARCH_RETURN_CONTEXT = 1 << 7, /* a hint */
 };
 
 struct search_request {
@@ -85,6 +87,7 @@ struct search_request {
 	bool uses_modseq;
 	bool has_charset; /* it was said */
 	struct slice charset;
+	struct slice keys; /* as they were written */
 	size_t node_count;
 	size_t depth;
 };
@@ -102,6 +105,9 @@ MUST_CHECK struct error *imap_search_parse_keys(
 	struct op *op, struct imap_args *args, struct search_request *request);
 
 /* ---- imap_search.c ---- */
+
+/* OLDER and YOUNGER count from now. */
+void imap_search_set_instants(struct search_node *node);
 
 struct imap_session;
 

@@ -291,6 +291,8 @@ static const struct {
 	{SLICE_INIT("COUNT"), SEARCH_RETURN_COUNT},
 	{SLICE_INIT("SAVE"), SEARCH_RETURN_SAVE},
 	{SLICE_INIT("PARTIAL"), SEARCH_RETURN_PARTIAL},
+	{SLICE_INIT("UPDATE"), SEARCH_RETURN_UPDATE},
+	{SLICE_INIT("CONTEXT"), SEARCH_RETURN_CONTEXT},
 };
 
 /* RFC 9394 3.1: one page a search. */
@@ -349,8 +351,9 @@ struct error *imap_search_parse_keys(
 {
 	if (!request->has_charset && args->has_utf8)
 		request->charset = SLICE("UTF-8");
-	if (request->returns == 0)
-		request->returns = SEARCH_RETURN_ALL;
+	if ((request->returns & ~(SEARCH_RETURN_UPDATE | SEARCH_RETURN_CONTEXT)) == 0)
+		request->returns |= SEARCH_RETURN_ALL;
+	request->keys = args->rest;
 	TRY(new_node(op, args, request, SEARCH_AND, &request->root));
 	for (;;) {
 		struct search_node *child;

@@ -1,3 +1,4 @@
+#include "front/imap/imap_live.h"
 #include "front/imap/imap_private.h"
 #include "mailbox/mailbox.h"
 
@@ -20,6 +21,7 @@ void imap_leave_mailbox(struct imap_session *session)
 {
 	if (session->state != IMAP_SELECTED)
 		return;
+	imap_live_end(session);
 	imap_view_free(session->view);
 	session->view = NULL;
 	session->state = IMAP_AUTHED;

@@ -61,8 +61,9 @@ struct error *imap_sort_parse(
 	if (imap_take_word(args, SLICE("RETURN")))
 		TRY(imap_search_take_returns(op, args, &ret_request->search));
 	/* That would be CONTEXT=SORT. */
-	if (ret_request->search.page.is_wanted)
-		return imap_bad(op, args, "PARTIAL is for SEARCH");
+	if (ret_request->search.returns &
+		(SEARCH_RETURN_PARTIAL | SEARCH_RETURN_UPDATE | SEARCH_RETURN_CONTEXT))
+		return imap_bad(op, args, "PARTIAL and UPDATE are for SEARCH");
 	TRY(take_keys(op, args, ret_request));
 	return take_search(op, args, &ret_request->search);
 }

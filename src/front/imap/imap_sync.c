@@ -1,4 +1,5 @@
 #include "format/imap_string.h"
+#include "front/imap/imap_live.h"
 #include "front/imap/imap_notify.h"
 #include "front/imap/imap_private.h"
 
@@ -149,11 +150,13 @@ static void tell(struct op *op, struct imap_session *session, struct snapshot *n
 	if (!*ret_moved)
 		return;
 	write_new_keywords(session, now);
+	imap_live_expunged(op, session, &difference.expunged);
 	write_expunges(session, &difference.expunged);
 	if (!uid_set_is_empty(&difference.added))
 		write_exists(session, now);
 	imap_notify_added(op, session, now, &difference.added);
 	write_changed(session, now, &difference.changed, told);
+	imap_live_changed(op, session, now, &difference);
 }
 
 void imap_sync_to(struct op *op, struct imap_session *session, struct snapshot *takes,
