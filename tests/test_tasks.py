@@ -103,6 +103,20 @@ def test_an_index_is_held_against_the_mail_mended_and_made_anew(tended):
     assert run(tended, "summaries")["counts"]["missing"] == 0
 
 
+def test_what_was_half_made_anew_does_not_stay(tended):
+    beside = tended.data / "index" / "beside"
+    before = run(tended, "index-audit")["counts"]
+    task = submit(tended, "reindex", USERS[0], "1")
+    end = time.monotonic() + 20
+    while not list(beside.rglob("*.sqlite")):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    tended.ctl("task", "cancel", task)
+    assert tended.ctl("task", "await", task, check=False).returncode == 1
+    assert not list(beside.rglob("*.sqlite"))
+    assert run(tended, "index-audit")["counts"] == before
+
+
 def test_what_cannot_be_done_is_refused(tended):
     assert "no task" in tended.ctl("task", "submit", "dance", check=False).stderr
     assert tended.ctl("task", "submit", "audit", USERS[0], check=False).returncode == 1

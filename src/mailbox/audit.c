@@ -26,8 +26,13 @@ static struct error *note_candidates(struct op *op, struct audit *a, struct slic
 		SLICE_NONE, SIZE_MAX, false, READ_NORMAL, &rows));
 	for (size_t i = 0; i < rows.count; i++) {
 		struct blob_candidate candidate;
-		TRY(row_decode(op, &blob_candidate_row, rows.rows[i].value, &candidate));
+		struct error *err =
+			row_decode(op, &blob_candidate_row, rows.rows[i].value, &candidate);
 		hash_map_put(&a->candidates, slice_from(rows.rows[i].key, 1), a->store);
+		/* Of a damaged one the message is known, and not the content. */
+		if (err && err->kind == ERR_CORRUPT)
+			continue;
+		TRY(err);
 		hash_map_put(&a->candidates, uuid_as_slice(&candidate.blob_id), a->store);
 	}
 	return NULL;
@@ -74,7 +79,12 @@ static struct error *may_have_owner(struct op *op, struct audit *a, struct blob_
 		key_kind_row(&op->arena, MESSAGE_SUMMARY), READ_NORMAL, &found, &row));
 	if (!found)
 		return NULL;
-	TRY(row_decode(op, &message_summary_row, row.value, &summary));
+	struct error *err = row_decode(op, &message_summary_row, row.value, &summary);
+	/* Whose it may be is not to be told. */
+	*ret_may = err && err->kind == ERR_CORRUPT;
+	if (*ret_may)
+		return NULL;
+	TRY(err);
 	*ret_account = summary.account_id;
 	return account_owes(op, a->store, (struct account_id){summary.account_id}, ret_may);
 }

@@ -206,6 +206,47 @@ static struct error *is_applied(
 	return NULL;
 }
 
+static struct error *count_places(
+	struct op *op, const struct candidate *c, const struct log_row *row, int *inout_places)
+{
+	if (!row->row.entry.len)
+		return NULL;
+	struct log_reader log = log_entry_read(op, row->row.entry);
+	struct log_item item;
+	while (log_reader_next(&log, &item)) {
+		if (item.kind == LOG_APPEND)
+			*inout_places += uuid_equal(item.row.message_id, c->message.uuid);
+		for (size_t i = 0; item.kind == LOG_EXPUNGE && i < item.expunged_count; i++)
+			*inout_places -= ID_EQUAL(item.expunged[i].message, c->message);
+	}
+	return log.err;
+}
+
+/* A message that was moved when it became a candidate, and never deleted, has a place; if its rows
+ * do not tell of one, that is damage, and no reason to remove anything. */
+static struct error *lives_by_log(
+	struct op *op, struct mail_store *store, const struct candidate *c, bool *ret_lives)
+{
+	struct log_row *rows;
+	size_t count;
+	bool is_complete;
+	int places = 1; /* the one that it lost */
+	*ret_lives = false;
+	struct error *err = commit_log_since(
+		op, store->commit, c->account, c->version - 1, &rows, &count, &is_complete);
+	/* The account has gone, and all that was its own. */
+	if (err && err->kind == ERR_NOT_FOUND)
+		return NULL;
+	TRY(err);
+	/* Content that no commit took became a candidate at no commit. */
+	if (!count || rows[0].modseq != c->version)
+		return NULL;
+	for (size_t i = 0; i < count; i++)
+		TRY(count_places(op, c, &rows[i], &places));
+	*ret_lives = places > 0;
+	return NULL;
+}
+
 /* *ret_settled: the candidate needs no further look. */
 static struct error *reclaim_one(struct op *op, struct mail_store *store, struct candidate *c,
 	uint64_t before_us, bool *ret_removed, bool *ret_settled)
@@ -218,6 +259,15 @@ static struct error *reclaim_one(struct op *op, struct mail_store *store, struct
 	if (c->has_place && !is_planted(BUG_FORGOTTEN_PLACE)) {
 		metric_add(&candidates_kept, 1);
 		return forget_gone(op, store, c, c->version);
+	}
+	if (!c->has_gone && !c->has_place) {
+		struct solve_report report = {0};
+		bool lives;
+		TRY(lives_by_log(op, store, c, &lives));
+		if (lives) {
+			metric_add(&candidates_kept, 1);
+			return repair_by_log(op, store, c->account, &report);
+		}
 	}
 	if (!is_due(c, before_us))
 		return c->is_purged ? NULL : forget_gone(op, store, c, c->version);

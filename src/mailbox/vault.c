@@ -87,20 +87,30 @@ struct message_rows {
 	struct message_gone gone;
 };
 
+/* A damaged row tells nothing, and hides nothing else. */
+static struct error *take_if_whole(struct error *err, bool *ret_has)
+{
+	*ret_has = !err;
+	return err && err->kind == ERR_CORRUPT ? NULL : err;
+}
+
 static struct error *take_row(
 	struct op *op, const struct engine_row *row, struct message_rows *rows)
 {
 	switch (row->key.ptr[0]) {
 	case MESSAGE_SUMMARY:
 		rows->has_summary = true;
-		return row_decode(op, &message_summary_row, row->value, &rows->summary);
+		return take_if_whole(
+			row_decode(op, &message_summary_row, row->value, &rows->summary),
+			&rows->has_summary);
 	case MESSAGE_PLACE:
 		rows->has_place = true;
 		return NULL;
 	case MESSAGE_GONE:
 		rows->has_gone = true;
 		rows->gone_version = row->version;
-		return row_decode(op, &message_gone_row, row->value, &rows->gone);
+		return take_if_whole(row_decode(op, &message_gone_row, row->value, &rows->gone),
+			&rows->has_gone);
 	default:
 		return NULL;
 	}
@@ -329,7 +339,11 @@ static struct error *find_entries(struct op *op, struct listing *l)
 			SLICE_NONE, SIZE_MAX, false, READ_NORMAL, &rows));
 		for (size_t i = 0; i < rows.count; i++) {
 			struct vault row;
-			TRY(row_decode(op, &vault_row, rows.rows[i].value, &row));
+			struct error *err = row_decode(op, &vault_row, rows.rows[i].value, &row);
+			/* A damaged one does not hide the others. */
+			if (err && err->kind == ERR_CORRUPT)
+				continue;
+			TRY(err);
 			TRY(add_entry(op, l, rows.rows[i].key, row.modseq));
 		}
 	}

@@ -432,6 +432,32 @@ static void when_a_candidate_is_damaged(struct mail_world *w)
 	assert_null(w->engine->ops->write(w->engine, &w->op, &change, 1, DURABLE));
 }
 
+static void a_message_that_was_moved_keeps_its_content_though_its_place_is_lost(void **state)
+{
+	struct mail_world *w = *state;
+	struct mutations gone;
+	struct engine_rows rows;
+	struct append_result result = given(w, "INBOX", "x\r\n");
+	when_moved(w, "INBOX", "Archive", false);
+	when_something_else_happens(w);
+	struct slice partition = key_id(&w->op.arena, result.message.uuid);
+	struct slice from = key_kind_row(&w->op.arena, MESSAGE_PLACE);
+	struct slice to = key_kind_row(&w->op.arena, MESSAGE_PLACE + 1);
+	assert_null(engine_scan(w->engine, &w->op, &message_table, partition, from, to, SIZE_MAX,
+		false, READ_NORMAL, &rows));
+	assert_int_equal(rows.count, 1);
+	mutations_init(&gone, &w->op.arena);
+	mutations_delete(&gone, &message_table, partition, rows.rows[0].key, rows.rows[0].version);
+	assert_null(engine_write(w->engine, &w->op, gone.items, gone.count, DURABLE));
+	assert_int_equal(when_reclaimed(w, 0), 0);
+	assert_null(engine_scan(w->engine, &w->op, &message_table, partition, from, to, SIZE_MAX,
+		false, READ_NORMAL, &rows));
+	assert_int_equal(rows.count, 1);
+	when_expunged(w, "Archive");
+	when_something_else_happens(w);
+	assert_int_equal(when_reclaimed(w, 0), 1);
+}
+
 static void what_cannot_be_reclaimed_holds_up_no_other(void **state)
 {
 	struct mail_world *w = *state;
@@ -450,6 +476,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		SCENARIO(what_cannot_be_reclaimed_holds_up_no_other),
+		SCENARIO(a_message_that_was_moved_keeps_its_content_though_its_place_is_lost),
 		SCENARIO(what_is_expunged_is_listed),
 		SCENARIO(what_is_in_a_mailbox_still_is_not_listed),
 		SCENARIO(a_deleted_mailbox_leaves_its_mail_in_the_vault),

@@ -244,6 +244,11 @@ struct error *search_rebuild_step(struct op *op, struct search *search, struct a
 	return rebuild_run(op, &work, ret_more);
 }
 
+struct error *search_rebuild_drop(struct op *op, struct search *search, struct account_id account)
+{
+	return index_drop(index_beside(search->index), op, account);
+}
+
 struct error *search_settle(struct op *op, struct search *search)
 {
 	return index_settle(search->index, op);

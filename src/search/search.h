@@ -86,6 +86,10 @@ struct search_pace {
 MUST_CHECK struct error *search_rebuild_step(struct op *op, struct search *search,
 	struct account_id account, bool is_first, const struct search_pace *pace, bool *ret_more);
 
+/* Throws away what such steps have made and not put in its place. */
+MUST_CHECK struct error *search_rebuild_drop(
+	struct op *op, struct search *search, struct account_id account);
+
 /* Every account has been made anew: what was kept for those that had not been is let go. */
 MUST_CHECK struct error *search_settle(struct op *op, struct search *search);
 

@@ -118,6 +118,19 @@ struct error *task_index_step(struct op *op, struct task_run *run, bool *ret_mor
 	return NULL;
 }
 
+/* What was made beside an index that is asked, of the account that was under way, does not stay. */
+struct error *task_index_cancelled(struct op *op, struct task_run *run)
+{
+	struct task_account next;
+	struct slice cursor = buf_as_slice(&run->cursor);
+	if (!run->search || run->kind->parts != VERIFY_RENEWS ||
+		task_subject_parse(run->task->subject).path.len)
+		return NULL;
+	TRY(task_next_account(
+		op, run, arena_dup(&op->arena, slice_from(cursor, cursor.len > 0)), &next));
+	return next.found ? search_rebuild_drop(op, run->search, next.account) : NULL;
+}
+
 /* ---- Summaries ---- */
 
 enum {

@@ -305,7 +305,7 @@ static struct error *audit_step(struct op *op, struct task_run *run, bool *ret_m
 	.end = audit_kind_end
 #define INDEXES(mode)                                                              \
 	.takes_account = true, .takes_mailbox = true, .counts = task_index_counts, \
-	.parts = (mode), .step = task_index_step
+	.parts = (mode), .step = task_index_step, .cancelled = task_index_cancelled
 
 const struct task_kind task_kinds[] = {
 	{.name = "solve",

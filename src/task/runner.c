@@ -17,6 +17,8 @@ METRIC_COUNTER_LABELLED(failed, "tasks_ended_total", "Tasks that ended", "state=
 METRIC_COUNTER_LABELLED(cancelled, "tasks_ended_total", "Tasks that ended", "state=\"cancelled\"");
 
 #define WORKERS_MOST 16
+/* What a cancelled task has left is removed in this time, or stays until it is made again. */
+#define CLEAN_UP_NS (10 * NS_PER_S)
 /* Progress is written, and cancellation seen, so often; sooner where leases are short. */
 #define WRITE_EVERY_NS NS_PER_S
 #define RETRY_FIRST_NS (100 * NS_PER_MS)
@@ -335,6 +337,17 @@ static void begin_work(struct work *work)
 		FIELD_U64("run", task->runs));
 }
 
+/* A cancelled task is over, whatever becomes of this. */
+static void clean_up(struct work *work)
+{
+	AUTO_OP(op, "task");
+	op.deadline_ns = clock_monotonic_ns() + CLEAN_UP_NS;
+	struct error *err = work->run.kind->cancelled(&op, &work->run);
+	if (err)
+		log_warn(&op, "task-left-something", FIELD_TEXT("kind", work->run.kind->name),
+			FIELD_ERROR(&op, err));
+}
+
 static void do_work(struct work *work)
 {
 	enum task_state state = TASK_FAILED;
@@ -348,6 +361,8 @@ static void do_work(struct work *work)
 		put_under_way(work);
 		state = run_steps(work);
 		take_from_under_way(work);
+		if (state == TASK_CANCELLED && work->run.kind->cancelled)
+			clean_up(work);
 		if (work->run.kind->end)
 			work->run.kind->end(&work->run);
 	}

@@ -27,6 +27,9 @@ struct task_kind {
 	 * cursor and counts are as before, and the step may be tried again. */
 	struct error *(*step)(struct op *op, struct task_run *run, bool *ret_more);
 	void (*end)(struct task_run *run);
+	/* It was cancelled here, maybe within a step: removes what nobody will go on with. NULL:
+	 * nothing to do. */
+	struct error *(*cancelled)(struct op *op, struct task_run *run);
 };
 
 extern const struct task_kind task_kinds[];

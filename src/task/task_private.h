@@ -81,6 +81,7 @@ MUST_CHECK struct error *task_account_failed(struct op *op, struct task_run *run
 extern const char *const task_index_counts[];
 extern const char *const task_fill_counts[];
 struct error *task_index_step(struct op *op, struct task_run *run, bool *ret_more);
+struct error *task_index_cancelled(struct op *op, struct task_run *run);
 extern const char *const task_usage_counts[];
 struct error *task_usage_step(struct op *op, struct task_run *run, bool *ret_more);
 struct error *task_fill_step(struct op *op, struct task_run *run, bool *ret_more);

@@ -4,8 +4,10 @@ becomes of it."""
 import json
 import os
 import pathlib
+import random
 import shutil
 import subprocess
+import time
 import urllib.request
 import uuid
 
@@ -16,9 +18,17 @@ from support.mailbox import Mailbox
 from support.patience import timed, until
 from support.searching import answers, fill, index, mail, wait_for_index
 from support.server import Server
+from support.slow_proxy import SlowProxy
 
 BUILD = pathlib.Path(os.environ["HOLDFAST_BUILD"])
 URL = "http://127.0.0.1:9200"
+SETTINGS = {
+    "search.index": "opensearch",
+    "opensearch.hosts": URL,
+    "opensearch.name": "searched",
+    "opensearch.refresh_interval": "50 ms",
+    "opensearch.replicas": "0",
+}
 
 
 def opensearch(*arguments, **environment):
@@ -40,14 +50,7 @@ def engine():
 
 @pytest.fixture(scope="module")
 def searched(engine, tmp_path_factory):
-    settings = {
-        "search.index": "opensearch",
-        "opensearch.hosts": URL,
-        "opensearch.name": "searched",
-        "opensearch.refresh_interval": "50 ms",
-        "opensearch.replicas": "0",
-    }
-    with Server(tmp_path_factory.mktemp("opensearch"), settings) as server:
+    with Server(tmp_path_factory.mktemp("opensearch"), SETTINGS) as server:
         server.start()
         server.add_domain("example.org")
         yield server
@@ -179,4 +182,83 @@ def test_whatever_becomes_of_it_searches_find_the_same(mailbox):
 
     until(is_asked)
     wait_for_index(mailbox)
+    then_whole(mailbox, 13)
+
+
+def test_an_index_that_is_slow_slows_nothing_else(engine, tmp_path):
+    with SlowProxy(9200) as proxy:
+        with Server(tmp_path, {**SETTINGS, "opensearch.hosts": f"http://127.0.0.1:{proxy.port}"}) as server:
+            server.start()
+            server.add_domain("example.org")
+            mailbox = Mailbox(server, "slow@example.org")
+            fill(mailbox)
+            wait_for_index(mailbox)
+            proxy.delay_s = 1
+            assert timed(server.deliver, mail(13), mailbox.address)[1] < 1
+            client = server.imap(mailbox.address)
+            client.select("INBOX")
+            assert timed(client.uid, "SEARCH", "UNSEEN UID 1:8")[1] < 1
+            searched, seconds = timed(client.uid, "SEARCH", 'SUBJECT "number 13"')
+            assert searched[1] == [b"13"] and seconds < 10
+            client.logout()
+            proxy.delay_s = 0
+            wait_for_index(mailbox)
+            then_whole(mailbox, 13)
+
+
+def test_an_indexer_that_is_killed_at_any_point_leaves_nothing_out(engine, tmp_path):
+    chance = random.Random(7)
+    with Server(tmp_path, {**SETTINGS, "opensearch.name": "killed"}) as server:
+        server.start()
+        server.add_domain("example.org")
+        mailbox = Mailbox(server, "killed@example.org")
+        sent = 0
+        for _ in range(5):
+            for _ in range(8):
+                server.deliver(mail(sent), to=mailbox.address)
+                sent += 1
+            client = server.imap(mailbox.address)
+            client.select("INBOX")
+            client.uid("COPY", f"{sent - 3}:{sent}", "Archive")
+            client.uid("STORE", str(sent - 5), "+FLAGS", r"(\Deleted)")
+            client.expunge()
+            client.shutdown()
+            time.sleep(chance.random() * 0.15)
+            server.kill()
+            server.start()
+        wait_for_index(mailbox)
+        folders = server.folders(mailbox.address)
+        assert folders["INBOX"]["messages"] == sent - 5 and folders["Archive"]["messages"] == 20
+        then_whole(mailbox, sent - 5 + 20)
+        client = server.imap(mailbox.address)
+        client.select("INBOX")
+        assert client.uid("SEARCH", f'SUBJECT "number {sent - 1}"')[1] == [b"%d" % sent]
+        client.logout()
+
+
+def documents(mailbox):
+    """All that there are of the account, asked or not."""
+    request("POST", "/searched-write/_refresh")
+    query = {"query": {"bool": {"filter": [{"term": {"account": account(mailbox)}}, {"exists": {"field": "uid"}}]}}}
+    return request("POST", "/searched-write/_count", query)["count"]
+
+
+def test_what_was_half_made_anew_does_not_stay(mailbox):
+    """Under traffic, and cancelled."""
+    server = mailbox.server
+    fill(mailbox)
+    wait_for_index(mailbox)
+    found = answers(mailbox)
+    task = server.ctl_json("task", "submit", "reindex", mailbox.address, "2")["id"]
+    until(lambda: documents(mailbox) > 12, 30)
+    assert answers(mailbox) == found
+    server.deliver(mail(13), to=mailbox.address)
+    client = server.imap(mailbox.address)
+    client.select("INBOX")
+    assert client.uid("SEARCH", 'SUBJECT "number 13"')[1] == [b"13"]
+    client.logout()
+    server.ctl("task", "cancel", task)
+    assert server.ctl("task", "await", task, check=False).returncode == 1
+    wait_for_index(mailbox)
+    until(lambda: documents(mailbox) == 13, 30)
     then_whole(mailbox, 13)
