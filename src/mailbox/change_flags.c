@@ -13,6 +13,7 @@ struct flagging {
 	uint64_t modseq;
 	uint64_t count;
 	uint32_t next_uid; /* 0: this commit is the last */
+	bool rows_are_behind;
 };
 
 /* What the change does to one message; false: nothing. */
@@ -37,7 +38,7 @@ static struct error *count_deleted_bytes(struct op *op, struct flagging *f,
 	size_t count;
 	if (uid_set_is_empty(set))
 		return NULL;
-	TRY(read_known(op, f->store, plan, snapshot, set, &messages, &count));
+	TRY(read_known(op, f->store, plan, snapshot, set, &messages, &count, &f->rows_are_behind));
 	for (size_t i = 0; i < count; i++)
 		row->deleted_bytes += (uint64_t)direction * messages[i].size;
 	return NULL;
@@ -151,7 +152,7 @@ struct error *mailbox_change_flags(struct op *op, struct mail_store *store,
 	uid_set_init(&ret_result->modified, &op->arena);
 	do {
 		struct commit_change commit_change = {.plan = plan_flags, .context = &f};
-		TRY(commit_healed(op, store, account, &commit_change));
+		TRY(commit_healed(op, store, account, &commit_change, &f.rows_are_behind));
 		join(&ret_result->changed, &f.changed);
 		join(&ret_result->modified, &f.modified);
 		ret_result->modseq = f.modseq ? f.modseq : ret_result->modseq;

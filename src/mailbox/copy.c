@@ -27,6 +27,7 @@ struct copying {
 	bool is_last;
 	uint64_t modseq;
 	uint32_t uidvalidity;
+	bool rows_are_behind;
 };
 
 /* The first messages of `wanted` that are there. */
@@ -53,8 +54,8 @@ static struct error *choose(struct op *op, struct copying *c, struct commit_plan
 			count++;
 		}
 	}
-	struct error *err =
-		read_known(op, c->store, plan, snapshot, &chosen, &c->messages, &c->count);
+	struct error *err = read_known(op, c->store, plan, snapshot, &chosen, &c->messages,
+		&c->count, &c->rows_are_behind);
 	snapshot_unref(snapshot);
 	return err;
 }
@@ -203,7 +204,7 @@ static struct error *copy_chunks(struct op *op, struct copying *c, struct accoun
 {
 	do {
 		struct commit_change change = {.plan = plan_chunk, .context = c};
-		TRY(commit_healed(op, c->store, account, &change));
+		TRY(commit_healed(op, c->store, account, &change, &c->rows_are_behind));
 		if (!c->modseq)
 			return NULL;
 		if (c->count) {

@@ -10,6 +10,7 @@ struct expunging {
 	struct uid_set gone;     /* by this commit */
 	uint64_t modseq;
 	bool is_complete; /* nothing is left to do */
+	bool rows_are_behind;
 };
 
 static bool is_wanted(const struct expunging *e, const struct snapshot_message *message)
@@ -38,12 +39,12 @@ static void choose(struct op *op, struct expunging *e, const struct snapshot *sn
 
 static struct error *delete_messages(struct op *op, struct mail_store *store,
 	struct commit_plan *plan, const struct snapshot *snapshot, bool of_removed_mailbox,
-	const struct uid_set *uids, struct buf *entry)
+	const struct uid_set *uids, struct buf *entry, bool *ret_behind)
 {
 	struct message *messages;
 	size_t count;
 	struct mailbox_id mailbox = snapshot_mailbox(snapshot);
-	TRY(read_known(op, store, plan, snapshot, uids, &messages, &count));
+	TRY(read_known(op, store, plan, snapshot, uids, &messages, &count, ret_behind));
 	struct account_mailbox *row = plan_change_mailbox(plan, mailbox);
 	struct account_static *state = plan_state(plan);
 	struct expunged_message *expunged = ARENA_ARRAY(&op->arena, struct expunged_message, count);
@@ -67,14 +68,16 @@ static struct error *delete_messages(struct op *op, struct mail_store *store,
 struct error *plan_deletion(struct op *op, struct mail_store *store, struct commit_plan *plan,
 	const struct snapshot *snapshot, const struct uid_set *uids, struct buf *entry)
 {
-	return delete_messages(op, store, plan, snapshot, false, uids, entry);
+	bool is_behind;
+	return delete_messages(op, store, plan, snapshot, false, uids, entry, &is_behind);
 }
 
 static struct error *plan_gone(struct op *op, struct expunging *e, struct commit_plan *plan,
 	const struct snapshot *snapshot)
 {
 	struct buf entry = log_entry_begin(&op->arena);
-	TRY(delete_messages(op, e->store, plan, snapshot, e->of_removed_mailbox, &e->gone, &entry));
+	TRY(delete_messages(op, e->store, plan, snapshot, e->of_removed_mailbox, &e->gone, &entry,
+		&e->rows_are_behind));
 	e->modseq = plan_modseq(plan);
 	plan_log(plan, buf_as_slice(&entry));
 	return NULL;
@@ -103,7 +106,7 @@ static struct error *expunge_all(struct op *op, struct expunging *e, struct acco
 {
 	do {
 		struct commit_change change = {.plan = plan_expunge, .context = e};
-		TRY(commit_healed(op, e->store, account, &change));
+		TRY(commit_healed(op, e->store, account, &change, &e->rows_are_behind));
 		if (!e->modseq)
 			break;
 		for (size_t i = 0; i < e->gone.count; i++)

@@ -44,11 +44,11 @@ struct error *heal_messages(struct op *op, struct mail_store *store, struct acco
 	return NULL;
 }
 
-struct error *heal_account(
-	struct op *op, struct mail_store *store, struct account_id account, bool *ret_healed)
+static struct error *heal(struct op *op, struct mail_store *store, struct account_id account,
+	unsigned parts, bool *ret_healed)
 {
 	struct solve_report report = {0};
-	struct solve_scope scope = {.parts = SOLVE_ROWS | SOLVE_MAPS};
+	struct solve_scope scope = {.parts = parts};
 	*ret_healed = false;
 	if (is_vain(store, account.uuid))
 		return NULL;
@@ -59,20 +59,24 @@ struct error *heal_account(
 	return NULL;
 }
 
-/* Where others write the same rows, what does not fit together is first held for news of theirs. */
-static bool may_be_damage(const struct mail_store *store, const struct error *err)
+struct error *heal_account(
+	struct op *op, struct mail_store *store, struct account_id account, bool *ret_healed)
 {
-	return err->kind == ERR_CORRUPT || (err->kind == ERR_CONFLICT && store->engine->is_shared);
+	return heal(op, store, account, SOLVE_ROWS | SOLVE_MAPS, ret_healed);
 }
 
 struct error *commit_healed(struct op *op, struct mail_store *store, struct account_id account,
-	struct commit_change *change)
+	struct commit_change *change, const bool *rows_are_behind)
 {
 	bool is_healed;
 	struct error *err = commit_run(op, store->commit, account, change);
-	if (!err || !may_be_damage(store, err))
+	/* Where others write the same rows, what does not fit together is first taken for news of
+	 * theirs, and in the end for a conflict. */
+	bool may_be_rows = err && err->kind == ERR_CONFLICT && *rows_are_behind;
+	if (!err || (err->kind != ERR_CORRUPT && !may_be_rows))
 		return err;
 	/* Nothing was written; if healing fails, what was wrong in the first place is told. */
-	struct error *failure = heal_account(op, store, account, &is_healed);
+	struct error *failure = heal(op, store, account,
+		*rows_are_behind ? SOLVE_ROWS : SOLVE_ROWS | SOLVE_MAPS, &is_healed);
 	return failure || !is_healed ? err : commit_run(op, store->commit, account, change);
 }

@@ -288,12 +288,17 @@ struct error *read_messages(struct op *op, struct mail_store *store, struct acco
 	return NULL;
 }
 
+struct behind {
+	uint64_t missing;
+	uint64_t older;
+};
+
 /* The messages of the snapshot among `uids` whose rows are missing or older: damage. */
-static uint64_t count_behind(const struct snapshot *snapshot, const struct uid_set *uids,
+static struct behind count_behind(const struct snapshot *snapshot, const struct uid_set *uids,
 	const struct message *messages, size_t count)
 {
 	size_t at = 0;
-	uint64_t behind = 0;
+	struct behind behind = {0};
 	for (size_t i = 0; i < uids->count; i++) {
 		uint32_t position = snapshot_lower_bound(snapshot, uids->ranges[i].first);
 		for (; position < snapshot_count(snapshot); position++) {
@@ -302,8 +307,9 @@ static uint64_t count_behind(const struct snapshot *snapshot, const struct uid_s
 				break;
 			while (at < count && messages[at].uid < known.uid)
 				at++;
-			behind += at == count || messages[at].uid != known.uid ||
-				  messages[at].modseq < known.modseq;
+			bool is_missing = at == count || messages[at].uid != known.uid;
+			behind.missing += is_missing;
+			behind.older += !is_missing && messages[at].modseq < known.modseq;
 		}
 	}
 	return behind;
@@ -311,29 +317,33 @@ static uint64_t count_behind(const struct snapshot *snapshot, const struct uid_s
 
 struct error *read_known(struct op *op, struct mail_store *store, struct commit_plan *plan,
 	const struct snapshot *snapshot, const struct uid_set *uids, struct message **ret_messages,
-	size_t *ret_count)
+	size_t *ret_count, bool *ret_behind)
 {
 	TRY(read_messages(op, store, plan_account(plan), plan, snapshot_mailbox(snapshot), uids,
 		ret_messages, ret_count));
-	uint64_t behind = count_behind(snapshot, uids, *ret_messages, *ret_count);
-	if (!behind)
+	struct behind behind = count_behind(snapshot, uids, *ret_messages, *ret_count);
+	*ret_behind = behind.missing + behind.older;
+	if (!*ret_behind)
 		return NULL;
-	return op_fail(op, plan_mismatch(plan), "rows of %llu of %llu messages are missing",
-		(unsigned long long)behind, (unsigned long long)uid_set_size(uids));
+	return op_fail(op, plan_mismatch(plan), "rows of %llu of %llu messages are missing or old",
+		(unsigned long long)(behind.missing + behind.older),
+		(unsigned long long)uid_set_size(uids));
 }
 
 /* Reads once; the snapshot is older than the rows, so what it knows must be there, unless it was
  * expunged in between. */
 static struct error *read_and_compare(struct op *op, struct mail_store *store,
 	struct account_id account, struct mailbox_id mailbox, const struct uid_set *uids,
-	struct message **ret_messages, size_t *ret_count, bool *ret_behind)
+	struct message **ret_messages, size_t *ret_count, struct behind *ret_behind)
 {
+	*ret_behind = (struct behind){0};
 	struct snapshot *snapshot = snapshot_cached(store, mailbox);
 	if (!snapshot)
 		TRY(mailbox_snapshot(op, store, account, mailbox, &snapshot));
 	struct error *err =
 		read_messages(op, store, account, NULL, mailbox, uids, ret_messages, ret_count);
-	*ret_behind = !err && count_behind(snapshot, uids, *ret_messages, *ret_count);
+	if (!err)
+		*ret_behind = count_behind(snapshot, uids, *ret_messages, *ret_count);
 	snapshot_unref(snapshot);
 	return err;
 }
@@ -342,21 +352,26 @@ struct error *mailbox_messages(struct op *op, struct mail_store *store, struct a
 	struct mailbox_id mailbox, const struct uid_set *uids, struct message **ret_messages,
 	size_t *ret_count)
 {
-	bool is_behind;
+	struct behind behind;
 	bool is_healed;
 	struct snapshot *fresh;
-	TRY(read_and_compare(
-		op, store, account, mailbox, uids, ret_messages, ret_count, &is_behind));
-	for (int attempt = 0; is_behind && attempt < 2; attempt++) {
+	TRY(read_and_compare(op, store, account, mailbox, uids, ret_messages, ret_count, &behind));
+	for (int attempt = 0; behind.missing + behind.older && attempt < 2; attempt++) {
 		TRY(mailbox_snapshot(op, store, account, mailbox, &fresh));
 		snapshot_unref(fresh);
 		TRY(read_and_compare(
-			op, store, account, mailbox, uids, ret_messages, ret_count, &is_behind));
+			op, store, account, mailbox, uids, ret_messages, ret_count, &behind));
 	}
-	if (!is_behind)
+	if (!(behind.missing + behind.older))
 		return NULL;
 	/* Read repair: the log may still tell what they were. */
-	TRY(heal_messages(op, store, account, mailbox, uids, &is_healed));
+	struct error *err = heal_messages(op, store, account, mailbox, uids, &is_healed);
+	/* With too few replicas to tell, a row is old for want of the newer ones: all but its
+	 * flags, which the snapshot has, is right. */
+	if (err && op->only_shows && !behind.missing &&
+		(err->kind == ERR_UNAVAILABLE || err->kind == ERR_TIMEOUT))
+		return NULL;
+	TRY(err);
 	return is_healed ? read_messages(
 				   op, store, account, NULL, mailbox, uids, ret_messages, ret_count)
 			 : NULL;

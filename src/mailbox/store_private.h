@@ -75,10 +75,10 @@ MUST_CHECK struct error *read_messages(struct op *op, struct mail_store *store,
 	const struct uid_set *uids, struct message **ret_messages, size_t *ret_count);
 
 /* As read_messages, and no message that the plan's snapshot has may be missing or older: what is
- * counted by these rows becomes true. */
+ * counted by these rows becomes true. *ret_behind: that is why it failed. */
 MUST_CHECK struct error *read_known(struct op *op, struct mail_store *store,
 	struct commit_plan *plan, const struct snapshot *snapshot, const struct uid_set *uids,
-	struct message **ret_messages, size_t *ret_count);
+	struct message **ret_messages, size_t *ret_count, bool *ret_behind);
 
 /* Walks the accounts that are noted for the sweeper. Starts zeroed; what it reads stays in the
  * operation's arena. */
@@ -137,9 +137,9 @@ MUST_CHECK struct error *heal_account(
 	struct op *op, struct mail_store *store, struct account_id account, bool *ret_healed);
 
 /* commit_run; a change that could not be planned because of damage is planned again when that was
- * healed. */
+ * healed. *rows_are_behind: the plan's last read_known said so. */
 MUST_CHECK struct error *commit_healed(struct op *op, struct mail_store *store,
-	struct account_id account, struct commit_change *change);
+	struct account_id account, struct commit_change *change, const bool *rows_are_behind);
 
 /* commit_rules.derive and .undo */
 MUST_CHECK struct error *derive_projections(struct op *op, struct account_id account,

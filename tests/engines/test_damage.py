@@ -1,13 +1,14 @@
 """Rows in Cassandra are deleted, altered, cut, exchanged and put back while nodes serve from them; and the tasks that put
 right what is derived, on nodes that are killed and under traffic."""
 
+import re
 import threading
 import time
 
 import pytest
 
 from support.damage import PLACE, SUMMARY, CassandraRows, damage, resurrect
-from support.everything import change, everything, fill, modseqs, then_same
+from support.everything import change, everything, fill, modseqs, ok, then_same
 from support.nodes import Nodes
 from support.patience import until
 from support.searching import mail
@@ -103,6 +104,23 @@ def test_what_nobody_reads_is_healed_by_tasks(world):
     world.then_sound()
     assert world.run("summaries")["fixed"] == world.run("recount")["counts_wrong"] == 0
     then_same(everything(world.other, ALICE, world.known), world.before)
+
+
+def test_a_change_that_counts_by_damaged_rows_is_right(world):
+    assert sum(damage(world.rows, "mailbox_message", 0.3, 3).values()) > 20
+    client = world.one.imap(ALICE)
+    ok(client.select("INBOX"))
+    ok(client.uid("STORE", "1:*", "+FLAGS.SILENT", r"(\Deleted)"))
+    size = re.search(rb"SIZE (\d+)", ok(client.status("INBOX", "(SIZE)"))[0]).group(1)
+    assert b"DELETED-STORAGE " + size in ok(client.status("INBOX", "(DELETED-STORAGE)"))[0]
+    damage(world.rows, "mailbox_message", 0.3, 4)
+    ok(client.uid("STORE", "1:*", "-FLAGS.SILENT", r"(\Deleted)"))
+    assert b"DELETED-STORAGE 0" in ok(client.status("INBOX", "(DELETED-STORAGE)"))[0]
+    client.logout()
+    world.run("solve")
+    assert world.run("recount")["counts_wrong"] == 0
+    world.wait_until_applied()
+    world.before = everything(world.one, ALICE, world.known)
 
 
 def test_every_kind_of_task_runs_over_cassandra(world):
