@@ -191,7 +191,7 @@ def test_dead_letters_are_shown_and_redelivered(browser, watched, receiver):
     wait_until(lambda: len(watched.ctl_json("dead-letter", "list")["dead_letters"]) == 2)
     letters = [letter["id"] for letter in watched.ctl_json("dead-letter", "list")["dead_letters"]]
     sign_in(browser, watched)
-    assert "2 events were given up on" in text_of(browser, "#verdict")
+    assert "2 events given up on" in text_of(browser, "#verdict")
     assert "bob@example.org: the receiver answered 410 (1 attempt)" in text_of(browser, "main")
     picture(browser, "dead-letters")
     browser.find_element(By.ID, f"redeliver-{letters[0]}").send_keys(Keys.ENTER)

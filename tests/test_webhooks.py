@@ -129,7 +129,7 @@ def test_what_a_receiver_never_wants_is_dead_at_once_and_redelivered(told, recei
     assert "given up on" not in findings(told)
     given_letters(told, receiver, user, 1)
     assert len(receiver.of("/one", user)) == 1
-    assert "1 events were given up on" in findings(told)
+    assert "1 event given up on" in findings(told)
     assert "holdfast_dead_letters 1\n" in told.ctl("metrics").stdout
     assert consumer(told, "webhook-one")["dead_letters"] == 1
     letter = letters(told)[0]["id"]
@@ -221,6 +221,21 @@ def test_after_kill_9_every_event_comes_and_the_cursor_is_right(told, receiver):
     until(lambda: len(receiver.of("/one", users[0])) and receiver.of("/one", users[0])[-1][0]["changes"][0]["uid"] == 13)
     until(lambda: receiver.of("/two", users[0])[-1][0]["changes"][0]["uid"] == 13)
     assert len(receiver.events) == count + 2
+    assert not letters(told)
+
+
+def test_letters_of_a_hook_that_is_gone_are_in_nobody_s_way(told, receiver, user):
+    given_letters(told, receiver, user, 1, path="/two")
+    fail(receiver, "/one", 410)
+    told.deliver(MAIL.format("other"), to=user)
+    until(lambda: len(letters(told)) == 2)
+    hooks = told.folder / "hooks"
+    hooks.write_text("".join(line for line in hooks.read_text().splitlines(True) if not line.startswith("two")))
+    told.restart()
+    gone = letters(told, "--consumer", "webhook-two")[0]["id"]
+    assert "no consumer webhook-two" in told.ctl("dead-letter", "redeliver", gone, check=False).stderr
+    assert "redelivered: 1, failed: 1" in told.ctl("dead-letter", "redeliver", "--all", check=False).stdout
+    assert "deleted: 1" in told.ctl("dead-letter", "delete", "--all").stdout
     assert not letters(told)
 
 

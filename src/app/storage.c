@@ -238,8 +238,8 @@ static void find_consumers(
 	uint64_t letters = consumers_letters(storage->consumers);
 	if (letters)
 		list[(*count)++] = slice_from_cstr(arena_printf(&op->arena,
-			"%llu events were given up on: holdfastctl dead-letter list",
-			(unsigned long long)letters));
+			"%llu event%s given up on: holdfastctl dead-letter list",
+			(unsigned long long)letters, letters == 1 ? "" : "s"));
 	consumers_status(op, storage->consumers, &status, &consumers);
 	for (size_t i = 0; i < consumers; i++)
 		if (status[i].gaps)

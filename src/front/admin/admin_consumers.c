@@ -280,9 +280,20 @@ static json_t *next_json(const struct group *group)
 	return group->last.len ? admin_json_text(group->last) : json_null();
 }
 
+/* Letters of a consumer that this node has not are in nobody's way. */
+static struct error *redeliver_of_group(
+	struct admin_request *request, const struct letter *letter, bool *ret_done)
+{
+	struct error *err = redeliver_one(request, letter, ret_done);
+	if (!err || err->kind != ERR_NOT_FOUND)
+		return err;
+	*ret_done = false;
+	return NULL;
+}
+
 static struct error *redeliver_letters(struct admin_request *request)
 {
-	struct group group = {.run = redeliver_one};
+	struct group group = {.run = redeliver_of_group};
 	TRY(run_group(request, &group));
 	request->answer = json_pack("{s:I, s:I, s:o}", "redelivered", (json_int_t)group.done,
 		"failed", (json_int_t)group.failed, "next", next_json(&group));

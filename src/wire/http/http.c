@@ -132,7 +132,7 @@ static size_t take_body(char *bytes, size_t size, size_t count, void *context)
 }
 
 /* libcurl asks often while something happens, and each second while nothing does. */
-static int goes_on(
+static int is_to_stop(
 	void *context, curl_off_t down_total, curl_off_t down, curl_off_t up_total, curl_off_t up)
 {
 	const struct http_request *request = context;
@@ -183,7 +183,7 @@ static void set_options(
 	}
 	set_limits(op, client, transfer->request, easy);
 	if (transfer->request->is_cancelled) {
-		curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, goes_on);
+		curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, is_to_stop);
 		curl_easy_setopt(easy, CURLOPT_XFERINFODATA, transfer->request);
 		curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
 	}

@@ -70,15 +70,15 @@ function lettersCard(overview, letters, again) {
 		`${await withAll("/v1/delete-dead-letters", "deleted")} deleted.`, again, true);
 	const section = card("Dead letters", overview.dead_letters, !overview.dead_letters,
 		overview.dead_letters ? "Events that were given up on." : "No event was given up on.", letters.length ? [redeliver, forget] : []);
-	const rows = letters.map((letter) => make("li", {}, `${letter.consumer}, ${letter.address}: ${letter.error} (${count(letter.attempts, "attempt")}) `,
-		act(`redeliver-${letter.id}`, "Redeliver", async () => {
+	const rows = letters.map((letter) => make("li", {}, `${letter.consumer}, ${letter.address}: ${letter.error} (${count(letter.attempts, "attempt")})`,
+		make("div", { class: "acts" }, act(`redeliver-${letter.id}`, "Redeliver", async () => {
 			const answer = await ask("POST", path`/v1/dead-letters/${letter.id}/redeliver`);
 			return answer.redelivered ? "It has been redelivered." : "It failed once more.";
 		}, again, true),
 		act(`delete-${letter.id}`, "Delete", async () => {
 			await ask("DELETE", path`/v1/dead-letters/${letter.id}`);
 			return "It has been deleted.";
-		}, again, true)));
+		}, again, true))));
 	if (rows.length)
 		section.append(make("ul", { class: "plain" }, rows));
 	return section;
