@@ -125,6 +125,7 @@ struct request {
 	bool backwards;
 	const struct mutation *mutations;
 	size_t count;
+	struct engine_read *reads; /* `count` of them */
 	/* Results, by what is sent. */
 	bool *ret_found;
 	struct engine_row *ret_row;
@@ -139,6 +140,21 @@ static struct error *send_get(
 	struct replicated *store = request->levels->store;
 	return store->ops->get(store, op, request->table, request->partition, request->key, level,
 		ret_failure, request->ret_found, request->ret_row);
+}
+
+static struct error *send_get_many(
+	struct op *op, const struct request *request, enum level level, struct failure *ret_failure)
+{
+	struct replicated *store = request->levels->store;
+	if (store->ops->get_many)
+		return store->ops->get_many(
+			store, op, request->reads, request->count, level, ret_failure);
+	for (size_t i = 0; i < request->count; i++) {
+		struct engine_read *read = &request->reads[i];
+		TRY(store->ops->get(store, op, read->table, read->partition, read->key, level,
+			ret_failure, &read->found, &read->row));
+	}
+	return NULL;
 }
 
 static struct error *send_scan(
@@ -285,6 +301,24 @@ static struct error *levels_get(struct engine *engine, struct op *op, const stru
 		.ret_found = ret_found,
 		.ret_row = ret_row};
 	return send_read(op, &request, level);
+}
+
+/* The rows of one table together: it decides which level sees all. */
+static struct error *levels_get_many(struct engine *engine, struct op *op,
+	struct engine_read *reads, size_t count, enum read_level level)
+{
+	for (size_t first = 0, end; first < count; first = end) {
+		for (end = first + 1; end < count && reads[end].table == reads[first].table;)
+			end++;
+		struct request request = {.levels = self(engine),
+			.verb = "read",
+			.send = send_get_many,
+			.table = reads[first].table,
+			.reads = reads + first,
+			.count = end - first};
+		TRY(send_read(op, &request, level));
+	}
+	return NULL;
 }
 
 static struct error *levels_scan(struct engine *engine, struct op *op, const struct table *table,
@@ -599,6 +633,7 @@ static void levels_close(struct engine *engine)
 static const struct engine_ops levels_ops = {
 	.name = "levels",
 	.get = levels_get,
+	.get_many = levels_get_many,
 	.scan = levels_scan,
 	.write = levels_write,
 	.cas = levels_cas,

@@ -129,9 +129,27 @@ static struct error *scan_partition(struct op *op, struct engine *engine, struct
 	return NULL;
 }
 
-/* Reads the stored rows that edits need: one get each, or one scan where many stand together. */
-static struct error *read_stored(struct op *op, struct engine *engine, struct pending *first)
+/* Reads these rows, all at once. */
+static struct error *read_apart(
+	struct op *op, struct engine *engine, struct pending **rows, size_t count)
 {
+	struct engine_read *reads = ARENA_ARRAY(&op->arena, struct engine_read, count + 1);
+	for (size_t i = 0; i < count; i++)
+		reads[i] = (struct engine_read){.table = rows[i]->table,
+			.partition = rows[i]->partition,
+			.key = rows[i]->key};
+	TRY(engine_get_many(engine, op, reads, count, READ_NORMAL));
+	for (size_t i = 0; i < count; i++)
+		note_stored(rows[i], reads[i].found, &reads[i].row);
+	return NULL;
+}
+
+/* Reads the stored rows that edits need: by one scan where many stand together, else each. */
+static struct error *read_stored(
+	struct op *op, struct engine *engine, struct pending *first, size_t most)
+{
+	struct pending **apart = ARENA_ARRAY(&op->arena, struct pending *, most + 1);
+	size_t apart_count = 0;
 	for (struct pending *row = first; row; row = row->next) {
 		if (row->is_read)
 			continue;
@@ -144,17 +162,12 @@ static struct error *read_stored(struct op *op, struct engine *engine, struct pe
 				low = slice_compare(other->key, low) < 0 ? other->key : low;
 				high = slice_compare(other->key, high) > 0 ? other->key : high;
 			}
-		if (together > SCAN_FROM_ROWS) {
+		if (together > SCAN_FROM_ROWS)
 			TRY(scan_partition(op, engine, row, low, high));
-			continue;
-		}
-		bool found;
-		struct engine_row stored;
-		TRY(engine_get(engine, op, row->table, row->partition, row->key, READ_NORMAL,
-			&found, &stored));
-		note_stored(row, found, &stored);
+		else
+			apart[apart_count++] = row;
 	}
-	return NULL;
+	return read_apart(op, engine, apart, apart_count);
 }
 
 /* A stored row that cannot be read is left as it is, and put right by who knows it from its
@@ -183,7 +196,7 @@ static struct error *compute(struct op *op, struct engine *engine,
 	}
 	for (size_t i = 0; i < changes->count; i++)
 		if (changes->items[i].kind == ROW_EDIT) {
-			TRY(read_stored(op, engine, work->first));
+			TRY(read_stored(op, engine, work->first, work->rows.count));
 			break;
 		}
 	for (size_t i = 0; i < changes->count; i++) {

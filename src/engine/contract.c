@@ -130,6 +130,33 @@ static void a_row_tells_its_version(void **state)
 	assert_true(row.version == 77);
 }
 
+static void many_rows_are_read_at_once(void **state)
+{
+	struct world *w = *state;
+	enum { ROWS = 150 };
+	struct engine_read reads[ROWS] = {0};
+	struct mutations list;
+	mutations_init(&list, &w->op.arena);
+	for (uint32_t i = 0; i < ROWS; i++) {
+		struct engine_read *read = &reads[i];
+		read->table = &mailbox_map_table;
+		read->partition = text_of(w, i % 2 ? "p" : "q");
+		read->key = key_u32_row(&w->op.arena, i);
+		if (i % 3)
+			mutations_put(&list, read->table, read->partition, read->key, read->key, i);
+	}
+	assert_null(engine_write(w->engine, &w->op, list.items, list.count, DURABLE));
+	assert_null(engine_get_many(w->engine, &w->op, reads, ROWS, READ_NORMAL));
+	for (uint32_t i = 0; i < ROWS; i++) {
+		assert_int_equal(reads[i].found, i % 3 != 0);
+		if (!reads[i].found)
+			continue;
+		assert_true(slice_equal(reads[i].row.value, reads[i].key));
+		assert_true(slice_equal(reads[i].row.key, reads[i].key));
+		assert_true(reads[i].row.version == i);
+	}
+}
+
 static struct engine_rows scan(struct world *w, const char *partition, struct slice from,
 	struct slice to, size_t limit, bool back)
 {
@@ -459,6 +486,7 @@ int engine_contract_run(const char *name, struct engine *(*open)(void),
 		CONTRACT(at_equal_versions_a_delete_beats_an_insert),
 		CONTRACT(at_equal_versions_the_order_of_arrival_does_not_matter),
 		CONTRACT(a_row_tells_its_version),
+		CONTRACT(many_rows_are_read_at_once),
 		CONTRACT(a_scan_is_in_key_order_within_its_partition),
 		CONTRACT(a_scan_honours_bounds_limit_and_direction),
 		CONTRACT(a_cas_on_nothing_creates_once),

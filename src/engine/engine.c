@@ -36,6 +36,22 @@ struct error *engine_get(struct engine *engine, struct op *op, const struct tabl
 	return NULL;
 }
 
+struct error *engine_get_many(struct engine *engine, struct op *op, struct engine_read *reads,
+	size_t count, enum read_level level)
+{
+	if (!engine->ops->get_many || count < 2) {
+		for (size_t i = 0; i < count; i++)
+			TRY(engine_get(engine, op, reads[i].table, reads[i].partition, reads[i].key,
+				level, &reads[i].found, &reads[i].row));
+		return NULL;
+	}
+	TRY(engine->ops->get_many(engine, op, reads, count, level));
+	for (size_t i = 0; i < count; i++)
+		if (reads[i].found)
+			take_off_seal(reads[i].table, reads[i].partition, &reads[i].row);
+	return NULL;
+}
+
 struct error *engine_scan(struct engine *engine, struct op *op, const struct table *table,
 	struct slice partition, struct slice from, struct slice to, size_t limit, bool backwards,
 	enum read_level level, struct engine_rows *ret_rows)

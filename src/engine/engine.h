@@ -33,6 +33,16 @@ struct engine_rows {
 	size_t count;
 };
 
+/* One of several rows to be read at once. */
+struct engine_read {
+	const struct table *table;
+	struct slice partition;
+	struct slice key; /* empty: the static row */
+	/* Results. */
+	bool found;
+	struct engine_row row;
+};
+
 /* One change of one row. */
 struct mutation {
 	const struct table *table;
@@ -80,6 +90,9 @@ struct engine_ops {
 	struct error *(*get)(struct engine *engine, struct op *op, const struct table *table,
 		struct slice partition, struct slice key, enum read_level level, bool *ret_found,
 		struct engine_row *ret_row);
+	/* NULL: one after the other is as good. */
+	struct error *(*get_many)(struct engine *engine, struct op *op, struct engine_read *reads,
+		size_t count, enum read_level level);
 	struct error *(*scan)(struct engine *engine, struct op *op, const struct table *table,
 		struct slice partition, struct slice from, struct slice to, size_t limit,
 		bool backwards, enum read_level level, struct engine_rows *ret_rows);
@@ -112,6 +125,11 @@ void engine_close(struct engine *engine);
 MUST_CHECK struct error *engine_get(struct engine *engine, struct op *op, const struct table *table,
 	struct slice partition, struct slice key, enum read_level level, bool *ret_found,
 	struct engine_row *ret_row);
+
+/* The same for several rows, which need not show one moment: in the time of one where the engine is
+ * a network away. On an error nothing is known of any. */
+MUST_CHECK struct error *engine_get_many(struct engine *engine, struct op *op,
+	struct engine_read *reads, size_t count, enum read_level level);
 
 /* The rows of one partition with from <= key < to in key order (backwards: from the highest), at
  * most `limit` of them; to.ptr NULL: to the end. The static row is the first when `from` is empty.

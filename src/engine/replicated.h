@@ -15,6 +15,10 @@ struct replicated_ops {
 	struct error *(*get)(struct replicated *store, struct op *op, const struct table *table,
 		struct slice partition, struct slice key, enum level level,
 		struct failure *ret_failure, bool *ret_found, struct engine_row *ret_row);
+	/* NULL: one after the other. */
+	struct error *(*get_many)(struct replicated *store, struct op *op,
+		struct engine_read *reads, size_t count, enum level level,
+		struct failure *ret_failure);
 	/* All pages at one level; one moment of the partition, or an error. */
 	struct error *(*scan)(struct replicated *store, struct op *op, const struct table *table,
 		struct slice partition, struct slice from, struct slice to, size_t limit,

@@ -127,6 +127,7 @@ static void close_store(struct replicated *store)
 static const struct replicated_ops cassandra_ops = {
 	.name = "cassandra",
 	.get = cassandra_get,
+	.get_many = cassandra_get_many,
 	.scan = cassandra_scan,
 	.write = write_rows,
 	.cas = cassandra_cas,

@@ -43,6 +43,8 @@ struct error *cassandra_cas(struct replicated *store, struct op *op, const struc
 struct error *cassandra_get(struct replicated *store, struct op *op, const struct table *table,
 	struct slice partition, struct slice key, enum level level, struct failure *ret_failure,
 	bool *ret_found, struct engine_row *ret_row);
+struct error *cassandra_get_many(struct replicated *store, struct op *op, struct engine_read *reads,
+	size_t count, enum level level, struct failure *ret_failure);
 struct error *cassandra_scan(struct replicated *store, struct op *op, const struct table *table,
 	struct slice partition, struct slice from, struct slice to, size_t limit, bool backwards,
 	enum level level, struct failure *ret_failure, struct engine_rows *ret_rows);

@@ -38,6 +38,30 @@ static uint64_t number_of(struct cql_value value)
 	return cql_to_bigint(value, &number) ? (uint64_t)number : 0;
 }
 
+static struct error *take_state(struct op *op, const struct cql_result *result,
+	const struct table *table, bool *ret_found, struct engine_row *ret_row)
+{
+	TRY(expect_columns(op, result, 2, table));
+	*ret_found = result->row_count && cql_at(result, 0, 1).length >= 0;
+	if (*ret_found)
+		*ret_row = (struct engine_row){
+			.key = SLICE_NONE, .value = cql_to_bytes(cql_at(result, 0, 1))};
+	return NULL;
+}
+
+static struct error *take_keyed(struct op *op, const struct cql_result *result,
+	const struct table *table, struct slice key, bool *ret_found, struct engine_row *ret_row)
+{
+	bool has_version = table->kind == TABLE_PLAIN;
+	TRY(expect_columns(op, result, has_version ? 2 : 1, table));
+	*ret_found = result->row_count && cql_at(result, 0, 0).length >= 0;
+	if (*ret_found)
+		*ret_row = (struct engine_row){.key = key,
+			.value = cql_to_bytes(cql_at(result, 0, 0)),
+			.version = has_version ? number_of(cql_at(result, 0, 1)) : 0};
+	return NULL;
+}
+
 static struct error *get_state(struct replicated *store, struct op *op, const struct table *table,
 	struct slice partition, enum level level, struct failure *ret_failure, bool *ret_found,
 	struct engine_row *ret_row)
@@ -47,12 +71,7 @@ static struct error *get_state(struct replicated *store, struct op *op, const st
 	struct cql_request request = {.level = cassandra_level(level), .routing_key = partition};
 	struct cql_result result;
 	TRY(run(store, op, table, &bound, request, ret_failure, &result));
-	TRY(expect_columns(op, &result, 2, table));
-	*ret_found = result.row_count && cql_at(&result, 0, 1).length >= 0;
-	if (*ret_found)
-		*ret_row = (struct engine_row){
-			.key = SLICE_NONE, .value = cql_to_bytes(cql_at(&result, 0, 1))};
-	return NULL;
+	return take_state(op, &result, table, ret_found, ret_row);
 }
 
 struct error *cassandra_get(struct replicated *store, struct op *op, const struct table *table,
@@ -66,14 +85,71 @@ struct error *cassandra_get(struct replicated *store, struct op *op, const struc
 	struct cql_bound bound = {cassandra_statements(store, table)->get, NULL, values, 2};
 	struct cql_request request = {.level = cassandra_level(level), .routing_key = partition};
 	struct cql_result result;
-	bool has_version = table->kind == TABLE_PLAIN;
 	TRY(run(store, op, table, &bound, request, ret_failure, &result));
-	TRY(expect_columns(op, &result, has_version ? 2 : 1, table));
-	*ret_found = result.row_count && cql_at(&result, 0, 0).length >= 0;
-	if (*ret_found)
-		*ret_row = (struct engine_row){.key = key,
-			.value = cql_to_bytes(cql_at(&result, 0, 0)),
-			.version = has_version ? number_of(cql_at(&result, 0, 1)) : 0};
+	return take_keyed(op, &result, table, key, ret_found, ret_row);
+}
+
+/* ---- several rows at once ---- */
+
+/* So many requests are under way together. */
+#define READS_TOGETHER 64
+
+static bool is_static_row(const struct engine_read *read)
+{
+	return read->table->kind == TABLE_CAS && !read->key.len;
+}
+
+static struct cql_request request_of(struct replicated *store, struct op *op,
+	const struct engine_read *read, enum level level, struct cql_bound *bound)
+{
+	const struct table_statements *statements = cassandra_statements(store, read->table);
+	struct cql_value *values = ARENA_ARRAY(&op->arena, struct cql_value, 2);
+	values[0] = cql_from_bytes(read->partition);
+	values[1] = cql_from_bytes(read->key);
+	*bound = is_static_row(read) ? (struct cql_bound){statements->get_state, NULL, values, 1}
+				     : (struct cql_bound){statements->get, NULL, values, 2};
+	return (struct cql_request){.statements = bound,
+		.count = 1,
+		.level = cassandra_level(level),
+		.routing_key = read->partition,
+		.idempotent = true};
+}
+
+static struct error *take_row(
+	struct op *op, const struct cql_result *result, struct engine_read *read)
+{
+	return is_static_row(read)
+		       ? take_state(op, result, read->table, &read->found, &read->row)
+		       : take_keyed(op, result, read->table, read->key, &read->found, &read->row);
+}
+
+static struct error *get_together(struct replicated *store, struct op *op,
+	struct engine_read *reads, size_t count, enum level level, struct failure *ret_failure)
+{
+	struct arena *arena = &op->arena;
+	struct cql_bound *bound = ARENA_ARRAY(arena, struct cql_bound, count);
+	struct cql_request *requests = ARENA_ARRAY(arena, struct cql_request, count);
+	struct cql_result *results = ARENA_ARRAY(arena, struct cql_result, count);
+	struct cql_failure *whys = ARENA_ARRAY(arena, struct cql_failure, count);
+	struct error **errors = ARENA_ARRAY(arena, struct error *, count);
+	for (size_t i = 0; i < count; i++)
+		requests[i] = request_of(store, op, &reads[i], level, &bound[i]);
+	cql_execute_many(op, cassandra_of(store)->cluster, requests, count, results, whys, errors);
+	for (size_t i = 0; i < count; i++) {
+		if (errors[i])
+			return cassandra_fail(op, FAILURE_OF_READ, &whys[i], errors[i],
+				reads[i].table, ret_failure);
+		TRY(take_row(op, &results[i], &reads[i]));
+	}
+	return NULL;
+}
+
+struct error *cassandra_get_many(struct replicated *store, struct op *op, struct engine_read *reads,
+	size_t count, enum level level, struct failure *ret_failure)
+{
+	for (size_t at = 0; at < count; at += READS_TOGETHER)
+		TRY(get_together(store, op, reads + at, MIN_OF(count - at, READS_TOGETHER), level,
+			ret_failure));
 	return NULL;
 }
 
