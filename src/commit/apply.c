@@ -36,7 +36,8 @@ static struct error *unapplied(struct op *op, struct commit *commit, struct comm
 	uint64_t applied = MAX_OF(account->head.state.applied, account->applied_pending);
 	mutex_unlock(&account->lock);
 	bool complete;
-	TRY(commit_log_since(op, commit, account->id, applied, ret_rows, ret_count, &complete));
+	TRY(commit_log_known_since(
+		op, commit, account->id, applied, ret_rows, ret_count, &complete));
 	if (!complete)
 		return op_fail(op, ERR_CORRUPT, "the log does not reach back to what is applied");
 	*ret_applied = applied;
@@ -88,6 +89,7 @@ static struct error *apply_account(struct op *op, struct commit *commit,
 	uint64_t applied;
 	TRY(unapplied(op, commit, account, &rows, &count, &applied));
 	size_t written = 0;
+	TRY(copy_behind_commit(op, commit, account));
 	TRY(write_rows(op, commit, account->id, rows, count, &written));
 	metric_add(&rows_applied, (int64_t)written);
 	mutex_lock(&account->lock);
@@ -97,6 +99,7 @@ static struct error *apply_account(struct op *op, struct commit *commit,
 	*ret_again_ns = account->last_commit_ns + quiet_ns(commit);
 	bool is_quiet = clock_monotonic_ns() > *ret_again_ns;
 	mutex_unlock(&account->lock);
+	TRY(map_behind_commit(op, commit, account, is_quiet));
 	/* Rows without content, such as the quiet account's own commit, owe nothing. */
 	bool meant_something = false;
 	for (size_t i = 0; i < count; i++)

@@ -12,14 +12,22 @@
 
 struct commit;
 
+/* Does the account have the mailbox, a deleted one that is not cleaned up included? */
+struct mailbox_finder {
+	struct error *(*find)(struct op *op, const struct mailbox_finder *finder,
+		struct mailbox_id id, bool *ret_found);
+};
+
 /* What the owner of the log entries tells the commit point about them. All pure or read-only. */
 struct commit_rules {
 	/* The rows that a log row means in all projections. */
 	struct error *(*derive)(struct op *op, struct account_id account, const struct log_row *log,
 		struct row_changes *out);
-	/* The rows of mailbox_map that a stretch of the log changes, as of its last row. */
-	struct error *(*map)(struct op *op, struct engine *engine, const struct head *head,
-		const struct log_row *rows, size_t count, struct mutations *out);
+	/* The rows of mailbox_map that a stretch of the log changes, as of its last row; none of
+	 * mailboxes that are not there any more. */
+	struct error *(*map)(struct op *op, struct engine *engine,
+		const struct mailbox_finder *finder, const struct log_row *rows, size_t count,
+		struct mutations *out);
 	/* An uncertain change turned out not to be applied: `detail` is what it gave the ledger. */
 	struct error *(*undo)(struct op *op, struct engine *engine, struct slice detail);
 };
@@ -68,9 +76,22 @@ MUST_CHECK struct error *commit_read(struct op *op, struct commit *commit,
 	struct error *(*read)(struct op *op, const struct head *head, void *context),
 	void *context);
 
+/* The same on the head as this node knows it: loaded if need be, but nobody is asked whether others
+ * have changed the account since. For what the commit that follows checks again, and for what may
+ * be late. */
+MUST_CHECK struct error *commit_read_known(struct op *op, struct commit *commit,
+	struct account_id account,
+	struct error *(*read)(struct op *op, const struct head *head, void *context),
+	void *context);
+
 /* The log above `modseq` up to the head, ascending, in the arena, from account_log and the tail.
  * *ret_complete is false when it does not reach back so far. */
 MUST_CHECK struct error *commit_log_since(struct op *op, struct commit *commit,
+	struct account_id account, uint64_t modseq, struct log_row **ret_rows, size_t *ret_count,
+	bool *ret_complete);
+
+/* The same up to the head as this node knows it. */
+MUST_CHECK struct error *commit_log_known_since(struct op *op, struct commit *commit,
 	struct account_id account, uint64_t modseq, struct log_row **ret_rows, size_t *ret_count,
 	bool *ret_complete);
 

@@ -15,6 +15,10 @@ struct commit_account {
 	struct commit_change **queue_end;
 	size_t waiting;
 	uint64_t applied_pending; /* projections are written up to here; goes into the next CAS */
+	uint64_t mapped_pending;  /* the same of mailbox_map */
+	uint64_t unmapped;        /* changes made here since mailbox_map was written */
+	uint64_t copied;          /* log rows up to here stand in this segment of account_log */
+	uint32_t copied_segment;
 	uint64_t last_commit_ns;
 	uint64_t looked_ns;   /* the head is no older than what was stored then */
 	uint32_t dirty_slice; /* last one this node noted */
@@ -68,6 +72,9 @@ MUST_CHECK struct error *commit_finish(struct op *op, struct commit *commit, str
 /* apply.c: the account's log is not applied; it is looked at again at once. */
 void owe_projections(struct commit *commit, struct account_id account);
 void owed_free(struct commit *commit);
+
+/* A row whose slices live in the operation. */
+void log_copy_row(struct op *op, const struct log_row *row, struct log_row *ret_copy);
 
 /* Log rows in (from, to] that have been trimmed from the account, ascending. */
 MUST_CHECK struct error *log_read_trimmed(struct op *op, struct commit *commit,
@@ -132,6 +139,15 @@ MUST_CHECK struct error *spread_log(struct op *op, struct commit *commit, struct
  * the copies to `plain` or writes them. */
 MUST_CHECK struct error *trim_if_full(struct op *op, struct commit *commit,
 	struct commit_plan *plan, struct mutations *account_rows, struct mutations *plain);
+
+/* Where projections are written behind the commit: brings mailbox_map up to the log, so that
+ * opening a mailbox needs little of it. ERR_*: what it could not write is tried again. */
+MUST_CHECK struct error *map_behind_commit(
+	struct op *op, struct commit *commit, struct commit_account *account, bool is_quiet);
+
+/* There too: copies what a trim will move before it has to wait for it. */
+MUST_CHECK struct error *copy_behind_commit(
+	struct op *op, struct commit *commit, struct commit_account *account);
 
 /* ---- resolve.c ---- */
 

@@ -195,6 +195,7 @@ static struct error *build_cas(struct sending *s)
 	mutations_init(&s->plain, arena);
 	if (head->exists) {
 		s->plan.state.applied = MAX_OF(s->plan.state.applied, s->account->applied_pending);
+		s->plan.state.mapped = MAX_OF(s->plan.state.mapped, s->account->mapped_pending);
 		TRY(trim_if_full(s->op, s->commit, &s->plan, &s->account_rows, &s->plain));
 	}
 	TRY(note_dirty(s));
@@ -228,6 +229,9 @@ static void group_is_true(struct sending *s)
 			count++;
 		}
 	metric_add(&changes_done, count);
+	mutex_lock(&s->account->lock);
+	s->account->unmapped += (uint64_t)count;
+	mutex_unlock(&s->account->lock);
 	s->account->last_commit_ns = clock_monotonic_ns();
 	if (!engine_is_atomic(s->commit->engine) || s->plan.state.applied != s->plan.state.modseq)
 		owe_projections(s->commit, s->account->id);
@@ -254,9 +258,11 @@ static struct error *spread_group(struct sending *s)
 	return err;
 }
 
-static void install(struct sending *s)
+/* The head is what the CAS made of it, and so no older than the moment that it was sent. */
+static void install(struct sending *s, uint64_t sent_ns)
 {
 	mutex_lock(&s->account->lock);
+	s->account->looked_ns = MAX_OF(s->account->looked_ns, sent_ns);
 	struct error *err = head_install(
 		s->op, &s->account->head, s->account_rows.items, s->account_rows.count);
 	if (err) {
@@ -449,11 +455,12 @@ static struct error *attempt_group(struct sending *s)
 		return NULL;
 	metric_add(&groups_sent, 1);
 	struct slice current = SLICE_NONE;
+	uint64_t sent_ns = clock_monotonic_ns();
 	struct error *err = engine_cas(s->commit->engine, s->op, &s->cas, &current);
 	s->tries++;
 	note_try(s, "commit", err ? error_kind_name(err->kind) : "applied");
 	if (!err) {
-		install(s);
+		install(s, sent_ns);
 		acknowledge_group(s);
 		return NULL;
 	}

@@ -41,7 +41,16 @@ struct head {
 	size_t tail_count;
 	size_t tail_capacity;
 	size_t tail_bytes;
+	/* Where somebody reads it: this node has written the projections up to here, which
+	 * `applied` of the state says only with the next commit. */
+	uint64_t applied_here;
 };
+
+/* All projections up to here are what this node's reads find. */
+static inline uint64_t head_applied(const struct head *head)
+{
+	return MAX_OF(head->state.applied, head->applied_here);
+}
 
 void head_init(struct head *head);
 void head_done(struct head *head);

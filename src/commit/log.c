@@ -2,7 +2,7 @@
 
 /* Reading the log: its tail stands in the account, what was trimmed in account_log. */
 
-static void copy_row(struct op *op, const struct log_row *row, struct log_row *ret_copy)
+void log_copy_row(struct op *op, const struct log_row *row, struct log_row *ret_copy)
 {
 	*ret_copy = (struct log_row){.modseq = row->modseq, .row = row->row};
 	ret_copy->row.once_key = arena_dup(&op->arena, row->row.once_key);
@@ -25,7 +25,7 @@ static struct error *copy_tail(struct op *op, const struct head *head, void *con
 	request->rows =
 		ARENA_ARRAY(&op->arena, struct log_row, request->count ? request->count : 1);
 	for (size_t i = 0; i < request->count; i++)
-		copy_row(op, &head->tail[from + i], &request->rows[i]);
+		log_copy_row(op, &head->tail[from + i], &request->rows[i]);
 	return NULL;
 }
 
@@ -107,6 +107,15 @@ struct error *commit_log_since(struct op *op, struct commit *commit, struct acco
 {
 	struct tail_request tail = {.after = modseq};
 	TRY(commit_read(op, commit, account, copy_tail, &tail));
+	return join(op, commit, account, &tail, ret_rows, ret_count, ret_complete);
+}
+
+struct error *commit_log_known_since(struct op *op, struct commit *commit,
+	struct account_id account, uint64_t modseq, struct log_row **ret_rows, size_t *ret_count,
+	bool *ret_complete)
+{
+	struct tail_request tail = {.after = modseq};
+	TRY(commit_read_known(op, commit, account, copy_tail, &tail));
 	return join(op, commit, account, &tail, ret_rows, ret_count, ret_complete);
 }
 

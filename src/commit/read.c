@@ -6,7 +6,7 @@
 
 #define ATTEMPTS 24
 /* Operations may last long. */
-#define LOOK_LASTS_NS (100 * NS_PER_MS)
+#define LOOK_LASTS_NS NS_PER_S
 
 static struct error *read_state(struct op *op, struct commit *commit, struct account_id account,
 	enum read_level level, bool *ret_found, struct account_static *ret_state)
@@ -80,12 +80,13 @@ static struct error *reload_serially(
 	return err;
 }
 
-/* Brings the head up to date: loads it if need be, and where other nodes write too, asks them. */
-static struct error *freshen(struct op *op, struct commit *commit, struct commit_account *account)
+/* Loads the head if need be, and brings it up to date: where other nodes write too, asks them. */
+static struct error *freshen(
+	struct op *op, struct commit *commit, struct commit_account *account, bool as_known)
 {
 	mutex_lock(&account->lock);
 	bool is_fresh = account->head.is_loaded;
-	bool must_look = commit->engine->is_shared && !was_looked_at(op, account);
+	bool must_look = commit->engine->is_shared && !as_known && !was_looked_at(op, account);
 	mutex_unlock(&account->lock);
 	if (is_fresh && must_look) {
 		struct error *err = poll_head(op, commit, account, &is_fresh);
@@ -99,15 +100,17 @@ static struct error *freshen(struct op *op, struct commit *commit, struct commit
 }
 
 static struct error *read_head(struct op *op, struct commit *commit, struct commit_account *account,
-	struct error *(*read)(struct op *op, const struct head *head, void *context), void *context)
+	bool as_known, struct error *(*read)(struct op *op, const struct head *head, void *context),
+	void *context)
 {
 	for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
-		TRY(freshen(op, commit, account));
+		TRY(freshen(op, commit, account, as_known));
 		AUTO_LOCK(&account->lock);
 		if (!account->head.is_loaded)
 			continue; /* forgotten meanwhile, by an uncertain commit */
 		if (!account->head.exists)
 			return op_fail(op, ERR_NOT_FOUND, "no such account");
+		account->head.applied_here = account->applied_pending;
 		return read(op, &account->head, context);
 	}
 	return op_fail(op, ERR_UNAVAILABLE, "the account cannot be read now");
@@ -117,7 +120,16 @@ struct error *commit_read(struct op *op, struct commit *commit, struct account_i
 	struct error *(*read)(struct op *op, const struct head *head, void *context), void *context)
 {
 	struct commit_account *account = account_get(commit, id);
-	struct error *err = read_head(op, commit, account, read, context);
+	struct error *err = read_head(op, commit, account, false, read, context);
+	account_put(commit, account);
+	return err;
+}
+
+struct error *commit_read_known(struct op *op, struct commit *commit, struct account_id id,
+	struct error *(*read)(struct op *op, const struct head *head, void *context), void *context)
+{
+	struct commit_account *account = account_get(commit, id);
+	struct error *err = read_head(op, commit, account, true, read, context);
 	account_put(commit, account);
 	return err;
 }

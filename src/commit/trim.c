@@ -8,48 +8,190 @@ METRIC_COUNTER(
 	map_failures, "map_write_failures_total", "mailbox_map rows that could not be written");
 
 #define SEGMENT_ENTRIES 4096
+/* Log rows that whoever opens a mailbox may have to read beside its map. */
+#define UNMAPPED_MOST 2048
 /* Past these a commit does not go on without a trim. */
 #define TAIL_ENTRIES_HARD 512
 #define TAIL_BYTES_HARD KIB(256)
 
-/* Brings mailbox_map up to the head, so that opening a mailbox needs little of the log. Without it
- * the log is read from account_log instead: a failure is counted and costs nothing but time. */
-static void refresh_map(
+struct head_finder {
+	struct mailbox_finder finder;
+	const struct head *head;
+};
+
+static struct error *find_in_head(
+	struct op *op, const struct mailbox_finder *finder, struct mailbox_id id, bool *ret_found)
+{
+	(void)op;
+	*ret_found = head_mailbox(((const struct head_finder *)finder)->head, id) != NULL;
+	return NULL;
+}
+
+/* Brings mailbox_map up to the head within the commit, where one write can do both. Without it the
+ * log is read from account_log instead: a failure is counted and costs nothing but time. */
+static void map_with_commit(
 	struct op *op, struct commit *commit, struct commit_plan *plan, struct mutations *plain)
 {
-	const struct head *head = plan->head;
-	const struct account_static *state = &head->state;
-	struct log_row *rows = NULL;
-	size_t count = 0;
-	struct error *err = NULL;
-	if (state->mapped < state->trimmed)
-		err = log_read_trimmed(
-			op, commit, plan->account->id, state, state->mapped, &rows, &count);
-	size_t from = head_tail_after(head, MAX_OF(state->mapped, state->trimmed));
-	size_t tail_count = head->tail_count - from;
-	struct log_row *all = ARENA_ARRAY(&op->arena, struct log_row, count + tail_count + 1);
-	if (count)
-		memcpy(all, rows, count * sizeof(*all));
-	if (tail_count)
-		memcpy(all + count, head->tail + from, tail_count * sizeof(*all));
-
-	struct mutations map_rows;
-	mutations_init(&map_rows, &op->arena);
-	if (!err)
-		err = commit->rules.map(
-			op, commit->engine, head, all, count + tail_count, &map_rows);
-	if (!err && !engine_is_atomic(commit->engine))
-		err = engine_write(commit->engine, op, map_rows.items, map_rows.count, DURABLE);
-	if (err) {
+	struct head_finder finder = {{find_in_head}, plan->head};
+	struct log_row *rows;
+	size_t count;
+	bool complete;
+	size_t before = plain->count;
+	struct error *err =
+		plan_log_since(op, plan, plan->head->state.mapped, &rows, &count, &complete);
+	/* The rows of the group itself are not true yet. */
+	while (!err && count && rows[count - 1].modseq > plan->head->state.modseq)
+		count--;
+	if (!err && count && complete)
+		err = commit->rules.map(op, commit->engine, &finder.finder, rows, count, plain);
+	if (err || !complete) {
 		metric_add(&map_failures, 1);
+		plain->count = before;
 		return;
 	}
-	if (engine_is_atomic(commit->engine))
-		for (size_t i = 0; i < map_rows.count; i++)
-			mutations_put(plain, map_rows.items[i].table, map_rows.items[i].partition,
-				map_rows.items[i].key, map_rows.items[i].value,
-				map_rows.items[i].version);
-	plan->state.mapped = state->modseq;
+	plan->state.mapped = plan->head->state.modseq;
+}
+
+struct account_finder {
+	struct mailbox_finder finder;
+	struct commit *commit;
+	struct account_id account;
+	struct mailbox_id wanted;
+	bool found;
+};
+
+static struct error *copy_has(struct op *op, const struct head *head, void *context)
+{
+	(void)op;
+	struct account_finder *finder = context;
+	finder->found = head_mailbox(head, finder->wanted) != NULL;
+	return NULL;
+}
+
+static struct error *find_in_account(
+	struct op *op, const struct mailbox_finder *base, struct mailbox_id id, bool *ret_found)
+{
+	struct account_finder finder = *(const struct account_finder *)base;
+	finder.wanted = id;
+	TRY(commit_read_known(op, finder.commit, finder.account, copy_has, &finder));
+	*ret_found = finder.found;
+	return NULL;
+}
+
+/* While changes come one after the other, a chunk of the map is written for many of them. */
+static bool wants_map(struct commit_account *account, bool is_quiet, uint64_t *ret_mapped)
+{
+	AUTO_LOCK(&account->lock);
+	const struct head *head = &account->head;
+	*ret_mapped = MAX_OF(head->state.mapped, account->mapped_pending);
+	bool is_behind = *ret_mapped < head->state.trimmed ||
+			 head->tail_count - head_tail_after(head, *ret_mapped) >=
+				 commit_settings.tail_entries / 2;
+	return is_behind && (is_quiet || account->unmapped >= UNMAPPED_MOST);
+}
+
+struct error *map_behind_commit(
+	struct op *op, struct commit *commit, struct commit_account *account, bool is_quiet)
+{
+	uint64_t mapped;
+	struct account_finder finder = {
+		.finder = {find_in_account}, .commit = commit, .account = account->id};
+	struct log_row *rows;
+	size_t count;
+	bool complete;
+	struct mutations out;
+	if (engine_is_atomic(commit->engine) || !wants_map(account, is_quiet, &mapped))
+		return NULL;
+	mutations_init(&out, &op->arena);
+	struct error *err =
+		commit_log_known_since(op, commit, account->id, mapped, &rows, &count, &complete);
+	if (!err && !complete)
+		err = op_fail(op, ERR_CORRUPT, "the log does not reach back to the map");
+	if (!err && count)
+		err = commit->rules.map(op, commit->engine, &finder.finder, rows, count, &out);
+	if (!err)
+		err = engine_write(commit->engine, op, out.items, out.count, DURABLE);
+	if (err) {
+		metric_add(&map_failures, 1);
+		return op_wrap(op, err, "bring the map up to the log");
+	}
+	mutex_lock(&account->lock);
+	if (count)
+		account->mapped_pending = MAX_OF(account->mapped_pending, rows[count - 1].modseq);
+	account->unmapped = 0;
+	mutex_unlock(&account->lock);
+	return NULL;
+}
+
+/* ---- Rows on their way to account_log ---- */
+
+/* Which segment takes so many rows more, and how many it has. */
+static uint32_t segment_for(const struct account_static *state, size_t count, uint32_t *ret_entries)
+{
+	*ret_entries = state->segment_entries;
+	if (!*ret_entries || *ret_entries + count <= SEGMENT_ENTRIES)
+		return state->segment;
+	*ret_entries = 0;
+	return state->segment + 1;
+}
+
+static void copy_row(
+	struct op *op, struct slice segment, const struct log_row *row, struct mutations *out)
+{
+	struct arena *arena = &op->arena;
+	mutations_put(out, &account_log_table, segment, key_u64_row(arena, row->modseq),
+		row_encode_in(arena, &account_log_row, &row->row), row->modseq);
+}
+
+/* Up to which row the segment has been given copies already. With the lock held. */
+static uint64_t copied_in(const struct commit_account *account, uint32_t segment)
+{
+	return account->copied_segment == segment ? account->copied : 0;
+}
+
+struct copying {
+	const struct commit_account *account;
+	uint32_t segment;
+	struct log_row *rows;
+	size_t count;
+};
+
+static struct error *choose_copies(struct op *op, const struct head *head, void *context)
+{
+	struct copying *copying = context;
+	uint32_t entries;
+	copying->count = 0;
+	if (head->tail_count < commit_settings.tail_entries / 2 &&
+		head->tail_bytes < commit_settings.tail_bytes / 2)
+		return NULL;
+	copying->segment = segment_for(&head->state, head->tail_count, &entries);
+	size_t from = head_tail_after(head, copied_in(copying->account, copying->segment));
+	copying->rows = ARENA_ARRAY(&op->arena, struct log_row, head->tail_count - from + 1);
+	for (size_t i = from; i < head->tail_count; i++)
+		log_copy_row(op, &head->tail[i], &copying->rows[copying->count++]);
+	return NULL;
+}
+
+struct error *copy_behind_commit(
+	struct op *op, struct commit *commit, struct commit_account *account)
+{
+	struct copying copying = {.account = account};
+	struct mutations copies;
+	bool is_planted_here = is_planted(BUG_TRIMMED_APPLIED) || is_planted(BUG_TRIMMED_EARLY);
+	if (engine_is_atomic(commit->engine) || is_planted_here)
+		return NULL;
+	TRY(commit_read_known(op, commit, account->id, choose_copies, &copying));
+	if (!copying.count)
+		return NULL;
+	struct slice target = key_log_segment(&op->arena, account->id, copying.segment);
+	mutations_init(&copies, &op->arena);
+	for (size_t i = 0; i < copying.count; i++)
+		copy_row(op, target, &copying.rows[i], &copies);
+	TRY(engine_write(commit->engine, op, copies.items, copies.count, DURABLE));
+	AUTO_LOCK(&account->lock);
+	account->copied_segment = copying.segment;
+	account->copied = copying.rows[copying.count - 1].modseq;
+	return NULL;
 }
 
 static struct error *move_rows(struct op *op, struct commit *commit, struct commit_plan *plan,
@@ -57,12 +199,11 @@ static struct error *move_rows(struct op *op, struct commit *commit, struct comm
 {
 	const struct head *head = plan->head;
 	struct arena *arena = &op->arena;
-	uint32_t segment = head->state.segment;
-	uint32_t entries = head->state.segment_entries;
-	if (entries && entries + count > SEGMENT_ENTRIES) {
-		segment++;
-		entries = 0;
-	}
+	uint32_t entries;
+	uint32_t segment = segment_for(&head->state, count, &entries);
+	mutex_lock(&plan->account->lock);
+	uint64_t before = copied_in(plan->account, segment);
+	mutex_unlock(&plan->account->lock);
 	struct slice partition = key_account(arena, plan->account->id, 0);
 	struct slice target = key_log_segment(arena, plan->account->id, segment);
 	struct mutations copies;
@@ -72,8 +213,8 @@ static struct error *move_rows(struct op *op, struct commit *commit, struct comm
 		const struct log_row *row = &head->tail[i];
 		if (is_planted(BUG_TRIMMED_APPLIED) && row->modseq <= plan->state.applied)
 			continue;
-		mutations_put(out, &account_log_table, target, key_u64_row(arena, row->modseq),
-			row_encode_in(arena, &account_log_row, &row->row), row->modseq);
+		if (row->modseq > before)
+			copy_row(op, target, row, out);
 	}
 	if (is_planted(BUG_TRIMMED_EARLY))
 		plain->count = copies.count = 0;
@@ -107,7 +248,8 @@ struct error *trim_if_full(struct op *op, struct commit *commit, struct commit_p
 		bytes -= head->tail[count++].size;
 	if (!count)
 		return NULL;
-	refresh_map(op, commit, plan, plain);
+	if (engine_is_atomic(commit->engine))
+		map_with_commit(op, commit, plan, plain);
 	struct error *err = move_rows(op, commit, plan, count, account_rows, plain);
 	if (err && (head->tail_count >= TAIL_ENTRIES_HARD || head->tail_bytes >= TAIL_BYTES_HARD)) {
 		/* The copy is idempotent and nobody reads it before the CAS: nothing is uncertain.

@@ -230,7 +230,7 @@ static struct error *read_once(struct op *op, struct append *append)
 static struct error *copy_applied(struct op *op, const struct head *head, void *context)
 {
 	(void)op;
-	*(uint64_t *)context = head->state.applied;
+	*(uint64_t *)context = head_applied(head);
 	return NULL;
 }
 
@@ -484,7 +484,7 @@ static struct error *append_messages(struct op *op, struct append *append)
 		TRY(begin_part(op, append->store, &request[i], &append->parts[i]));
 	TRY(settle_earlier(op, append));
 	if (request->once_key.len)
-		TRY(commit_read(op, append->store->commit, request->account, copy_applied,
+		TRY(commit_read_known(op, append->store->commit, request->account, copy_applied,
 			&append->once_applied));
 	TRY(read_once(op, append));
 	TRY(commit_append(op, append));
@@ -545,9 +545,10 @@ struct error *mailbox_append_batch(struct op *op, struct mail_store *store,
 	return err;
 }
 
-/* A delivery later than the row tells of, not applied yet: the projection's own row comes later,
- * and must not win. */
-static struct error *find_unapplied(struct op *op, struct append *append)
+/* The latest delivery with the key. One that is not applied yet is later than the row, and the row
+ * that comes of it must not win. What is applied is asked before the row is read, so that nothing
+ * falls between. */
+static struct error *find_latest(struct op *op, struct append *append)
 {
 	struct commit *commit = append->store->commit;
 	struct account_id account = append->request->account;
@@ -555,20 +556,17 @@ static struct error *find_unapplied(struct op *op, struct append *append)
 	struct log_row *rows;
 	size_t count;
 	bool complete;
-	TRY(commit_read(op, commit, account, copy_applied, &applied));
-	TRY(commit_log_since(op, commit, account, applied, &rows, &count, &complete));
-	uint64_t known = append->has_once ? append->once.modseq : 0;
+	TRY(commit_read_known(op, commit, account, copy_applied, &applied));
+	TRY(commit_log_known_since(op, commit, account, applied, &rows, &count, &complete));
 	for (size_t i = count; i-- > 0;) {
-		if (rows[i].modseq <= known)
-			break;
 		if (!slice_equal(rows[i].row.once_key, append->request->once_key))
 			continue;
 		append->has_once = true;
 		append->once = (struct once){
 			.operation_id = rows[i].row.operation_id, .modseq = rows[i].modseq};
-		break;
+		return NULL;
 	}
-	return NULL;
+	return read_once(op, append);
 }
 
 struct error *mailbox_once_release(
@@ -577,8 +575,7 @@ struct error *mailbox_once_release(
 	struct arena *arena = &op->arena;
 	struct append_request request = {.account = account, .once_key = once_key};
 	struct append append = {.store = store, .request = &request};
-	TRY(read_once(op, &append));
-	TRY(find_unapplied(op, &append));
+	TRY(find_latest(op, &append));
 	if (!append.has_once || append.once.released)
 		return NULL;
 	append.once.released = 1;

@@ -241,99 +241,154 @@ struct error *map_load(struct op *op, struct engine *engine, struct mailbox_id m
 
 /* ---- Refresh ---- */
 
+/* A chunk that some log rows change. */
 struct touched {
 	struct mailbox_id mailbox;
 	uint32_t chunk;
+	const struct log_row **rows; /* ascending */
+	size_t count;
+	size_t capacity;
 	struct touched *next;
 };
 
-static void touch(struct op *op, struct touched **list, struct mailbox_id mailbox, uint32_t uid)
+struct touching {
+	struct op *op;
+	struct hash_map by_chunk;
+	struct touched *first;
+	size_t count;
+};
+
+static void touch(
+	struct touching *t, struct mailbox_id mailbox, uint32_t uid, const struct log_row *row)
 {
+	struct arena *arena = &t->op->arena;
 	uint32_t chunk = uid >> MAILBOX_MAP_CHUNK_BITS;
-	for (struct touched *at = *list; at; at = at->next)
-		if (at->chunk == chunk && ID_EQUAL(at->mailbox, mailbox))
-			return;
-	struct touched *added = ARENA_NEW(&op->arena, struct touched);
-	*added = (struct touched){.mailbox = mailbox, .chunk = chunk, .next = *list};
-	*list = added;
+	struct buf key = buf_in(arena);
+	buf_append(&key, ID_SLICE(mailbox));
+	buf_u32(&key, chunk);
+	struct touched *at = hash_map_find(&t->by_chunk, buf_as_slice(&key));
+	if (!at) {
+		at = ARENA_NEW(arena, struct touched);
+		*at = (struct touched){.mailbox = mailbox, .chunk = chunk, .next = t->first};
+		t->first = at;
+		t->count++;
+		hash_map_put(&t->by_chunk, buf_as_slice(&key), at);
+	}
+	if (at->count && at->rows[at->count - 1] == row)
+		return;
+	if (at->count == at->capacity) {
+		size_t capacity = at->capacity ? at->capacity * 2 : 4;
+		at->rows = arena_grow(arena, at->rows, at->capacity * sizeof(struct log_row *),
+			capacity * sizeof(struct log_row *));
+		at->capacity = capacity;
+	}
+	at->rows[at->count++] = row;
 }
 
-static struct error *collect_touched(
-	struct op *op, const struct log_row *row, struct touched **list)
+static struct error *collect_touched(struct touching *t, const struct log_row *row)
 {
 	if (!row->row.entry.len)
 		return NULL;
-	struct log_reader log = log_entry_read(op, row->row.entry);
+	struct log_reader log = log_entry_read(t->op, row->row.entry);
 	struct log_item item;
 	while (log_reader_next(&log, &item)) {
 		if (item.kind == LOG_APPEND)
-			touch(op, list, item.mailbox, item.uid);
+			touch(t, item.mailbox, item.uid, row);
 		for (size_t i = 0; item.kind == LOG_EXPUNGE && i < item.expunged_count; i++)
-			touch(op, list, item.mailbox, item.expunged[i].uid);
+			touch(t, item.mailbox, item.expunged[i].uid, row);
 		for (size_t i = 0; item.kind == LOG_FLAGS && i < item.uids.count; i++)
 			for (uint64_t uid = item.uids.ranges[i].first;
 				uid <= item.uids.ranges[i].last;
 				uid = (uid | (CHUNK_MESSAGES - 1)) + 1)
-				touch(op, list, item.mailbox, (uint32_t)uid);
+				touch(t, item.mailbox, (uint32_t)uid, row);
 	}
 	return log.err;
 }
 
-static struct error *refresh_chunk(struct op *op, struct engine *engine, const struct touched *at,
-	const struct log_row *rows, size_t count, struct snapshot_builder *builder,
+static struct error *refresh_chunk(struct op *op, const struct touched *at,
+	const struct engine_read *stored, uint64_t as_of, struct snapshot_builder *builder,
 	struct mutations *out)
 {
-	struct arena *arena = &op->arena;
-	struct slice partition = key_id(arena, at->mailbox.uuid);
-	struct slice key = key_u32_row(arena, at->chunk);
-	bool found;
-	struct engine_row stored;
 	struct mailbox_map map = {0};
-	TRY(engine_get(
-		engine, op, &mailbox_map_table, partition, key, READ_NORMAL, &found, &stored));
-	if (found) {
-		TRY(row_decode(op, &mailbox_map_row, stored.value, &map));
+	if (stored->found) {
+		TRY(row_decode(op, &mailbox_map_row, stored->row.value, &map));
 		TRY(map_decode_chunk(op, map.chunk, at->chunk, builder));
 	}
 	uint32_t first = at->chunk << MAILBOX_MAP_CHUNK_BITS;
 	struct builder_scope scope = {.mailbox = at->mailbox,
 		.first_uid = first,
 		.last_uid = first | (CHUNK_MESSAGES - 1)};
-	for (size_t i = 0; i < count; i++)
-		if (rows[i].modseq > map.as_of)
-			TRY(builder_apply(op, builder, &scope, &rows[i]));
-	uint64_t as_of = rows[count - 1].modseq;
+	for (size_t i = 0; i < at->count; i++)
+		if (at->rows[i]->modseq > map.as_of)
+			TRY(builder_apply(op, builder, &scope, at->rows[i]));
 	if (as_of <= map.as_of)
 		return NULL;
 	map = (struct mailbox_map){
 		.as_of = as_of, .chunk = map_encode_chunk(op, builder, at->chunk)};
-	mutations_put(out, &mailbox_map_table, partition, key,
-		row_encode_in(arena, &mailbox_map_row, &map), as_of);
+	mutations_put(out, &mailbox_map_table, stored->partition, stored->key,
+		row_encode_in(&op->arena, &mailbox_map_row, &map), as_of);
 	return NULL;
 }
 
-struct error *map_refresh(struct op *op, struct engine *engine, const struct head *head,
-	const struct log_row *rows, size_t count, struct mutations *out)
+/* A chunk that cannot be read must not hold up the others: whoever opens that mailbox has it made
+ * anew. */
+static struct error *refresh_or_pass(struct op *op, const struct touched *at,
+	const struct engine_read *stored, uint64_t as_of, struct mutations *out)
 {
-	struct touched *list = NULL;
-	for (size_t i = 0; i < count; i++)
-		TRY(collect_touched(op, &rows[i], &list));
-	for (struct touched *at = list; at; at = at->next) {
-		struct snapshot_builder builder;
-		/* A mailbox that was removed has no map any more. */
-		if (!head_mailbox(head, at->mailbox))
-			continue;
-		builder_begin(&builder, NULL);
-		struct error *err = refresh_chunk(op, engine, at, rows, count, &builder, out);
-		builder_drop(&builder);
-		/* A chunk that cannot be read must not hold up the others: whoever opens that
-		 * mailbox has it made anew. */
-		if (err && err->kind == ERR_CORRUPT)
-			log_error(op, "map-chunk-damaged",
-				FIELD_ID("mailbox", op, at->mailbox.uuid),
-				FIELD_U64("chunk", at->chunk), FIELD_ERROR(op, err));
-		else
-			TRY(err);
+	struct snapshot_builder builder;
+	builder_begin(&builder, NULL);
+	struct error *err = refresh_chunk(op, at, stored, as_of, &builder, out);
+	builder_drop(&builder);
+	if (!err || err->kind != ERR_CORRUPT)
+		return err;
+	log_error(op, "map-chunk-damaged", FIELD_ID("mailbox", op, at->mailbox.uuid),
+		FIELD_U64("chunk", at->chunk), FIELD_ERROR(op, err));
+	return NULL;
+}
+
+/* The chunks of mailboxes that are still there: a mailbox that was removed has no map any more. */
+static struct error *keep_live(struct touching *t, const struct mailbox_finder *finder,
+	const struct touched ***ret_live, size_t *ret_count)
+{
+	*ret_live = ARENA_ARRAY(&t->op->arena, const struct touched *, t->count + 1);
+	*ret_count = 0;
+	for (struct touched *at = t->first; at; at = at->next) {
+		bool found;
+		TRY(finder->find(t->op, finder, at->mailbox, &found));
+		if (found)
+			(*ret_live)[(*ret_count)++] = at;
 	}
 	return NULL;
+}
+
+static struct error *refresh_touched(struct touching *t, struct engine *engine,
+	const struct mailbox_finder *finder, uint64_t as_of, struct mutations *out)
+{
+	struct arena *arena = &t->op->arena;
+	const struct touched **live;
+	size_t count;
+	TRY(keep_live(t, finder, &live, &count));
+	struct engine_read *stored = ARENA_ARRAY(arena, struct engine_read, count + 1);
+	for (size_t i = 0; i < count; i++)
+		stored[i] = (struct engine_read){.table = &mailbox_map_table,
+			.partition = key_id(arena, live[i]->mailbox.uuid),
+			.key = key_u32_row(arena, live[i]->chunk)};
+	TRY(engine_get_many(engine, t->op, stored, count, READ_NORMAL));
+	for (size_t i = 0; i < count; i++)
+		TRY(refresh_or_pass(t->op, live[i], &stored[i], as_of, out));
+	return NULL;
+}
+
+struct error *map_refresh(struct op *op, struct engine *engine, const struct mailbox_finder *finder,
+	const struct log_row *rows, size_t count, struct mutations *out)
+{
+	struct touching t = {.op = op};
+	struct error *err = NULL;
+	hash_map_init(&t.by_chunk);
+	for (size_t i = 0; i < count && !err; i++)
+		err = collect_touched(&t, &rows[i]);
+	if (!err && count)
+		err = refresh_touched(&t, engine, finder, rows[count - 1].modseq, out);
+	hash_map_done(&t.by_chunk);
+	return err;
 }

@@ -11,8 +11,9 @@ MUST_CHECK struct error *map_load(struct op *op, struct engine *engine, struct m
 	struct snapshot_builder *builder, uint64_t **ret_as_of, size_t *ret_chunk_count);
 
 /* commit_rules.map */
-MUST_CHECK struct error *map_refresh(struct op *op, struct engine *engine, const struct head *head,
-	const struct log_row *rows, size_t count, struct mutations *out);
+MUST_CHECK struct error *map_refresh(struct op *op, struct engine *engine,
+	const struct mailbox_finder *finder, const struct log_row *rows, size_t count,
+	struct mutations *out);
 
 /* One chunk's bytes to and from a builder: exposed for tests and fuzzing. */
 MUST_CHECK struct error *map_decode_chunk(

@@ -235,7 +235,7 @@ static struct error *read_bounds(struct op *op, const struct head *head, void *c
 	const struct head_mailbox *mailbox = head_mailbox(head, bounds->mailbox);
 	if (!mailbox)
 		return op_fail(op, ERR_NOT_FOUND, "no such mailbox");
-	bounds->applied = head->state.applied;
+	bounds->applied = head_applied(head);
 	bounds->uidnext = mailbox->row.uidnext;
 	return NULL;
 }

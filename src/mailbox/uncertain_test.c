@@ -330,6 +330,65 @@ static void reads_are_right_while_no_projection_can_be_written(void **state)
 	assert_int_equal(commit_apply_owed(&w->mail.op, w->mail.store->commit), 0);
 }
 
+static struct error *copy_state(struct op *op, const struct head *head, void *context)
+{
+	(void)op;
+	*(struct account_static *)context = head->state;
+	return NULL;
+}
+
+static struct account_static state_of_account(struct world *w)
+{
+	struct account_static state;
+	assert_null(commit_read(
+		&w->mail.op, w->mail.store->commit, w->mail.account, copy_state, &state));
+	return state;
+}
+
+static void what_was_copied_ahead_is_trimmed_without_a_write(void **state)
+{
+	struct world *w = *state;
+	struct commit_settings saved = commit_settings;
+	struct log_row *rows;
+	size_t count;
+	bool complete;
+	commit_settings.tail_entries = 12;
+	when_appended(w, NULL);
+	for (int i = 0; i < 7; i++)
+		mail_world_commit_nothing(&w->mail);
+	commit_apply_owed(&w->mail.op, w->mail.store->commit);
+	fault_set_rates(w->mail.engine, &(struct fault_rates){.refused_writes = 1000});
+	for (int i = 0; i < 5; i++)
+		mail_world_commit_nothing(&w->mail);
+	commit_settings = saved;
+	assert_true(state_of_account(w).trimmed != 0);
+	assert_null(commit_log_since(&w->mail.op, w->mail.store->commit, w->mail.account, 0, &rows,
+		&count, &complete));
+	assert_true(complete);
+	assert_true(count >= 13);
+}
+
+static void the_map_follows_once_an_account_is_quiet(void **state)
+{
+	struct world *w = *state;
+	struct commit_settings saved = commit_settings;
+	commit_settings.tail_entries = 6;
+	for (int i = 0; i < 4; i++)
+		when_appended(w, NULL);
+	uint64_t last = w->result.modseq;
+	commit_apply_owed(&w->mail.op, w->mail.store->commit);
+	mail_world_commit_nothing(&w->mail);
+	assert_true(state_of_account(w).mapped == 0);
+	clock_sleep_ns(1200 * NS_PER_MS);
+	commit_apply_owed(&w->mail.op, w->mail.store->commit);
+	/* It goes into the next commit. */
+	mail_world_commit_nothing(&w->mail);
+	commit_settings = saved;
+	assert_true(state_of_account(w).mapped >= last);
+	mail_world_restart(&w->mail);
+	then_the_mailbox_holds(w, 4);
+}
+
 /* ---- Too few replicas for all but relaxed reads ---- */
 
 static void then_status_is(struct world *w, bool only_shows, enum error_kind wanted)
@@ -639,6 +698,8 @@ int main(void)
 		SCENARIO(content_that_is_nobodys_is_tidied_away),
 		SCENARIO(a_commit_is_not_sent_long_after_its_content_was_put),
 		SCENARIO(reads_are_right_while_no_projection_can_be_written),
+		SCENARIO(what_was_copied_ahead_is_trimmed_without_a_write),
+		SCENARIO(the_map_follows_once_an_account_is_quiet),
 		SCENARIO(what_is_in_memory_is_shown_and_decides_nothing),
 		SCENARIO(what_is_known_to_be_old_is_not_shown),
 		SCENARIO(a_change_gets_its_turn_beside_a_busy_node),
