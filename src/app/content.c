@@ -94,6 +94,8 @@ struct error *content_open(struct op *op, enum content_store store,
 			return err;
 		}
 	}
-	*ret_blobs = content_cache_bytes ? blob_cache_new(blobs, content_cache_bytes) : blobs;
+	/* What is near has caches of its own. */
+	bool is_far = store == CONTENT_S3 && content_cache_bytes;
+	*ret_blobs = is_far ? blob_cache_new(blobs, content_cache_bytes) : blobs;
 	return NULL;
 }

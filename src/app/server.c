@@ -255,7 +255,7 @@ static struct error *begin_serving(struct op *op, struct server *server)
 	TRY(meet_neighbours(op, server));
 	bus_start(server->bus);
 	storage_start(&server->storage);
-	lanes_start();
+	lanes_start(mail_store_engine(server->storage.mails)->is_shared);
 	net_start(server->net);
 	server->is_serving = true;
 	return admin_start(op, server->admin);

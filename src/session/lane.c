@@ -54,7 +54,19 @@ static void queue_start(struct lane_queue *queue, const char *name, uint64_t thr
 		thread_start(&queue->threads[i], name, work, queue);
 }
 
-void lanes_start(void)
+/* A thread that waits costs little, and what it asks goes out together with what others ask: the
+ * changes of one commit are no more than the threads that bring them. */
+static uint64_t threads_of(enum lane lane, bool waits)
+{
+	static const uint64_t usual[LANE_COUNT] = {
+		[LANE_STORE] = 32, [LANE_BULK] = 16, [LANE_DELIVER] = 64};
+	static const uint64_t waiting[LANE_COUNT] = {
+		[LANE_STORE] = 256, [LANE_BULK] = 64, [LANE_DELIVER] = 128};
+	uint64_t wanted = session_config.lane_threads[lane];
+	return wanted ? wanted : waits ? waiting[lane] : usual[lane];
+}
+
+void lanes_start(bool waits)
 {
 	static const char *const names[LANE_COUNT] = {[LANE_QUICK] = "quick",
 		[LANE_STORE] = "store",
@@ -63,7 +75,7 @@ void lanes_start(void)
 		[LANE_AUTH] = "auth",
 		[LANE_BACKGROUND] = "background"};
 	for (size_t i = 0; i < LANE_COUNT; i++)
-		queue_start(&queues[i], names[i], session_config.lane_threads[i]);
+		queue_start(&queues[i], names[i], threads_of(i, waits));
 }
 
 void lanes_stop(void)

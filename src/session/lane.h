@@ -22,8 +22,9 @@ struct lane_task {
 	struct lane_task *next;
 };
 
-/* Starts every lane's threads. */
-void lanes_start(void);
+/* Starts every lane's threads. `waits`: work in them mostly waits for servers elsewhere, so that a
+ * lane without a number of its own gets more threads than it would have use for otherwise. */
+void lanes_start(bool waits);
 
 /* Lets queued tasks finish, then joins the threads. */
 void lanes_stop(void);

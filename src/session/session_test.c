@@ -211,7 +211,7 @@ static int start(void **state)
 	AUTO_OP(op, "test");
 	set(NULL, NULL);
 	set("tls.self_sign", "yes");
-	lanes_start();
+	lanes_start(false);
 	assert_null(net_new(&op, &net));
 	assert_null(session_listen(&op, net, &toy_protocol, "127.0.0.1:0", false, NULL));
 	port = net_last_port(net);
