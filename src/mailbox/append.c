@@ -294,6 +294,8 @@ static struct error *put_content(struct op *op, const struct append *append, str
 }
 
 /* Of all messages, or of those of which something is stored. */
+#define UNDO_DETAIL_SIZE (3 * sizeof(struct uuid)) /* of each content */
+
 static struct slice undo_detail(struct op *op, const struct append *append, bool only_put)
 {
 	struct buf detail = buf_in(&op->arena);
@@ -420,7 +422,7 @@ static void leave_to_reclaim(struct op *op, struct mail_store *store, struct sli
 	if (!err)
 		return;
 	/* Tried again in the background; what a crash then forgets is found by the audit. */
-	metric_add(&left_behind, 1);
+	metric_add(&left_behind, (int64_t)(detail.len / UNDO_DETAIL_SIZE));
 	log_debug(op, "content-left-behind", FIELD_ERROR(op, err));
 	owe_undo(store, detail);
 }

@@ -161,9 +161,12 @@ static void append_several(struct client *c)
 	}
 	AUTO_OP(op, "append several");
 	struct append_batch batch = {.requests = requests, .count = SEVERAL};
-	int crashes = w->nodes[c->node].crashes;
+	struct sim_node *node = &w->nodes[c->node];
+	int crashes = node->crashes;
+	node->contents_besides += SEVERAL - 1;
 	enum answer answer =
 		heard(c, crashes, mailbox_append_batch(&op, store_of(c), &batch, results));
+	node->contents_besides -= SEVERAL - 1;
 	for (int i = 0; i < SEVERAL && answer != ANSWER_UNKNOWN; i++)
 		settle(&w->messages[first + i], answer == ANSWER_YES ? 1u << box : PLACE_NONE,
 			answer == ANSWER_YES ? results[i].uid : 0);

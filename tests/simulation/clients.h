@@ -26,7 +26,8 @@ struct sim_node {
 	uint64_t stopped_until_ns;         /* SIGSTOP: its next step is not before this */
 	bool is_down;                      /* crashed: whatever it still says, nobody hears */
 	int crashes;
-	int busy; /* clients and workers inside it */
+	int busy;             /* clients and workers inside it */
+	int contents_besides; /* of their operations, beyond one for each */
 };
 
 /* What may be true of a message. */

@@ -92,7 +92,7 @@ static void crash_node(struct sim_world *w, int number)
 	AUTO_OP(op, "crash");
 	node->is_down = true;
 	node->crashes++;
-	w->cut_off += (unsigned)node->busy;
+	w->cut_off += (unsigned)(node->busy + node->contents_besides);
 	world_set_node_down(w, number, true);
 	ledger_list(&op, node->ledger, &entries, &count);
 	/* What was still running finds the engine gone and ends. */
