@@ -45,6 +45,7 @@ def subjects(server):
     return [part[1].decode().strip() for part in found if isinstance(part, tuple)]
 
 
+@pytest.mark.timeout(900)  # a suite of its own
 def test_one_replica_down_every_protocol_test_passes(cluster):
     cluster.kill(3)
     time.sleep(DETECTION_S)
