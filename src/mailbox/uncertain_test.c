@@ -362,8 +362,8 @@ static void what_was_copied_ahead_is_trimmed_without_a_write(void **state)
 		mail_world_commit_nothing(&w->mail);
 	commit_settings = saved;
 	assert_true(state_of_account(w).trimmed != 0);
-	assert_null(commit_log_since(&w->mail.op, w->mail.store->commit, w->mail.account, 0, &rows,
-		&count, &complete));
+	assert_null(commit_log_since(
+		&w->mail.op, w->mail.store->commit, w->mail.account, 0, &rows, &count, &complete));
 	assert_true(complete);
 	assert_true(count >= 13);
 }
