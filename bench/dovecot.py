@@ -1,12 +1,12 @@
-"""A Dovecot that keeps the same promise: sdbox, every write on disk before it is acknowledged."""
+"""A Dovecot that keeps the same promise: every write on disk before it is acknowledged."""
 
 import os
 import pathlib
 import pwd
 import signal
-import socket
 import subprocess
-import time
+
+from processes import await_port
 
 CONF = """
 base_dir = {run}
@@ -17,7 +17,7 @@ listen = 127.0.0.1
 ssl = no
 disable_plaintext_auth = no
 auth_mechanisms = plain
-mail_location = sdbox:{folder}/mail/%u
+mail_location = {format}:{folder}/mail/%u
 mail_fsync = {fsync}
 mail_uid = {uid}
 mail_gid = {gid}
@@ -58,9 +58,12 @@ namespace inbox {{
 
 
 class Dovecot:
-    name = "dovecot"
+    user = "user%u@example.org"
+    any_user = "user%v@example.org"
 
-    def __init__(self, folder, base):
+    def __init__(self, folder, base, format="sdbox"):
+        self.name = f"Dovecot, {format}"
+        self.format = format
         self.folder = pathlib.Path(folder)
         self.base = base
         self.process = None
@@ -76,17 +79,12 @@ class Dovecot:
         conf = self.folder / "dovecot.conf"
         conf.write_text(
             CONF.format(
-                folder=self.folder, run=self.folder / "run", uid=owner.pw_uid, gid=owner.pw_gid,
+                format=self.format, folder=self.folder, run=self.folder / "run", uid=owner.pw_uid, gid=owner.pw_gid,
                 imap=self.port("imap"), lmtp=self.port("lmtp"), fsync=fsync,
             )
         )
         self.process = subprocess.Popen(["dovecot", "-F", "-c", conf])
-        for _ in range(200):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port("imap"))) == 0:
-                    return
-            time.sleep(0.05)
-        raise TimeoutError("dovecot does not start")
+        await_port(self.port("imap"))
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
@@ -102,15 +100,3 @@ class Dovecot:
 
     def add_user(self, address):
         """Everybody is known."""
-
-    def memory_kib(self):
-        """Of all its processes: shared pages are divided among those that share them (PSS)."""
-        total = 0
-        for process in pathlib.Path("/proc").glob("[0-9]*"):
-            try:
-                if int(process.joinpath("stat").read_text().rsplit(")", 1)[1].split()[1]) != self.process.pid:
-                    continue
-                total += int(process.joinpath("smaps_rollup").read_text().split("\nPss:")[1].split()[0])
-            except OSError:
-                continue  # it has just ended
-        return total
