@@ -373,7 +373,7 @@ static int first_watches, last_watches;
 static void count_watches(void *context, struct slice key, bool is_watched)
 {
 	assert_true(slice_equal(key, SLICE("key")));
-	__atomic_fetch_add(is_watched ? &first_watches : &last_watches, 1, __ATOMIC_RELAXED);
+	__atomic_fetch_add(is_watched ? &first_watches : &last_watches, 1, __ATOMIC_RELEASE);
 	(void)context;
 }
 
@@ -387,7 +387,7 @@ static void the_first_and_the_last_watch_of_a_key_are_told(void **state)
 	hear(one, "hello\n1 watch\n");
 	say(other, "watch\n");
 	hear(other, "hello\n1 watch\n");
-	assert_int_equal(__atomic_load_n(&first_watches, __ATOMIC_RELAXED), 1);
+	assert_int_equal(__atomic_load_n(&first_watches, __ATOMIC_ACQUIRE), 1);
 	say(one, "quit\n");
 	hear(one, "2 quit\n");
 	hear_end(one);
@@ -395,11 +395,11 @@ static void the_first_and_the_last_watch_of_a_key_are_told(void **state)
 	hear(other, "2 quit\n");
 	hear_end(other);
 	uint64_t until_ns = clock_monotonic_ns() + 20 * NS_PER_S;
-	while (!__atomic_load_n(&last_watches, __ATOMIC_RELAXED) && clock_monotonic_ns() < until_ns)
+	while (!__atomic_load_n(&last_watches, __ATOMIC_ACQUIRE) && clock_monotonic_ns() < until_ns)
 		clock_sleep_ns(NS_PER_MS);
 	watch_listen(NULL, NULL);
-	assert_int_equal(first_watches, 1);
-	assert_int_equal(last_watches, 1);
+	assert_int_equal(__atomic_load_n(&first_watches, __ATOMIC_ACQUIRE), 1);
+	assert_int_equal(__atomic_load_n(&last_watches, __ATOMIC_ACQUIRE), 1);
 }
 
 static void what_came_before_the_handshake_is_forgotten(void **state)
