@@ -13,6 +13,7 @@ struct op {
 	uint64_t deadline_ns; /* monotonic clock; 0: none */
 	const char *name;     /* static text: "imap FETCH", "sweeper" */
 	bool only_shows;      /* what it reads a client is shown; nothing is decided by it */
+	bool asks_store;      /* whether content is there and whole is asked: no cache knows */
 };
 
 void op_init(struct op *op, const char *name);

@@ -188,7 +188,7 @@ static void cache_read_many(
 	size_t *places = ARENA_ARRAY(&op->arena, size_t, count);
 	size_t missing_count = 0;
 	for (size_t i = 0; i < count; i++)
-		if (!find(store, op, &parts[i])) {
+		if (op->asks_store || !find(store, op, &parts[i])) {
 			places[missing_count] = i;
 			missing[missing_count++] = widened(&parts[i]);
 		}

@@ -142,6 +142,16 @@ static void what_was_put_is_read_from_memory(void **state)
 	then_read_is(w, id, content, 100, 50, 0);
 }
 
+static void who_asks_for_the_store_is_not_answered_from_memory(void **state)
+{
+	struct world *w = *state;
+	struct slice content = content_of(w, 5000);
+	struct blob_id id = put_into(w, w->blobs, content);
+	w->op.asks_store = true;
+	then_read_is(w, id, content, 0, UINT64_MAX, 1);
+	then_read_is(w, id, content, 0, UINT64_MAX, 1);
+}
+
 static void what_was_read_is_kept_whole(void **state)
 {
 	struct world *w = *state;
@@ -264,6 +274,7 @@ int main(void)
 #define CASE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		CASE(what_was_put_is_read_from_memory),
+		CASE(who_asks_for_the_store_is_not_answered_from_memory),
 		CASE(what_was_read_is_kept_whole),
 		CASE(the_limit_of_an_entry_is_exact),
 		CASE(a_part_far_behind_is_read_alone),

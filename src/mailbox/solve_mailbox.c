@@ -32,7 +32,9 @@ struct solving {
 static struct error *check_content(struct op *op, struct solving *s, const struct message *message)
 {
 	struct slice bytes;
+	op->asks_store = true;
 	struct error *err = message_content(op, s->store, message, 0, UINT64_MAX, &bytes);
+	op->asks_store = false;
 	if (err && err->kind != ERR_NOT_FOUND && err->kind != ERR_CORRUPT)
 		return err;
 	if (!err)
