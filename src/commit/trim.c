@@ -78,16 +78,18 @@ static struct error *find_in_account(
 	return NULL;
 }
 
-/* While changes come one after the other, a chunk of the map is written for many of them. */
+/* While changes come one after the other, a chunk of the map is written for many of them; the first
+ * one as soon as part of the log has been trimmed. */
 static bool wants_map(struct commit_account *account, bool is_quiet, uint64_t *ret_mapped)
 {
 	AUTO_LOCK(&account->lock);
 	const struct head *head = &account->head;
 	*ret_mapped = MAX_OF(head->state.mapped, account->mapped_pending);
+	bool is_first = !*ret_mapped && head->state.trimmed;
 	bool is_behind = *ret_mapped < head->state.trimmed ||
 			 head->tail_count - head_tail_after(head, *ret_mapped) >=
 				 commit_settings.tail_entries / 2;
-	return is_behind && (is_quiet || account->unmapped >= UNMAPPED_MOST);
+	return is_behind && (is_first || is_quiet || account->unmapped >= UNMAPPED_MOST);
 }
 
 struct error *map_behind_commit(
