@@ -479,6 +479,12 @@ void connection_take(struct connection *connection, size_t len)
 	evbuffer_drain(input_of(connection), len);
 }
 
+void connection_acknowledge(struct connection *connection)
+{
+	int on = 1;
+	setsockopt(connection->origin.fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
+}
+
 void connection_read(struct connection *connection, bool on)
 {
 	connection->reading = on;

@@ -29,6 +29,11 @@ void connection_take(struct connection *connection, size_t len);
  * limit of its own: whoever cannot take what `readable` told stops reading. */
 void connection_read(struct connection *connection, bool on);
 
+/* Acknowledges what has come at once: a client that wrote a command in pieces may hold back the
+ * next one until then (RFC 896), and the kernel would wait 40 ms for an answer to go along with it.
+ */
+void connection_acknowledge(struct connection *connection);
+
 /* Makes more of what has arrived part of the input; false when all of it is. Only of a compressed
  * connection is there any. */
 bool connection_unpack(struct connection *connection);

@@ -171,7 +171,10 @@ static void frame_all(struct session *session)
 		return;
 	session->input_ended |= connection_is_broken(session->connection);
 	struct framing now = framing_now(session);
-	connection_read(session->connection, now.may_frame && !session->input_ended);
+	bool is_reading = now.may_frame && !session->input_ended;
+	if (session->framing && is_reading)
+		connection_acknowledge(session->connection);
+	connection_read(session->connection, is_reading);
 	if (session->input_ended && now.all_answered && now.may_frame)
 		connection_finish(session->connection);
 }
