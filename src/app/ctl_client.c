@@ -1,9 +1,9 @@
 #include "app/ctl_client.h"
 
 #include <curl/curl.h>
+#include <stdio.h>
 #include <stdlib.h>
-
-#include "base/buf.h"
+#include <sysexits.h>
 
 const char *ctl_encode(struct arena *arena, const char *text)
 {
@@ -74,4 +74,25 @@ const char *ctl_fault(const struct ctl_reply *reply)
 	if (reply->status < 400)
 		return NULL;
 	return detail ? detail : "the server does not do it, and does not say why";
+}
+
+int ctl_ask(struct op *op, const char *socket_path, const char *method, const char *path,
+	json_t *body, struct ctl_reply *ret_reply)
+{
+	*ret_reply = (struct ctl_reply){0};
+	struct error *err = ctl_request(op, socket_path, method, path, body, ret_reply);
+	if (err) {
+		fprintf(stderr, "holdfastctl: %s\n", error_chain(&op->arena, err));
+		return EX_UNAVAILABLE;
+	}
+	if (!ctl_fault(ret_reply))
+		return EXIT_SUCCESS;
+	fprintf(stderr, "holdfastctl: %s\n", ctl_fault(ret_reply));
+	return EXIT_FAILURE;
+}
+
+void ctl_add_argument(struct buf *path, struct arena *arena, const char *name, const char *value)
+{
+	if (value)
+		buf_printf(path, "%s=%s&", name, ctl_encode(arena, value));
 }

@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 
+#include "base/buf.h"
 #include "base/op.h"
 
 struct ctl_reply {
@@ -16,6 +17,14 @@ struct ctl_reply {
  * answers there. */
 MUST_CHECK struct error *ctl_request(struct op *op, const char *socket_path, const char *method,
 	const char *path, json_t *body, struct ctl_reply *ret_reply);
+
+/* The same, for a command: prints what went wrong, and returns the exit code that says it (0 when
+ * nothing did). The reply is the caller's to release in any case. */
+int ctl_ask(struct op *op, const char *socket_path, const char *method, const char *path,
+	json_t *body, struct ctl_reply *ret_reply);
+
+/* Appends "name=value&", percent-encoded; nothing for a value that is NULL. */
+void ctl_add_argument(struct buf *path, struct arena *arena, const char *name, const char *value);
 
 /* What the server says is wrong; NULL when nothing is. */
 const char *ctl_fault(const struct ctl_reply *reply);

@@ -48,33 +48,16 @@ static int usage(void)
 	return EX_USAGE;
 }
 
-/* Prints what went wrong; the reply is the caller's to release. */
 static int ask(const struct letters_call *call, const char *method, const char *path, json_t *body,
 	struct ctl_reply *ret_reply)
 {
-	*ret_reply = (struct ctl_reply){0};
-	struct error *err = ctl_request(call->op, call->socket_path, method, path, body, ret_reply);
-	if (err) {
-		fprintf(stderr, "holdfastctl: %s\n", error_chain(&call->op->arena, err));
-		return EX_UNAVAILABLE;
-	}
-	if (!ctl_fault(ret_reply))
-		return EXIT_SUCCESS;
-	fprintf(stderr, "holdfastctl: %s\n", ctl_fault(ret_reply));
-	return EXIT_FAILURE;
+	return ctl_ask(call->op, call->socket_path, method, path, body, ret_reply);
 }
 
 static const char *path_of(const struct letters_call *call, const char *letter, const char *action)
 {
 	struct arena *arena = &call->op->arena;
 	return arena_printf(arena, "v1/dead-letters/%s%s", ctl_encode(arena, letter), action);
-}
-
-static void add_argument(
-	const struct letters_call *call, struct buf *path, const char *name, const char *value)
-{
-	if (value)
-		buf_printf(path, "%s=%s&", name, ctl_encode(&call->op->arena, value));
 }
 
 static int list(struct letters_call *call)
@@ -89,10 +72,10 @@ static int list(struct letters_call *call)
 		struct ctl_reply reply;
 		struct buf path = buf_in(arena);
 		buf_printf(&path, "v1/dead-letters?");
-		add_argument(call, &path, "consumer", call->consumer);
-		add_argument(call, &path, "domain", call->domain);
-		add_argument(call, &path, "address", call->address);
-		add_argument(call, &path, "after", after);
+		ctl_add_argument(&path, arena, "consumer", call->consumer);
+		ctl_add_argument(&path, arena, "domain", call->domain);
+		ctl_add_argument(&path, arena, "address", call->address);
+		ctl_add_argument(&path, arena, "after", after);
 		code = ask(call, "GET", arena_cstr(arena, buf_as_slice(&path)), NULL, &reply);
 		json_array_extend(letters, json_object_get(reply.json, "dead_letters"));
 		const char *next = json_string_value(json_object_get(reply.json, "next"));

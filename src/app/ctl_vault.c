@@ -65,27 +65,10 @@ static const char *path_of(const struct vault_call *call, const char *message, c
 		ctl_encode(arena, message), action);
 }
 
-/* Prints what went wrong; the reply is the caller's to release. */
 static int ask(const struct vault_call *call, const char *method, const char *path, json_t *body,
 	struct ctl_reply *ret_reply)
 {
-	*ret_reply = (struct ctl_reply){0};
-	struct error *err = ctl_request(call->op, call->socket_path, method, path, body, ret_reply);
-	if (err) {
-		fprintf(stderr, "holdfastctl: %s\n", error_chain(&call->op->arena, err));
-		return EX_UNAVAILABLE;
-	}
-	if (!ctl_fault(ret_reply))
-		return EXIT_SUCCESS;
-	fprintf(stderr, "holdfastctl: %s\n", ctl_fault(ret_reply));
-	return EXIT_FAILURE;
-}
-
-static void add_argument(
-	const struct vault_call *call, struct buf *path, const char *name, const char *value)
-{
-	if (value)
-		buf_printf(path, "%s=%s&", name, ctl_encode(&call->op->arena, value));
+	return ctl_ask(call->op, call->socket_path, method, path, body, ret_reply);
 }
 
 static int fetch_list(const struct vault_call *call, const char *terms, struct ctl_reply *ret_reply)
@@ -93,11 +76,11 @@ static int fetch_list(const struct vault_call *call, const char *terms, struct c
 	struct arena *arena = &call->op->arena;
 	struct buf path = buf_in(arena);
 	buf_printf(&path, "v1/users/%s/vault?", ctl_encode(arena, call->account));
-	add_argument(call, &path, "since_us", call->since);
-	add_argument(call, &path, "until_us", call->until);
-	add_argument(call, &path, "mailbox", call->mailbox);
-	add_argument(call, &path, "limit", call->limit);
-	add_argument(call, &path, "terms", terms);
+	ctl_add_argument(&path, arena, "since_us", call->since);
+	ctl_add_argument(&path, arena, "until_us", call->until);
+	ctl_add_argument(&path, arena, "mailbox", call->mailbox);
+	ctl_add_argument(&path, arena, "limit", call->limit);
+	ctl_add_argument(&path, arena, "terms", terms);
 	return ask(call, "GET", arena_cstr(arena, buf_as_slice(&path)), NULL, ret_reply);
 }
 

@@ -26,19 +26,19 @@ static const struct admin_field consumer_fields[] = {
 };
 static const struct admin_field consumers_fields[] = {
 	{"consumers", ADMIN_LIST, "Those of this node", .fields = consumer_fields}, {0}};
-static const struct admin_field letter_fields[] = {
-	{"id", ADMIN_TEXT, "Its name"},
-	{"consumer", ADMIN_TEXT, "Whose it is"},
-	{"account", ADMIN_UUID, "The account"},
-	{"address", ADMIN_TEXT, "As it was called then"},
-	{"modseq", ADMIN_NUMBER, "The event: the MODSEQ of the commit"},
-	{"operation", ADMIN_UUID, "The operation that made it"},
-	{"attempts", ADMIN_NUMBER, "How often it was tried"},
-	{"first_failed_us", ADMIN_TIME, "The first time that it failed"},
-	{"failed_us", ADMIN_TIME, "The last time"},
-	{"error", ADMIN_TEXT, "Why, the last time"},
-	{0},
-};
+#define LETTER_FIELDS                                                             \
+	{"id", ADMIN_TEXT, "Its name"}, {"consumer", ADMIN_TEXT, "Whose it is"},  \
+		{"account", ADMIN_UUID, "The account"},                           \
+		{"address", ADMIN_TEXT, "As it was called then"},                 \
+		{"modseq", ADMIN_NUMBER, "The event: the MODSEQ of the commit"},  \
+		{"operation", ADMIN_UUID, "The operation that made it"},          \
+		{"attempts", ADMIN_NUMBER, "How often it was tried"},             \
+		{"first_failed_us", ADMIN_TIME, "The first time that it failed"}, \
+		{"failed_us", ADMIN_TIME, "The last time"},                       \
+	{                                                                         \
+		"error", ADMIN_TEXT, "Why, the last time"                         \
+	}
+static const struct admin_field letter_fields[] = {LETTER_FIELDS, {0}};
 static const struct admin_field letters_fields[] = {
 	{"dead_letters", ADMIN_LIST, "The oldest day first", .fields = letter_fields}, {0}};
 static const char *const changes[] = {"came", "flags", "left", "mailbox", NULL};
@@ -49,16 +49,7 @@ static const struct admin_field change_fields[] = {
 	{0},
 };
 static const struct admin_field letter_whole_fields[] = {
-	{"id", ADMIN_TEXT, "Its name"},
-	{"consumer", ADMIN_TEXT, "Whose it is"},
-	{"account", ADMIN_UUID, "The account"},
-	{"address", ADMIN_TEXT, "As it was called then"},
-	{"modseq", ADMIN_NUMBER, "The event: the MODSEQ of the commit"},
-	{"operation", ADMIN_UUID, "The operation that made it"},
-	{"attempts", ADMIN_NUMBER, "How often it was tried"},
-	{"first_failed_us", ADMIN_TIME, "The first time that it failed"},
-	{"failed_us", ADMIN_TIME, "The last time"},
-	{"error", ADMIN_TEXT, "Why, the last time"},
+	LETTER_FIELDS,
 	{"changes", ADMIN_LIST, "What the commit did", .fields = change_fields},
 	{0},
 };

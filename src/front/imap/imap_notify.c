@@ -265,20 +265,34 @@ static const struct mailbox_status *find_status(
 	return NULL;
 }
 
-/* The mailboxes that something is told of. False: there are too many. */
-static bool collect(struct op *op, const struct imap_notify *notify,
-	const struct mailbox_list *list, struct known **ret_known, size_t *ret_count)
+/* RFC 5465 5.8 */
+static void overflow(struct imap_session *session)
 {
+	metric_add(&overflows, 1);
+	buf_append(session->out, SLICE("* OK [NOTIFICATIONOVERFLOW] Too many mailboxes: nothing is "
+				       "told any more\r\n"));
+	imap_notify_end(session);
+}
+
+/* How the mailboxes stand that something is told of. *ret_fits false: there are too many, and
+ * nothing is told any more. */
+static struct error *look(struct op *op, struct imap_session *session, struct imap_notify *notify,
+	struct mailbox_list *ret_list, struct known **ret_known, size_t *ret_count, bool *ret_fits)
+{
+	TRY(mailbox_list(op, session->store, session->account, ret_list));
 	size_t count = 0;
-	struct known *known = ARENA_ARRAY(&op->arena, struct known, list->count + 1);
-	for (size_t i = 0; i < list->count; i++) {
-		known[count] = known_of(notify, &list->items[i]);
+	struct known *known = ARENA_ARRAY(&op->arena, struct known, ret_list->count + 1);
+	for (size_t i = 0; i < ret_list->count; i++) {
+		known[count] = known_of(notify, &ret_list->items[i]);
 		count += known[count].events != 0;
 	}
 	qsort(known, count, sizeof(*known), compare_known);
 	*ret_known = known;
 	*ret_count = count;
-	return count <= NOTIFY_MAILBOXES_MAX;
+	*ret_fits = count <= NOTIFY_MAILBOXES_MAX;
+	if (!*ret_fits)
+		overflow(session);
+	return NULL;
 }
 
 static void keep(struct imap_notify *notify, const struct known *known, size_t count)
@@ -296,26 +310,16 @@ static void keep(struct imap_notify *notify, const struct known *known, size_t c
 	notify->known_count = count;
 }
 
-/* RFC 5465 5.8 */
-static void overflow(struct imap_session *session)
-{
-	metric_add(&overflows, 1);
-	buf_append(session->out, SLICE("* OK [NOTIFICATIONOVERFLOW] Too many mailboxes: nothing is "
-				       "told any more\r\n"));
-	imap_notify_end(session);
-}
-
 struct error *imap_notify_tell(struct op *op, struct imap_session *session)
 {
 	struct imap_notify *notify = session->notify;
 	struct mailbox_list list;
 	struct known *known;
 	size_t count;
-	TRY(mailbox_list(op, session->store, session->account, &list));
-	if (!collect(op, notify, &list, &known, &count)) {
-		overflow(session);
+	bool fits;
+	TRY(look(op, session, notify, &list, &known, &count, &fits));
+	if (!fits)
 		return NULL;
-	}
 	for (size_t i = 0; i < notify->known_count; i++)
 		if (!find_known(known, count, notify->known[i].id))
 			tell_lost(op, session, &notify->known[i],
@@ -340,11 +344,10 @@ static struct error *begin(
 	struct mailbox_list list;
 	struct known *known;
 	size_t count;
-	TRY(mailbox_list(op, session->store, session->account, &list));
-	if (!collect(op, notify, &list, &known, &count)) {
-		overflow(session);
+	bool fits;
+	TRY(look(op, session, notify, &list, &known, &count, &fits));
+	if (!fits)
 		return NULL;
-	}
 	for (size_t i = 0; wants_status && i < list.count; i++)
 		if (!is_selected(session, list.items[i].id) &&
 			(events_of(notify, &list.items[i]) & of_messages))
