@@ -76,6 +76,9 @@ void owed_free(struct commit *commit);
 /* A row whose slices live in the operation. */
 void log_copy_row(struct op *op, const struct log_row *row, struct log_row *ret_copy);
 
+/* Does each row name the one before it? */
+bool log_is_unbroken(const struct log_row *rows, size_t count);
+
 /* Log rows in (from, to] that have been trimmed from the account, ascending. */
 MUST_CHECK struct error *log_read_trimmed(struct op *op, struct commit *commit,
 	struct account_id account, const struct account_static *state, uint64_t from,

@@ -194,8 +194,10 @@ static struct error *build_cas(struct sending *s)
 	mutations_init(&s->account_rows, arena);
 	mutations_init(&s->plain, arena);
 	if (head->exists) {
+		mutex_lock(&s->account->lock);
 		s->plan.state.applied = MAX_OF(s->plan.state.applied, s->account->applied_pending);
 		s->plan.state.mapped = MAX_OF(s->plan.state.mapped, s->account->mapped_pending);
+		mutex_unlock(&s->account->lock);
 		TRY(trim_if_full(s->op, s->commit, &s->plan, &s->account_rows, &s->plain));
 	}
 	TRY(note_dirty(s));
@@ -231,8 +233,8 @@ static void group_is_true(struct sending *s)
 	metric_add(&changes_done, count);
 	mutex_lock(&s->account->lock);
 	s->account->unmapped += (uint64_t)count;
-	mutex_unlock(&s->account->lock);
 	s->account->last_commit_ns = clock_monotonic_ns();
+	mutex_unlock(&s->account->lock);
 	if (!engine_is_atomic(s->commit->engine) || s->plan.state.applied != s->plan.state.modseq)
 		owe_projections(s->commit, s->account->id);
 }

@@ -77,6 +77,14 @@ struct error *log_read_trimmed(struct op *op, struct commit *commit, struct acco
 	}
 }
 
+bool log_is_unbroken(const struct log_row *rows, size_t count)
+{
+	for (size_t i = 1; i < count; i++)
+		if (rows[i].row.previous != rows[i - 1].modseq)
+			return false;
+	return true;
+}
+
 /* Joins what was trimmed above `modseq` with the rows of the tail, and says whether the chain is
  * whole. */
 static struct error *join(struct op *op, struct commit *commit, struct account_id account,
@@ -97,8 +105,7 @@ static struct error *join(struct op *op, struct commit *commit, struct account_i
 	*ret_count = old_count + tail->count;
 	*ret_complete =
 		*ret_count ? all[0].row.previous <= tail->after : tail->after >= tail->state.modseq;
-	for (size_t i = 1; i < *ret_count; i++)
-		*ret_complete &= all[i].row.previous == all[i - 1].modseq;
+	*ret_complete &= log_is_unbroken(all, *ret_count);
 	return NULL;
 }
 

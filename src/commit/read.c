@@ -86,7 +86,9 @@ static struct error *freshen(
 {
 	mutex_lock(&account->lock);
 	bool is_fresh = account->head.is_loaded;
-	bool must_look = commit->engine->is_shared && !as_known && !was_looked_at(op, account);
+	/* That there is no account is not known: another node may have made it. */
+	bool is_known = as_known && account->head.exists;
+	bool must_look = commit->engine->is_shared && !is_known && !was_looked_at(op, account);
 	mutex_unlock(&account->lock);
 	if (is_fresh && must_look) {
 		struct error *err = poll_head(op, commit, account, &is_fresh);

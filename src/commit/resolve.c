@@ -39,8 +39,9 @@ struct error *resolve_read(struct op *op, struct commit *commit, struct commit_a
 				return NULL;
 			}
 		/* Only an unbroken chain from `expected` on proves that it is not there. */
-		if (!count || rows[0].row.previous > expected)
-			return op_fail(op, ERR_UNCERTAIN, "the log does not reach back to %llu",
+		if (!count || rows[0].row.previous > expected || !log_is_unbroken(rows, count) ||
+			rows[count - 1].modseq != head->state.trimmed)
+			return op_fail(op, ERR_UNCERTAIN, "the log above %llu is not whole",
 				(unsigned long long)expected);
 	}
 	*ret_verdict = VERDICT_NOT_APPLIED;

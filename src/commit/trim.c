@@ -1,5 +1,6 @@
 #include "commit/commit_private.h"
 
+#include "base/log.h"
 #include "base/metric.h"
 #include "base/world.h"
 
@@ -42,10 +43,11 @@ static void map_with_commit(
 	/* The rows of the group itself are not true yet. */
 	while (!err && count && rows[count - 1].modseq > plan->head->state.modseq)
 		count--;
-	if (!err && count && complete)
+	if (!err && count)
 		err = commit->rules.map(op, commit->engine, &finder.finder, rows, count, plain);
-	if (err || !complete) {
+	if (err || !complete)
 		metric_add(&map_failures, 1);
+	if (err) {
 		plain->count = before;
 		return;
 	}
@@ -107,15 +109,23 @@ struct error *map_behind_commit(
 	mutations_init(&out, &op->arena);
 	struct error *err =
 		commit_log_known_since(op, commit, account->id, mapped, &rows, &count, &complete);
+	/* A hole stays one, and the map must not stop at it for ever: a mailbox whose map does not
+	 * hold what is counted is made anew from its rows. */
 	if (!err && !complete)
-		err = op_fail(op, ERR_CORRUPT, "the log does not reach back to the map");
+		metric_add(&map_failures, 1);
 	if (!err && count)
 		err = commit->rules.map(op, commit->engine, &finder.finder, rows, count, &out);
 	if (!err)
 		err = engine_write(commit->engine, op, out.items, out.count, DURABLE);
 	if (err) {
 		metric_add(&map_failures, 1);
-		return op_wrap(op, err, "bring the map up to the log");
+		err = op_wrap(op, err, "bring the map up to the log");
+		if (err->kind != ERR_CORRUPT)
+			return err;
+		/* Damage is nothing that waiting mends; the rest of the account's work goes on. */
+		log_error(op, "map-not-written", FIELD_ID("account", op, account->id.uuid),
+			FIELD_ERROR(op, err));
+		return NULL;
 	}
 	mutex_lock(&account->lock);
 	if (count)

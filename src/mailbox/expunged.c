@@ -32,7 +32,8 @@ static struct error *take_gone(
 {
 	for (size_t i = 0; i < item->expunged_count; i++) {
 		const struct expunged_message *expunged = &item->expunged[i];
-		if (!uid_set_contains(gone->uids, expunged->uid))
+		if (!uid_set_contains(gone->uids, expunged->uid) ||
+			gone->count == uid_set_size(gone->uids))
 			continue;
 		struct message message = {.uid = expunged->uid,
 			.modseq = row->modseq,

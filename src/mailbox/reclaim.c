@@ -105,10 +105,12 @@ static struct error *look_at_places(struct op *op, struct mail_store *store, str
 			c->has_place = true;
 			continue;
 		}
-		/* A damaged one says nothing, and goes when its candidate does. */
+		/* A damaged one says nothing but when it was written. */
 		struct error *err = row_decode(op, &message_gone_row, row->value, &c->gone);
 		if (err && err->kind != ERR_CORRUPT)
 			return err;
+		if (err)
+			c->gone = (struct message_gone){.modseq = row->version};
 		c->has_gone = true;
 		c->gone_version = row->version;
 	}
@@ -241,6 +243,9 @@ static struct error *lives_by_log(
 	/* Content that no commit took became a candidate at no commit. */
 	if (!count || rows[0].modseq != c->version)
 		return NULL;
+	if (!is_complete)
+		return op_fail(
+			op, ERR_CORRUPT, "the log has a hole: it does not tell of all places");
 	for (size_t i = 0; i < count; i++)
 		TRY(count_places(op, c, &rows[i], &places));
 	*ret_lives = places > 0;
@@ -314,7 +319,7 @@ static void leave(struct round *round, struct error *err)
 {
 	metric_add(&candidates_left, 1);
 	round->left++;
-	if (err->kind == ERR_UNAVAILABLE || err->kind == ERR_TIMEOUT)
+	if (err->kind == ERR_UNAVAILABLE || err->kind == ERR_TIMEOUT || err->kind == ERR_UNCERTAIN)
 		round->unanswered++;
 	if (!round->first)
 		round->first = err;

@@ -23,6 +23,7 @@ struct solving {
 	struct mailbox_status mailbox;
 	const struct solve_scope *scope;
 	struct solve_report *report;
+	bool content_is_seen;         /* once is enough, however often the rows are read */
 	uint64_t as_of;               /* what is put right is written at */
 	struct snapshot_builder rows; /* the mailbox as its rows tell it */
 	uint32_t count;
@@ -76,7 +77,7 @@ static struct error *take_rows(struct op *op, struct solving *s, void *context,
 			messages[i].modseq);
 		s->bytes += messages[i].size;
 		s->count++;
-		if (s->scope->parts & SOLVE_CONTENT) {
+		if (s->scope->parts & SOLVE_CONTENT && !s->content_is_seen) {
 			struct arena_mark mark = arena_mark(&op->arena);
 			TRY(check_content(op, s, &messages[i]));
 			arena_release(&op->arena, mark);
@@ -224,12 +225,14 @@ static struct error *mend_rows(
 	arena_init(&strange);
 	uid_set_init(&m.strange, &strange);
 	struct error *err = walk_rows(op, s, mend_page, &m);
-	if (!err && m.known == s->mailbox.messages && m.known_bytes == s->mailbox.bytes)
+	bool removes = !uid_set_is_empty(&m.strange) && m.known == s->mailbox.messages &&
+		       m.known_bytes == s->mailbox.bytes;
+	if (!err && removes)
 		err = remove_strange(op, s, &m);
 	arena_done(&strange);
 	s->report->rows.stale += m.stale;
 	s->report->rows.fixed += m.stale;
-	*ret_mended = m.stale || (!err && !uid_set_is_empty(&m.strange));
+	*ret_mended = m.stale || (!err && removes);
 	return err;
 }
 
@@ -331,6 +334,7 @@ static struct error *look(struct op *op, struct solving *s, struct slice path, b
 	if (*ret_again)
 		return NULL;
 	TRY(walk_rows(op, s, take_rows, NULL));
+	s->content_is_seen = true;
 	TRY(mailbox_find(op, s->store, s->account, path, &after));
 	*ret_again = after.highest_modseq != s->mailbox.highest_modseq ||
 		     !ID_EQUAL(after.id, s->mailbox.id);
@@ -341,9 +345,9 @@ struct error *solve_mailbox(struct op *op, struct mail_store *store, struct acco
 	struct slice path, const struct solve_scope *scope, struct solve_report *inout_report)
 {
 	bool again = true;
+	struct solving s = {
+		.store = store, .account = account, .scope = scope, .report = inout_report};
 	for (int attempt = 0; again && attempt < ATTEMPTS; attempt++) {
-		struct solving s = {
-			.store = store, .account = account, .scope = scope, .report = inout_report};
 		builder_begin(&s.rows, NULL);
 		struct error *err = look(op, &s, path, &again);
 		builder_drop(&s.rows);

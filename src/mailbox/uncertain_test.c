@@ -596,6 +596,60 @@ static void a_change_gets_its_turn_beside_a_busy_node(void **state)
 	mail_store_free(elsewhere);
 }
 
+static struct error *look(struct op *op, const struct head *head, void *context)
+{
+	(void)op;
+	(void)head;
+	(void)context;
+	return NULL;
+}
+
+static void an_account_that_another_node_has_made_is_found_by_a_delivery(void **state)
+{
+	struct world *w = *state;
+	struct mail_world other = w->mail;
+	w->mail.engine->is_shared = true;
+	other.account = w->mail.account = (struct account_id){uuid_v7()};
+	/* This node has looked too early. */
+	assert_non_null(
+		commit_read(&w->mail.op, w->mail.store->commit, w->mail.account, look, NULL));
+	other.store = mail_store_new(w->mail.engine, w->mail.ledger, w->mail.blobs);
+	assert_null(mail_store_make_account(
+		&w->mail.op, other.store, other.account, SLICE("b@example.org")));
+	w->mail.op.begun_ns = clock_monotonic_ns(); /* an operation of its own */
+	when_appended(w, "key");
+	assert_null(w->err);
+	mail_store_free(other.store);
+}
+
+static void a_log_with_a_hole_is_no_verdict(void **state)
+{
+	struct world *w = *state;
+	struct commit_settings saved = commit_settings;
+	struct ledger_entry entry = {.operation.uuid = uuid_v7(), .account = w->mail.account};
+	struct log_row *rows;
+	size_t count;
+	bool complete, applied;
+	entry.expected_modseq = state_of_account(w).modseq;
+	commit_settings.tail_entries = 6;
+	for (int i = 0; i < 12; i++)
+		mail_world_commit_nothing(&w->mail);
+	commit_settings = saved;
+	struct account_static at = state_of_account(w);
+	assert_null(commit_log_since(&w->mail.op, w->mail.store->commit, w->mail.account,
+		entry.expected_modseq, &rows, &count, &complete));
+	assert_true(count > 3 && rows[2].modseq < at.trimmed);
+	struct mutations lost;
+	mutations_init(&lost, &w->mail.op.arena);
+	mutations_delete(&lost, &account_log_table,
+		key_log_segment(&w->mail.op.arena, w->mail.account, at.segment),
+		key_u64_row(&w->mail.op.arena, rows[1].modseq), rows[1].modseq + 1);
+	assert_null(engine_write(w->mail.engine, &w->mail.op, lost.items, lost.count, DURABLE));
+	struct error *err = commit_resolve(&w->mail.op, w->mail.store->commit, &entry, &applied);
+	assert_non_null(err);
+	assert_int_equal(err->kind, ERR_UNCERTAIN);
+}
+
 /* ---- A node that stops between two rows of one commit ---- */
 
 static const struct engine_ops *full_ops;
@@ -703,6 +757,8 @@ int main(void)
 		SCENARIO(what_is_in_memory_is_shown_and_decides_nothing),
 		SCENARIO(what_is_known_to_be_old_is_not_shown),
 		SCENARIO(a_change_gets_its_turn_beside_a_busy_node),
+		SCENARIO(an_account_that_another_node_has_made_is_found_by_a_delivery),
+		SCENARIO(a_log_with_a_hole_is_no_verdict),
 		SCENARIO(a_half_applied_move_is_not_reclaimed),
 		SCENARIO(a_half_applied_expunge_leaves_nothing),
 		SCENARIO(a_commit_that_few_replicas_have_is_found_before_the_last_note_of_it_goes),
