@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include "base/clock.h"
 #include "base/world.h"
@@ -126,4 +127,10 @@ void thread_start(pthread_t *ret_thread, const char *name, void *(*run)(void *),
 void thread_join(pthread_t thread)
 {
 	pthread_join(thread, NULL);
+}
+
+void thread_be_nice(int niceness)
+{
+	if (getpriority(PRIO_PROCESS, 0) < niceness)
+		setpriority(PRIO_PROCESS, 0, niceness);
 }

@@ -54,4 +54,8 @@ static inline void mutex_cleanup_(struct mutex **mutex)
 
 /* Starts a named thread (name up to 15 characters); aborts when the system has none left. */
 void thread_start(pthread_t *ret_thread, const char *name, void *(*run)(void *), void *argument);
+
+/* Lets the calling thread yield to others (nice(1)). Never above those whose process was started
+ * with a low priority. */
+void thread_be_nice(int niceness);
 void thread_join(pthread_t thread);

@@ -36,19 +36,13 @@ void backlog_init(struct backlog *backlog)
 
 /* ---- The heap ---- */
 
-static void place(struct backlog *backlog, struct waiting *waiting, size_t at)
-{
-	backlog->heap[at] = waiting;
-	waiting->place = at;
-}
-
 static void rise(struct backlog *backlog, size_t at)
 {
 	struct waiting *waiting = backlog->heap[at];
 	for (size_t parent; at && backlog->heap[parent = (at - 1) / 2]->due_ns > waiting->due_ns;
 		at = parent)
-		place(backlog, backlog->heap[parent], at);
-	place(backlog, waiting, at);
+		backlog->heap[at] = backlog->heap[parent];
+	backlog->heap[at] = waiting;
 }
 
 static void sink(struct backlog *backlog, size_t at)
@@ -60,9 +54,9 @@ static void sink(struct backlog *backlog, size_t at)
 			child++;
 		if (backlog->heap[child]->due_ns >= waiting->due_ns)
 			break;
-		place(backlog, backlog->heap[child], at);
+		backlog->heap[at] = backlog->heap[child];
 	}
-	place(backlog, waiting, at);
+	backlog->heap[at] = waiting;
 }
 
 static void push(struct backlog *backlog, struct waiting *waiting)
@@ -72,8 +66,8 @@ static void push(struct backlog *backlog, struct waiting *waiting)
 		backlog->heap = heap_realloc(
 			backlog->heap, backlog->heap_capacity * sizeof(struct waiting *));
 	}
-	place(backlog, waiting, backlog->heap_count++);
-	rise(backlog, waiting->place);
+	backlog->heap[backlog->heap_count++] = waiting;
+	rise(backlog, backlog->heap_count - 1);
 }
 
 static struct waiting *pop(struct backlog *backlog)
@@ -81,7 +75,7 @@ static struct waiting *pop(struct backlog *backlog)
 	struct waiting *first = backlog->heap[0];
 	struct waiting *last = backlog->heap[--backlog->heap_count];
 	if (backlog->heap_count) {
-		place(backlog, last, 0);
+		backlog->heap[0] = last;
 		sink(backlog, 0);
 	}
 	return first;
@@ -188,11 +182,13 @@ bool backlog_take(struct backlog *backlog, struct account_id *ret_account)
 			continue;
 		}
 		struct waiting *waiting = pop(backlog);
-		waiting->is_taken = true;
 		waiting->is_renewed = false;
-		end_hint(backlog, &waiting->hint_of_turn);
-		waiting->hint_of_turn = waiting->hint;
-		waiting->hint = NULL;
+		/* What a turn has left undone is held on, unless a newer hint stands for it. */
+		if (waiting->hint) {
+			end_hint(backlog, &waiting->hint_of_turn);
+			waiting->hint_of_turn = waiting->hint;
+			waiting->hint = NULL;
+		}
 		*ret_account = waiting->account;
 		return true;
 	}
@@ -215,7 +211,6 @@ void backlog_give_back(struct backlog *backlog, struct account_id account, const
 	AUTO_LOCK(&backlog->lock);
 	struct waiting *waiting = hash_map_find(&backlog->waiting, ID_SLICE(account));
 	uint64_t now_ns = clock_monotonic_ns();
-	waiting->is_taken = false;
 	/* A failure is durable, too: another node would wait for its next try as well. */
 	if (turn->end == TURN_DONE || turn->end == TURN_RETRIES)
 		end_hint(backlog, &waiting->hint_of_turn);

@@ -85,6 +85,7 @@ static void work_is_held_until_it_is_done_or_its_failure_is_durable(void **state
 		give_back(w, w->account, cases[i].end);
 		assert_int_equal(w->hint->references, cases[i].references);
 		take(w, w->account);
+		assert_int_equal(w->hint->references, cases[i].references);
 		give_back(w, w->account, TURN_DONE);
 		assert_int_equal(w->hint->references, 1);
 	}

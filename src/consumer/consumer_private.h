@@ -30,6 +30,8 @@ struct held_hint {
 /* Drops a reference; the last one says that the work is done. NULL is fine. */
 void held_hint_end(struct held_hint *hint);
 
+#define REASON_MOST 500 /* bytes of why an event failed, as it is kept */
+
 /* ---- backlog.c: the accounts that one consumer is behind with ---- */
 
 enum turn_end {
@@ -50,10 +52,8 @@ struct waiting {
 	uint64_t due_ns;
 	unsigned troubles; /* in a row */
 	bool is_retrying;
-	bool is_taken;   /* by a worker; it is not in the heap */
 	bool is_renewed; /* it has changed again since its turn began */
 	struct held_hint *hint, *hint_of_turn;
-	size_t place; /* in the heap */
 };
 
 /* Accounts by when they are due. */

@@ -181,6 +181,16 @@ static struct error *list_rows(struct op *op, const struct engine_rows *rows, st
 	return NULL;
 }
 
+/* Of a page that is not needed any more only where it ended is kept. */
+static struct slice release_all_but_key(struct op *op, struct arena_mark mark, struct slice key)
+{
+	char last[64];
+	key = slice_range(key, 0, sizeof(last));
+	memcpy(last, key.ptr, key.len);
+	arena_release(&op->arena, mark);
+	return arena_dup(&op->arena, slice_of(last, key.len));
+}
+
 static struct error *list_partition(struct op *op, struct consumers *consumers,
 	struct slice partition, struct slice key, struct listing *listing)
 {
@@ -189,10 +199,15 @@ static struct error *list_partition(struct op *op, struct consumers *consumers,
 	if (listing->filter->consumer.len && !slice_equal(listing->filter->consumer, consumer))
 		return NULL;
 	while (rows.count == PAGE && !listing->is_full) {
+		struct arena_mark mark = arena_mark(&op->arena);
+		size_t before = listing->count;
 		TRY(scan_behind(op, consumers, partition, key, &rows));
 		TRY(list_rows(op, &rows, consumer, listing));
-		if (rows.count)
-			key = rows.rows[rows.count - 1].key;
+		if (!rows.count)
+			return NULL;
+		key = rows.rows[rows.count - 1].key;
+		if (listing->count == before)
+			key = release_all_but_key(op, mark, key);
 	}
 	return NULL;
 }
@@ -235,18 +250,11 @@ static struct error *count_partition(
 	for (size_t count = PAGE; count == PAGE;) {
 		struct engine_rows rows;
 		struct arena_mark mark = arena_mark(&op->arena);
-		char last[64];
 		TRY(scan_behind(op, consumers, partition, key, &rows));
 		count = rows.count;
 		*ret_count += count;
-		if (count) {
-			struct slice behind =
-				slice_range(rows.rows[count - 1].key, 0, sizeof(last));
-			memcpy(last, behind.ptr, behind.len);
-			key = slice_of(last, behind.len);
-		}
-		arena_release(&op->arena, mark);
-		key = count ? arena_dup(&op->arena, key) : key;
+		if (count)
+			key = release_all_but_key(op, mark, rows.rows[count - 1].key);
 	}
 	return NULL;
 }
@@ -282,7 +290,7 @@ static struct error *keep_letter(struct op *op, struct consumers *consumers,
 	struct letter again = *letter;
 	again.row.attempts++;
 	again.row.failed_us = clock_realtime_us();
-	again.row.last_error = slice_from_cstr(outcome->reason);
+	again.row.last_error = slice_range(slice_from_cstr(outcome->reason), 0, REASON_MOST);
 	return write_letter(op, consumers, &again, false);
 }
 

@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 
 #include "base/log.h"
 #include "base/metric.h"
@@ -11,7 +10,7 @@
 METRIC_COUNTER(troubles, "consumer_troubles_total",
 	"Turns of consumers that ended because the store did not answer");
 METRIC_COUNTER(found_behind, "consumer_found_behind_total",
-	"Accounts that a consumer was behind with and no hint had told of");
+	"Times that a look at the notes found a consumer behind with an account");
 
 struct consumer_config consumer_config = {
 	.tries = 8, .retry_first_ms = 100, .retry_most_ms = 60000, .sweep_interval_ms = 300000};
@@ -149,12 +148,6 @@ void consumers_join(struct consumers *consumers, struct bus *bus)
 
 /* ---- Threads ---- */
 
-static void be_nice(void)
-{
-	if (getpriority(PRIO_PROCESS, 0) < NICENESS)
-		setpriority(PRIO_PROCESS, 0, NICENESS);
-}
-
 static void work_on(struct lane *lane, struct account_id account)
 {
 	AUTO_OP(op, lane->consumer.name);
@@ -173,7 +166,7 @@ static void *work(void *argument)
 {
 	struct lane *lane = argument;
 	struct account_id account;
-	be_nice();
+	thread_be_nice(NICENESS);
 	while (backlog_take(&lane->backlog, &account))
 		work_on(lane, account);
 	return NULL;
@@ -225,6 +218,12 @@ static bool take_must_sweep(struct consumers *consumers)
 	return must_sweep;
 }
 
+static bool is_to_sweep(struct consumers *consumers)
+{
+	AUTO_LOCK(&consumers->lock);
+	return consumers->must_sweep;
+}
+
 static bool prepare(struct consumers *consumers)
 {
 	for (;;) {
@@ -239,7 +238,8 @@ static bool prepare(struct consumers *consumers)
 static void sweep(struct consumers *consumers)
 {
 	AUTO_OP(op, "consumers");
-	if (report(&op, "sweep", consumers_sweep(&op, consumers)))
+	/* Where there was no room another look is wanted already: not without a rest. */
+	if (report(&op, "sweep", consumers_sweep(&op, consumers)) && !is_to_sweep(consumers))
 		return;
 	consumers_forget(consumers);
 	(void)pause_after_failure(consumers);
@@ -255,7 +255,7 @@ static void *look_after(void *argument)
 {
 	struct consumers *consumers = argument;
 	uint64_t sweep_ns = 0, count_ns = 0;
-	be_nice();
+	thread_be_nice(NICENESS);
 	if (!prepare(consumers))
 		return NULL;
 	start_lanes(consumers);

@@ -12,7 +12,6 @@ METRIC_COUNTER(gaps, "consumer_gaps_total",
 
 /* Then other accounts have their turn. */
 #define TURN_EVENTS 100
-#define REASON_MOST 500
 #define RETRY_AFTER_OTHERS_US US_PER_S
 
 uint64_t retry_pause_ms(uint32_t failed_attempts)
@@ -151,11 +150,13 @@ static struct error *pass_rows(
 			return NULL;
 		}
 		uint64_t until_us;
+		struct arena_mark mark = arena_mark(&op->arena);
 		TRY(pass_event(op, work, row, part->facts.address, &until_us));
 		if (until_us) {
 			*turn = (struct turn){TURN_RETRIES, until_us};
 			return NULL;
 		}
+		arena_release(&op->arena, mark);
 	}
 	return NULL;
 }

@@ -1,7 +1,6 @@
 #include "search/search_private.h"
 
 #include <stdlib.h>
-#include <sys/resource.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -164,9 +163,7 @@ static void *run(void *argument)
 	struct search *search = argument;
 	struct account_id account;
 	uint64_t forgotten;
-	/* Never above those whose process was started with a low priority. */
-	if (getpriority(PRIO_PROCESS, 0) < NICENESS)
-		setpriority(PRIO_PROCESS, 0, NICENESS);
+	thread_be_nice(NICENESS);
 	while (!queue_is_stopping(&search->queue)) {
 		if (queue_take(&search->queue, &account, &forgotten))
 			queue_give_back(&search->queue, account, work_on(search, account));

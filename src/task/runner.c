@@ -1,7 +1,6 @@
 #include "task/task_private.h"
 
 #include <stdlib.h>
-#include <sys/resource.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -411,9 +410,7 @@ static void look_for_work(struct task_runner *runner)
 static void *run_worker(void *argument)
 {
 	struct task_runner *runner = argument;
-	/* Never above those whose process was started with a low priority. */
-	if (getpriority(PRIO_PROCESS, 0) < NICENESS)
-		setpriority(PRIO_PROCESS, 0, NICENESS);
+	thread_be_nice(NICENESS);
 	while (may_look(runner))
 		look_for_work(runner);
 	return NULL;
