@@ -155,3 +155,25 @@ void base64_encode(struct buf *out, struct slice bytes)
 				out, j <= have ? alphabet[group >> (18 - 6 * j) & 63] : '=');
 	}
 }
+
+bool percent_decode(struct arena *arena, struct slice text, struct slice *ret_text)
+{
+	char *out = arena_alloc_raw(arena, text.len + 1);
+	size_t len = 0;
+	for (size_t i = 0; i < text.len; i++) {
+		char c = text.ptr[i];
+		if (c == '%') {
+			int high = i + 2 < text.len ? hex_digit(text.ptr[i + 1]) : -1;
+			int low = i + 2 < text.len ? hex_digit(text.ptr[i + 2]) : -1;
+			if (high < 0 || low < 0)
+				return false;
+			c = (char)(high * 16 + low);
+			i += 2;
+		}
+		if (c == 0)
+			return false;
+		out[len++] = c;
+	}
+	*ret_text = slice_of(out, len);
+	return true;
+}

@@ -24,3 +24,7 @@ void base64_encode(struct buf *out, struct slice bytes);
 
 /* 0 to 15, or -1. */
 int hex_digit(char c);
+
+/* "%20" and its like (RFC 3986 2.1); false for a wrong one, and for NUL. An empty text has a
+ * pointer too. */
+bool percent_decode(struct arena *arena, struct slice text, struct slice *ret_text);

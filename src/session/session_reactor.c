@@ -172,7 +172,8 @@ static void frame_all(struct session *session)
 	session->input_ended |= connection_is_broken(session->connection);
 	struct framing now = framing_now(session);
 	bool is_reading = now.may_frame && !session->input_ended;
-	if (session->framing && is_reading)
+	/* A literal's text is in `framing`, half a line still in the input. */
+	if (is_reading && (session->framing || connection_input(session->connection).len))
 		connection_acknowledge(session->connection);
 	connection_read(session->connection, is_reading);
 	if (session->input_ended && now.all_answered && now.may_frame)

@@ -111,6 +111,7 @@ def everything(server, address, known):
 
 
 def then_same(now, before):
+    assert now.keys() == before.keys(), now.keys() ^ before.keys()
     for what, value in before.items():
         if isinstance(value, dict) and now[what] != value:
             differ = [key for key in value.keys() | now[what].keys() if value.get(key) != now[what].get(key)]

@@ -254,12 +254,16 @@ static struct error *run_group(struct admin_request *request, struct group *grou
 			&letters, &count, &more));
 		for (size_t i = 0; i < count; i++) {
 			bool is_done;
-			if (clock_monotonic_ns() >= until_ns)
+			struct error *err = group->run(request, &letters[i], &is_done);
+			/* What was done is told; the next request meets the error again. */
+			if (err && group->done + group->failed)
 				return NULL;
-			TRY(group->run(request, &letters[i], &is_done));
+			TRY(err);
 			group->done += is_done;
 			group->failed += !is_done;
 			group->last = letter_name(&op->arena, &letters[i]);
+			if (clock_monotonic_ns() >= until_ns)
+				return NULL;
 		}
 	}
 	group->last = SLICE_NONE;

@@ -30,8 +30,7 @@ static const struct admin_field overview_fields[] = {
 	{"accounts_owed", ADMIN_NUMBER, "Accounts whose copies are behind their log"},
 	{"has_index", ADMIN_BOOL, "There is a search index"},
 	{"index_waiting", ADMIN_NUMBER, "Accounts whose index is behind their log"},
-	{"dead_letters", ADMIN_NUMBER, "Events that were given up on; null: not counted",
-		ADMIN_NULLABLE},
+	{"dead_letters", ADMIN_NUMBER, "Events that were given up on"},
 	{"sessions", ADMIN_NUMBER, "Sessions of this node"},
 	{"tasks_running", ADMIN_NUMBER, "Tasks that run, on any node"},
 	{"tasks_waiting", ADMIN_NUMBER, "Tasks that wait"},
@@ -110,7 +109,6 @@ static struct error *get_overview(struct admin_request *request)
 	const struct admin_context *context = request->context;
 	struct engine *engine = mail_store_engine(context->store);
 	json_int_t oldest_us = counted("holdfast_ledger_oldest_recorded_microseconds");
-	bool has_dead_letters = metric_find("holdfast_dead_letters") != NULL;
 	request->answer = json_pack("{s:s, s:s, s:s, s:b, s:I, s:o, s:b, s:I, s:o, s:I, s:b, s:I}",
 		"version", context->version, "engine", context->engine, "name", net_server_name(),
 		"ready", context->is_ready(context->ready_context), "now_us",
@@ -120,8 +118,8 @@ static struct error *get_overview(struct admin_request *request)
 		oldest_us ? json_integer(oldest_us) : json_null(), "accounts_owed",
 		counted("holdfast_projection_accounts_owed"), "has_index", context->search != NULL,
 		"index_waiting", counted("holdfast_index_accounts_waiting"));
-	json_object_set_new(request->answer, "dead_letters",
-		has_dead_letters ? json_integer(counted("holdfast_dead_letters")) : json_null());
+	json_object_set_new(
+		request->answer, "dead_letters", json_integer(counted("holdfast_dead_letters")));
 	json_object_set_new(
 		request->answer, "sessions", json_integer(counted("holdfast_sessions")));
 	add_tasks(&request->op, engine, request->answer);

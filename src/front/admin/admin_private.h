@@ -148,9 +148,6 @@ MUST_CHECK struct error *admin_openapi(struct admin_request *request);
 /* Splits and decodes; false for what is no path of ours. */
 bool admin_path_parse(struct admin_request *request, const char *url);
 
-/* Percent-encoding (RFC 3986); false when it is broken or holds a NUL. */
-bool admin_decode(struct arena *arena, struct slice text, struct slice *ret_decoded);
-
 /* Takes one argument; false when it is broken, there twice, or one too many. */
 bool admin_add_argument(struct admin_request *request, const char *name, const char *value);
 

@@ -1,6 +1,7 @@
 #include <assert.h>
 
 #include "base/log.h"
+#include "format/encoding.h"
 #include "front/admin/admin_private.h"
 
 static const struct {
@@ -28,36 +29,6 @@ static_assert(ARRAY_SIZE(answers) == ERR_KIND_COUNT, "an answer for each kind of
 
 /* ---- what stands in the first line ---- */
 
-static int hex_value(char c)
-{
-	c = ascii_lower(c);
-	if (ascii_is_digit(c))
-		return c - '0';
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-bool admin_decode(struct arena *arena, struct slice text, struct slice *ret_decoded)
-{
-	struct buf out = buf_in(arena);
-	buf_reserve(&out, text.len + 1); /* empty, and yet there */
-	for (size_t i = 0; i < text.len; i++) {
-		char c = text.ptr[i];
-		if (c == '%') {
-			if (i + 2 >= text.len)
-				return false;
-			int high = hex_value(text.ptr[i + 1]);
-			int low = hex_value(text.ptr[i + 2]);
-			if (high < 0 || low < 0 || (high == 0 && low == 0))
-				return false;
-			c = (char)(high * 16 + low);
-			i += 2;
-		}
-		buf_append_char(&out, c);
-	}
-	*ret_decoded = buf_as_slice(&out);
-	return true;
-}
-
 bool admin_path_parse(struct admin_request *request, const char *url)
 {
 	struct slice rest = slice_from_cstr(url);
@@ -67,7 +38,7 @@ bool admin_path_parse(struct admin_request *request, const char *url)
 	rest = slice_from(rest, 1);
 	while (slice_split(&rest, '/', &part)) {
 		if (request->part_count == ADMIN_PATH_PARTS_MAX ||
-			!admin_decode(
+			!percent_decode(
 				&request->op.arena, part, &request->parts[request->part_count++]))
 			return false;
 	}
@@ -78,8 +49,8 @@ bool admin_add_argument(struct admin_request *request, const char *name, const c
 {
 	struct admin_argument *argument = &request->arguments[request->argument_count];
 	if (request->argument_count == ADMIN_ARGUMENTS_MAX ||
-		!admin_decode(&request->op.arena, slice_from_cstr(name), &argument->name) ||
-		!admin_decode(
+		!percent_decode(&request->op.arena, slice_from_cstr(name), &argument->name) ||
+		!percent_decode(
 			&request->op.arena, slice_from_cstr(value ? value : ""), &argument->value))
 		return false;
 	for (size_t i = 0; i < request->argument_count; i++)

@@ -1,4 +1,5 @@
 #include "base/test.h"
+#include "format/encoding.h"
 #include "front/admin/admin_private.h"
 
 static void percent_encoding_is_undone_or_refused(void **state)
@@ -20,7 +21,7 @@ static void percent_encoding_is_undone_or_refused(void **state)
 	AUTO_OP(op, "test");
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct slice decoded;
-		bool done = admin_decode(&op.arena, slice_from_cstr(cases[i].text), &decoded);
+		bool done = percent_decode(&op.arena, slice_from_cstr(cases[i].text), &decoded);
 		assert_int_equal(done, cases[i].decoded != NULL);
 		if (done)
 			assert_true(slice_equal(decoded, slice_from_cstr(cases[i].decoded)));

@@ -34,8 +34,11 @@ static struct error *find_mailbox(struct op *op, struct imap_session *session,
 		*ret_found = session->state == IMAP_SELECTED;
 		return NULL;
 	}
-	TRY(imap_name_to_path(op, &name, url->mailbox, &path));
-	struct error *err = mailbox_find(op, session->store, session->account, path, &status);
+	struct error *err = imap_name_to_path(op, &name, url->mailbox, &path);
+	if (err && err->kind == ERR_INVALID)
+		return NULL;
+	TRY(err);
+	err = mailbox_find(op, session->store, session->account, path, &status);
 	if (err && err->kind == ERR_NOT_FOUND)
 		return NULL;
 	TRY(err);

@@ -6,8 +6,6 @@
 #include "format/imap_string.h"
 #include "front/imap/imap_private.h"
 
-#define PAGE_SIZE 200
-
 /* The keys are kept as they were written, and parsed anew for each update. */
 struct live_search {
 	struct live_search *next;
@@ -34,6 +32,12 @@ void imap_live_end(struct imap_session *session)
 	}
 }
 
+static void add_all(struct uid_set *set, const struct uid_set *more)
+{
+	for (size_t i = 0; i < more->count; i++)
+		uid_set_add_range(set, more->ranges[i].first, more->ranges[i].last);
+}
+
 /* What was found, less `gone`, and `come`. */
 static void keep(struct live_search *live, const struct uid_set *gone, const struct uid_set *come)
 {
@@ -46,8 +50,8 @@ static void keep(struct live_search *live, const struct uid_set *gone, const str
 	while (uid_cursor_next(&live->found, &cursor, &uid))
 		if (!gone || !uid_set_contains(gone, uid))
 			uid_set_add(&found, uid);
-	for (size_t i = 0; come && i < come->count; i++)
-		uid_set_add_range(&found, come->ranges[i].first, come->ranges[i].last);
+	if (come)
+		add_all(&found, come);
 	arena_done(&live->found_arena);
 	live->found_arena = arena;
 	live->found = found;
@@ -101,10 +105,9 @@ static void forget(struct live_search **link)
 	live_free(live);
 }
 
-void imap_live_begin(struct op *op, struct imap_session *session, const struct imap_args *args,
+void imap_live_begin(struct imap_session *session, const struct imap_args *args,
 	const struct search_request *request, const struct uid_set *uids)
 {
-	(void)op;
 	if (count_live(session) == LIVE_SEARCHES_MAX || request->keys.len > LIVE_KEYS_BYTES_MAX ||
 		*find_live(session, args->tag) || names_messages(request->root)) {
 		write_noupdate(session, args->tag);
@@ -221,12 +224,6 @@ static struct error *bring_up(struct op *op, struct imap_session *session, struc
 	if (!uid_set_is_empty(&update->come) || !uid_set_is_empty(&update->gone))
 		keep(live, &update->gone, &update->come);
 	return NULL;
-}
-
-static void add_all(struct uid_set *set, const struct uid_set *more)
-{
-	for (size_t i = 0; i < more->count; i++)
-		uid_set_add_range(set, more->ranges[i].first, more->ranges[i].last);
 }
 
 void imap_live_changed(struct op *op, struct imap_session *session, const struct snapshot *now,

@@ -13,7 +13,7 @@
 struct live_search;
 
 /* Follows a search that has found `uids`; says so if it cannot. */
-void imap_live_begin(struct op *op, struct imap_session *session, const struct imap_args *args,
+void imap_live_begin(struct imap_session *session, const struct imap_args *args,
 	const struct search_request *request, const struct uid_set *uids);
 
 /* Ends all of them: the mailbox is left. */

@@ -237,8 +237,8 @@ static void tell_one(struct op *op, struct imap_session *session, const struct k
 	bool is_renamed = old && !slice_equal(old->path, new->path);
 	if ((new->events &NOTIFY_MAILBOX_NAME) && (!old || is_renamed))
 		write_list(op, session, subscribed, new->path, old ? old->path : SLICE_NONE);
-	else if ((new->events &NOTIFY_SUBSCRIPTION_CHANGE) && old &&
-		 old->is_subscribed != new->is_subscribed)
+	else if ((new->events &NOTIFY_SUBSCRIPTION_CHANGE) &&
+		 new->is_subscribed != (old && old->is_subscribed))
 		write_list(op, session, subscribed, new->path, SLICE_NONE);
 	tell_messages(op, session, old, new, status);
 }

@@ -165,9 +165,7 @@ static uint64_t modseq_of(const struct snapshot *now, uint32_t uid)
 	return snapshot_find(now, uid, &position, &message) ? message.modseq : 0;
 }
 
-/* RFC 5182 2.1, RFC 7162 3.1.10, RFC 9394 3.2: with MIN, MAX and PARTIAL alone, what these name is
- * saved, and theirs is the mod-sequence; with ALL and COUNT every message's. */
-static bool tells_of_all(unsigned returns)
+bool imap_search_tells_of_all(unsigned returns)
 {
 	const unsigned some = SEARCH_RETURN_MIN | SEARCH_RETURN_MAX | SEARCH_RETURN_PARTIAL;
 	return !(returns & some) || (returns & (SEARCH_RETURN_ALL | SEARCH_RETURN_COUNT));
@@ -179,7 +177,7 @@ static void summarise(struct op *op, struct imap_session *session, const struct 
 {
 	struct uid_cursor cursor = {0};
 	uint64_t count = uid_set_size(found), from = 0, to = count;
-	bool all = tells_of_all(request->returns);
+	bool all = imap_search_tells_of_all(request->returns);
 	uint32_t uid;
 	if (request->page.is_wanted)
 		imap_page_bounds(&request->page, count, &from, &to);
@@ -324,7 +322,7 @@ static void end(struct op *op, struct imap_session *session, const struct imap_a
 {
 	write_result(op, session, args, &search->request, now, search->run.result);
 	if (search->request.returns & SEARCH_RETURN_UPDATE)
-		imap_live_begin(op, session, args, &search->request, search->run.result);
+		imap_live_begin(session, args, &search->request, search->run.result);
 }
 
 static struct error *step(

@@ -109,6 +109,10 @@ MUST_CHECK struct error *imap_search_parse_keys(
 /* OLDER and YOUNGER count from now. */
 void imap_search_set_instants(struct search_node *node);
 
+/* RFC 5182 2.1, RFC 7162 3.1.10, RFC 9394 3.2: with MIN, MAX and PARTIAL alone, what these name is
+ * saved, and theirs is the mod-sequence; with ALL and COUNT every message's. */
+bool imap_search_tells_of_all(unsigned returns);
+
 struct imap_session;
 
 /* A search under way: in the operation's arena, from step to step. */

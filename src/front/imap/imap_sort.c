@@ -310,14 +310,13 @@ static void write_extended(struct imap_session *session, const struct imap_args 
 	buf_append(out, SLICE("\r\n"));
 }
 
-/* RFC 5182 2.1, RFC 7162 3.1.10: of MIN and MAX alone, those two. False: all stay. */
+/* Of MIN and MAX alone, those two. False: all stay. */
 static bool keep_ends(struct sorting *sorting)
 {
 	unsigned returns = sorting->request.search.returns;
 	bool wants_min = returns & SEARCH_RETURN_MIN;
 	bool wants_max = returns & SEARCH_RETURN_MAX;
-	if (!sorting->count || (!wants_min && !wants_max) ||
-		(returns & (SEARCH_RETURN_ALL | SEARCH_RETURN_COUNT)))
+	if (!sorting->count || imap_search_tells_of_all(returns))
 		return false;
 	const struct item first = sorting->items[0];
 	const struct item last = sorting->items[sorting->count - 1];

@@ -122,7 +122,7 @@ export async function show(main, again) {
 			? card("Index behind", overview.index_waiting, overview.index_waiting < 1000,
 				"Accounts whose search index follows. Searches read the mail meanwhile.")
 			: card("Index", "none", true, "Searches read the mail itself."),
-		overview.dead_letters === null ? null : lettersCard(overview, letters, again),
+		lettersCard(overview, letters, again),
 		nodesCard(overview),
 		card("Tasks", `${overview.tasks_running} running`, !overview.tasks_failed,
 			`${overview.tasks_waiting} wait, ${overview.tasks_failed} have failed.`, [task("recount", "Check counts", again)]),
