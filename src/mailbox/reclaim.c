@@ -208,8 +208,9 @@ static struct error *is_applied(
 	return NULL;
 }
 
-static struct error *count_places(
-	struct op *op, const struct candidate *c, const struct log_row *row, int *inout_places)
+/* The places that one change gave the message, and those that it took. */
+static struct error *count_places(struct op *op, const struct candidate *c,
+	const struct log_row *row, size_t *inout_given, size_t *inout_taken)
 {
 	if (!row->row.entry.len)
 		return NULL;
@@ -217,9 +218,9 @@ static struct error *count_places(
 	struct log_item item;
 	while (log_reader_next(&log, &item)) {
 		if (item.kind == LOG_APPEND)
-			*inout_places += uuid_equal(item.row.message_id, c->message.uuid);
+			*inout_given += uuid_equal(item.row.message_id, c->message.uuid);
 		for (size_t i = 0; item.kind == LOG_EXPUNGE && i < item.expunged_count; i++)
-			*inout_places -= ID_EQUAL(item.expunged[i].message, c->message);
+			*inout_taken += ID_EQUAL(item.expunged[i].message, c->message);
 	}
 	return log.err;
 }
@@ -232,7 +233,8 @@ static struct error *lives_by_log(
 	struct log_row *rows;
 	size_t count;
 	bool is_complete;
-	int places = 1; /* the one that it lost */
+	size_t given = 1; /* the place that it lost */
+	size_t taken = 0;
 	*ret_lives = false;
 	struct error *err = commit_log_since(
 		op, store->commit, c->account, c->version - 1, &rows, &count, &is_complete);
@@ -240,15 +242,19 @@ static struct error *lives_by_log(
 	if (err && err->kind == ERR_NOT_FOUND)
 		return NULL;
 	TRY(err);
-	/* Content that no commit took became a candidate at no commit. */
+	/* Content that no commit took became a candidate at no commit, but perhaps in the same
+	 * microsecond as one. */
 	if (!count || rows[0].modseq != c->version)
+		return NULL;
+	TRY(count_places(op, c, &rows[0], &given, &taken));
+	if (!taken)
 		return NULL;
 	if (!is_complete)
 		return op_fail(
 			op, ERR_CORRUPT, "the log has a hole: it does not tell of all places");
-	for (size_t i = 0; i < count; i++)
-		TRY(count_places(op, c, &rows[i], &places));
-	*ret_lives = places > 0;
+	for (size_t i = 1; i < count; i++)
+		TRY(count_places(op, c, &rows[i], &given, &taken));
+	*ret_lives = given > taken;
 	return NULL;
 }
 

@@ -293,6 +293,34 @@ static void content_that_is_nobodys_is_tidied_away(void **state)
 	then_the_mailbox_holds(w, 1);
 }
 
+static void content_given_up_in_the_microsecond_of_a_commit_is_reclaimed(void **state)
+{
+	struct world *w = *state;
+	struct op *op = &w->mail.op;
+	struct mutations rows;
+	uint8_t digest[SHA256_SIZE];
+	when_appended(w, NULL);
+	assert_null(w->err);
+	struct slice content = SLICE("nobody's");
+	struct blob_id blob = blob_new_id(w->mail.store->blobs, content.len);
+	struct message_id message = {.uuid = blob.uuid};
+	struct blob_candidate candidate = {
+		.blob_id = blob.uuid, .account_id = w->mail.account.uuid};
+	sha256_of(content, digest);
+	mutations_init(&rows, &op->arena);
+	assert_null(blob_put(
+		w->mail.store->blobs, op, blob, content, slice_of(digest, SHA256_SIZE), NULL));
+	mutations_put(&rows, &blob_candidate_table,
+		key_candidates(&op->arena, message, w->result.modseq),
+		key_id_row(&op->arena, 0, message.uuid),
+		row_encode_in(&op->arena, &blob_candidate_row, &candidate), w->result.modseq);
+	assert_null(engine_write(w->mail.store->engine, op, rows.items, rows.count, DURABLE));
+	assert_int_equal(blobs_stored(w), 2);
+	when_everything_is_reclaimed(w);
+	assert_int_equal(blobs_stored(w), 1);
+	then_the_mailbox_holds(w, 1);
+}
+
 static void a_commit_is_not_sent_long_after_its_content_was_put(void **state)
 {
 	struct world *w = *state;
@@ -750,6 +778,7 @@ int main(void)
 		SCENARIO(content_whose_put_is_uncertain_is_left_to_reclaim),
 		SCENARIO(content_that_cannot_be_left_to_reclaim_is_counted_and_tried_again),
 		SCENARIO(content_that_is_nobodys_is_tidied_away),
+		SCENARIO(content_given_up_in_the_microsecond_of_a_commit_is_reclaimed),
 		SCENARIO(a_commit_is_not_sent_long_after_its_content_was_put),
 		SCENARIO(reads_are_right_while_no_projection_can_be_written),
 		SCENARIO(what_was_copied_ahead_is_trimmed_without_a_write),
