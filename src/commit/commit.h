@@ -168,6 +168,20 @@ bool plan_has_intent(struct commit_plan *plan, struct uuid operation_id);
 void plan_subscribe(struct commit_plan *plan, struct slice name, bool subscribed);
 bool plan_is_subscribed(struct commit_plan *plan, struct slice name);
 
+/* Annotations of mailboxes, and, under the nil id, of the account. */
+void plan_annotate(
+	struct commit_plan *plan, struct mailbox_id mailbox, struct slice name, struct slice value);
+void plan_remove_annotation(struct commit_plan *plan, struct mailbox_id mailbox, struct slice name);
+
+/* All of them as earlier changes of the group, and this one, leave them; in the op's arena. */
+struct planned_annotation {
+	struct mailbox_id mailbox;
+	struct slice name;
+	size_t value_bytes;
+};
+void plan_annotations(struct op *op, struct commit_plan *plan,
+	struct planned_annotation **ret_annotations, size_t *ret_count);
+
 /* What this change did; the entry's bytes must live in the change's op. */
 void plan_log(struct commit_plan *plan, struct slice entry);
 

@@ -11,6 +11,7 @@ void head_init(struct head *head)
 	hash_map_init(&head->paths);
 	hash_map_init(&head->subscriptions);
 	hash_map_init(&head->intents);
+	hash_map_init(&head->annotations);
 }
 
 static void free_mailbox(struct head_mailbox *mailbox)
@@ -29,6 +30,14 @@ static void free_intent(struct head_intent *intent)
 	free(intent);
 }
 
+static void free_annotation(struct head_annotation *annotation)
+{
+	if (!annotation)
+		return;
+	free(annotation->bytes);
+	free(annotation);
+}
+
 void head_done(struct head *head)
 {
 	void *value;
@@ -38,6 +47,10 @@ void head_done(struct head *head)
 	cursor = (struct hash_cursor){0};
 	while (hash_map_next(&head->intents, &cursor, NULL, &value))
 		free_intent(value);
+	cursor = (struct hash_cursor){0};
+	while (hash_map_next(&head->annotations, &cursor, NULL, &value))
+		free_annotation(value);
+	hash_map_done(&head->annotations);
 	hash_map_done(&head->mailboxes);
 	hash_map_done(&head->paths);
 	hash_map_done(&head->subscriptions);
@@ -181,6 +194,31 @@ static struct error *install_intent(
 	return NULL;
 }
 
+static struct error *install_annotation(
+	struct op *op, struct head *head, struct slice id, struct slice value, bool is_delete)
+{
+	if (is_delete) {
+		free_annotation(hash_map_remove(&head->annotations, id));
+		return NULL;
+	}
+	if (id.len < sizeof(struct uuid))
+		return op_fail(op, ERR_CORRUPT, "an annotation has a key of %zu bytes", id.len);
+	struct head_annotation *annotation = HEAP_NEW(struct head_annotation);
+	/* The key behind the value, in one piece of memory. */
+	annotation->bytes = heap_realloc(NULL, value.len + id.len);
+	memcpy(annotation->bytes, value.ptr, value.len);
+	memcpy(annotation->bytes + value.len, id.ptr, id.len);
+	annotation->key = slice_of(annotation->bytes + value.len, id.len);
+	struct error *err = row_decode(op, &account_annotation_row,
+		slice_of(annotation->bytes, value.len), &annotation->row);
+	if (err) {
+		free_annotation(annotation);
+		return err;
+	}
+	free_annotation(hash_map_put(&head->annotations, id, annotation));
+	return NULL;
+}
+
 static struct error *install_row(
 	struct op *op, struct head *head, struct slice key, struct slice value, bool is_delete)
 {
@@ -200,6 +238,8 @@ static struct error *install_row(
 		else
 			hash_map_put(&head->subscriptions, id, head);
 		return NULL;
+	case ACCOUNT_ANNOTATION:
+		return install_annotation(op, head, id, value, is_delete);
 	}
 	return op_fail(op, ERR_CORRUPT, "an account has a row of kind %d", key.ptr[0]);
 }

@@ -22,6 +22,12 @@ struct log_row {
 	size_t size;
 };
 
+struct head_annotation {
+	struct slice key; /* mailbox id and name; into `bytes`, as the row's slices */
+	struct account_annotation row;
+	char *bytes;
+};
+
 struct head_intent {
 	struct uuid operation_id;
 	struct account_intent row;
@@ -37,6 +43,7 @@ struct head {
 	struct hash_map paths;         /* path -> struct head_mailbox, live ones only */
 	struct hash_map subscriptions; /* name -> non-NULL */
 	struct hash_map intents;       /* operation_id -> struct head_intent */
+	struct hash_map annotations;   /* mailbox id, name -> struct head_annotation */
 	struct log_row *tail;          /* ascending by MODSEQ */
 	size_t tail_count;
 	size_t tail_capacity;

@@ -253,6 +253,67 @@ bool plan_is_subscribed(struct commit_plan *plan, struct slice name)
 	return hash_map_find(&plan->head->subscriptions, name) != NULL;
 }
 
+void plan_annotate(
+	struct commit_plan *plan, struct mailbox_id mailbox, struct slice name, struct slice value)
+{
+	struct arena *arena = &plan->op->arena;
+	struct account_annotation row = {.modseq = plan->modseq, .value = value};
+	mutations_put(&plan->extras, &account_table, SLICE_NONE,
+		key_annotation(arena, mailbox, name),
+		row_encode_in(arena, &account_annotation_row, &row), 0);
+}
+
+void plan_remove_annotation(struct commit_plan *plan, struct mailbox_id mailbox, struct slice name)
+{
+	mutations_delete(&plan->extras, &account_table, SLICE_NONE,
+		key_annotation(&plan->op->arena, mailbox, name), 0);
+}
+
+/* The last of the plan's rows with this key, at `from` or behind it; NULL: none. */
+static const struct mutation *last_extra(
+	const struct commit_plan *plan, struct slice key, size_t from)
+{
+	for (size_t i = plan->extras.count; i-- > from;)
+		if (slice_equal(plan->extras.items[i].key, key))
+			return &plan->extras.items[i];
+	return NULL;
+}
+
+static struct planned_annotation annotation_of(struct slice id, size_t value_bytes)
+{
+	struct planned_annotation annotation = {
+		.name = slice_from(id, sizeof(struct uuid)), .value_bytes = value_bytes};
+	memcpy(&annotation.mailbox, id.ptr, sizeof(struct uuid));
+	return annotation;
+}
+
+void plan_annotations(struct op *op, struct commit_plan *plan,
+	struct planned_annotation **ret_annotations, size_t *ret_count)
+{
+	size_t most = plan->head->annotations.count + plan->extras.count;
+	struct planned_annotation *all =
+		ARENA_ARRAY(&op->arena, struct planned_annotation, most + 1);
+	size_t count = 0;
+	void *value;
+	struct hash_cursor cursor = {0};
+	while (hash_map_next(&plan->head->annotations, &cursor, NULL, &value)) {
+		const struct head_annotation *annotation = value;
+		if (plan->extras.count == 0 ||
+			!last_extra(plan,
+				key_account_row(&op->arena, ACCOUNT_ANNOTATION, annotation->key),
+				0))
+			all[count++] = annotation_of(annotation->key, annotation->row.value.len);
+	}
+	for (size_t i = 0; i < plan->extras.count; i++) {
+		const struct mutation *extra = &plan->extras.items[i];
+		if (extra->key.ptr[0] == ACCOUNT_ANNOTATION && !extra->is_delete &&
+			last_extra(plan, extra->key, i) == extra)
+			all[count++] = annotation_of(slice_from(extra->key, 1), extra->value.len);
+	}
+	*ret_annotations = all;
+	*ret_count = count;
+}
+
 void plan_log(struct commit_plan *plan, struct slice entry)
 {
 	plan->entry = entry;

@@ -302,6 +302,7 @@ static void plan_removal(
 		.kind = INTENT_REMOVE_MAILBOX, .detail = arena_dup(&op->arena, ID_SLICE(id))};
 	/* The mailbox's id names the intent: one removal, one intent. */
 	plan_put_intent(plan, id.uuid, &intent);
+	plan_forget_metadata(op, plan, id);
 	log_entry_mailbox(entry, id);
 }
 
@@ -348,6 +349,7 @@ static struct error *plan_delete_all(struct op *op, struct commit_plan *plan, vo
 	for (size_t i = 0; i < count; i++)
 		if (!rows[i]->deleted_modseq)
 			plan_removal(op, plan, &entry, ids[i]);
+	plan_forget_metadata(op, plan, (struct mailbox_id){0});
 	plan_log(plan, buf_as_slice(&entry));
 	return NULL;
 }

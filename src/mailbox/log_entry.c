@@ -72,6 +72,12 @@ void log_entry_mailbox(struct buf *entry, struct mailbox_id mailbox)
 	begin_item(entry, LOG_MAILBOX, mailbox);
 }
 
+void log_entry_metadata(struct buf *entry, struct mailbox_id mailbox, struct slice names)
+{
+	begin_item(entry, LOG_METADATA, mailbox);
+	buf_slice(entry, names);
+}
+
 struct log_reader log_entry_read(struct op *op, struct slice entry)
 {
 	struct log_reader log = {.reader = reader_of(entry), .op = op};
@@ -158,6 +164,9 @@ bool log_reader_next(struct log_reader *log, struct log_item *ret_item)
 		read_deletion(log, ret_item);
 		break;
 	case LOG_MAILBOX:
+		break;
+	case LOG_METADATA:
+		ret_item->names = reader_slice(&log->reader);
 		break;
 	default:
 		log->reader.failed = true;

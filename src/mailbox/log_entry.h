@@ -16,6 +16,7 @@ enum log_item_kind {
 	LOG_MAILBOX = 4, /* the mailbox itself: made, renamed, removed, subscribed to */
 	/* Stored only: it is read as LOG_EXPUNGE with is_deletion. */
 	LOG_DELETION = 5,
+	LOG_METADATA = 6, /* annotations of a mailbox, or (nil id) of the account, have changed */
 };
 
 struct expunged_message {
@@ -48,6 +49,9 @@ struct log_item {
 	bool is_deletion; /* they were expunged, not moved away; what follows is of it */
 	bool in_vault;
 	struct slice path; /* of the mailbox */
+
+	/* LOG_METADATA */
+	struct slice names; /* varint-counted */
 };
 
 /* Begins an entry; items are appended to it. */
@@ -61,6 +65,8 @@ void log_entry_expunge(struct buf *entry, struct mailbox_id mailbox,
 void log_entry_deletion(struct buf *entry, struct mailbox_id mailbox, struct slice path,
 	bool in_vault, const struct expunged_message *expunged, size_t count);
 void log_entry_mailbox(struct buf *entry, struct mailbox_id mailbox);
+/* `names`: each behind its length as a varint. */
+void log_entry_metadata(struct buf *entry, struct mailbox_id mailbox, struct slice names);
 
 /* Walks an entry: false at its end. Slices borrow from it. ERR_CORRUPT through *ret_err. */
 struct log_reader {

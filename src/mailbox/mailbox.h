@@ -86,6 +86,66 @@ struct quota {
 MUST_CHECK struct error *mailbox_quota(struct op *op, struct mail_store *store,
 	struct account_id account, struct quota *ret_quota);
 
+/* ---- Metadata (RFC 5464) ---- */
+
+#define METADATA_NAME_MAX 255
+
+struct metadata_limits {
+	uint64_t value_bytes;   /* of one */
+	uint64_t entries;       /* of one mailbox, or of the account itself */
+	uint64_t account_bytes; /* of all, names included: they are read with the account */
+};
+extern struct metadata_limits metadata_limits;
+
+struct metadata_entry {
+	struct mailbox_id mailbox; /* nil: of the account itself */
+	struct slice name;         /* "/private/comment", lower case */
+	struct slice value;
+	bool is_absent; /* to be removed, or removed */
+};
+
+/* All that an account has, ascending by mailbox and name. */
+struct metadata_list {
+	struct metadata_entry *items;
+	size_t count;
+};
+MUST_CHECK struct error *mailbox_metadata(struct op *op, struct mail_store *store,
+	struct account_id account, struct metadata_list *ret_list);
+
+/* Those of one mailbox; within the list. */
+struct metadata_list metadata_of(const struct metadata_list *list, struct mailbox_id mailbox);
+
+enum metadata_fault { METADATA_FITS, METADATA_TOO_LARGE, METADATA_TOO_MANY };
+
+struct metadata_change {
+	struct mailbox_id mailbox; /* nil: the account itself */
+	bool is_elsewhere;         /* the mailbox is another account's */
+	const struct metadata_entry *entries;
+	size_t count;
+	bool sets_special_use;
+	uint32_t special_use; /* enum special_use bits */
+	/* Results */
+	enum metadata_fault fault; /* why it is ERR_LIMIT, if it is */
+	uint64_t modseq;
+};
+
+/* All entries or none. */
+MUST_CHECK struct error *mailbox_change_metadata(struct op *op, struct mail_store *store,
+	struct account_id account, struct metadata_change *change);
+
+/* What others changed: the names, without their values. */
+struct metadata_news {
+	uint64_t modseq; /* of the account, as of now */
+	struct metadata_change_seen {
+		uint64_t modseq;
+		struct mailbox_id mailbox;
+		struct slice names; /* varint-counted */
+	} * items;
+	size_t count;
+};
+MUST_CHECK struct error *mailbox_metadata_since(struct op *op, struct mail_store *store,
+	struct account_id account, uint64_t modseq, struct metadata_news *ret_news);
+
 /* ---- Reading ---- */
 
 /* The mailbox as it is now; the caller owns one reference. */

@@ -162,6 +162,7 @@ struct error *derive_projections(struct op *op, struct account_id account,
 			break;
 		case LOG_DELETION:
 		case LOG_MAILBOX:
+		case LOG_METADATA:
 			break;
 		}
 	return reader.err;

@@ -403,6 +403,7 @@ struct error *builder_apply(struct op *op, struct snapshot_builder *builder,
 			break;
 		case LOG_DELETION:
 		case LOG_MAILBOX:
+		case LOG_METADATA:
 			break;
 		}
 	}

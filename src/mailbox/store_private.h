@@ -150,6 +150,9 @@ MUST_CHECK struct error *undo_append(struct op *op, struct engine *engine, struc
 MUST_CHECK struct error *plan_live_mailbox(struct op *op, struct commit_plan *plan,
 	struct mailbox_id mailbox, const struct account_mailbox **ret_row);
 
+/* The annotations of a mailbox go with it. */
+void plan_forget_metadata(struct op *op, struct commit_plan *plan, struct mailbox_id mailbox);
+
 /* Bits for keyword names in a mailbox that is being changed; new names are added to it. ERR_LIMIT
  * when the list is full (the message keeps no keyword then, if `may_drop`). */
 MUST_CHECK struct error *plan_keywords(struct op *op, struct account_mailbox *row,

@@ -50,6 +50,10 @@ ROW(account_intent_row, account_intent,
 ROW(account_subscription_row, account_subscription,
 	COLUMN(account_subscription, modseq, COLUMN_U64));
 
+ROW(account_annotation_row, account_annotation,
+	COLUMN(account_annotation, modseq, COLUMN_U64),
+	COLUMN(account_annotation, value, COLUMN_BYTES));
+
 ROW(once_row, once,
 	COLUMN(once, operation_id, COLUMN_UUID),
 	COLUMN(once, released, COLUMN_U8),
@@ -236,12 +240,14 @@ const struct table account_table = {
 	.row_key = {[ACCOUNT_MAILBOX] = {{"mailbox_id", KEY_UUID}},
 		[ACCOUNT_LOG] = {{"modseq", KEY_U64}},
 		[ACCOUNT_INTENT] = {{"operation_id", KEY_UUID}},
-		[ACCOUNT_SUBSCRIPTION] = {{"name", KEY_BYTES}}},
+		[ACCOUNT_SUBSCRIPTION] = {{"name", KEY_BYTES}},
+		[ACCOUNT_ANNOTATION] = {{"mailbox_id", KEY_UUID}, {"name", KEY_BYTES}}},
 	.static_row = &account_static_row,
 	.rows = {[ACCOUNT_MAILBOX] = &account_mailbox_row,
 		[ACCOUNT_LOG] = &account_log_row,
 		[ACCOUNT_INTENT] = &account_intent_row,
-		[ACCOUNT_SUBSCRIPTION] = &account_subscription_row},
+		[ACCOUNT_SUBSCRIPTION] = &account_subscription_row,
+		[ACCOUNT_ANNOTATION] = &account_annotation_row},
 	.condition_columns = 2,
 	.no_read_repair = true,
 };
@@ -490,6 +496,15 @@ struct slice key_account_row(struct arena *arena, enum account_row_kind kind, st
 	struct buf key = buf_in(arena);
 	buf_u8(&key, (uint8_t)kind);
 	buf_append(&key, id);
+	return buf_as_slice(&key);
+}
+
+struct slice key_annotation(struct arena *arena, struct mailbox_id mailbox, struct slice name)
+{
+	struct buf key = buf_in(arena);
+	buf_u8(&key, ACCOUNT_ANNOTATION);
+	buf_append(&key, ID_SLICE(mailbox));
+	buf_append(&key, name);
 	return buf_as_slice(&key);
 }
 

@@ -28,7 +28,8 @@ enum account_row_kind {
 	ACCOUNT_MAILBOX = 1,
 	ACCOUNT_LOG = 2,
 	ACCOUNT_INTENT = 3,
-	ACCOUNT_SUBSCRIPTION = 4
+	ACCOUNT_SUBSCRIPTION = 4,
+	ACCOUNT_ANNOTATION = 5
 };
 
 struct account_mailbox {
@@ -63,9 +64,16 @@ struct account_subscription {
 	uint64_t modseq;
 };
 
+/* Metadata (RFC 5464) of a mailbox or, under the nil id, of the account. The mailbox may be another
+ * account's: then it is what this one alone notes of it. */
+struct account_annotation {
+	uint64_t modseq;
+	struct slice value;
+};
+
 extern const struct table account_table;
 extern const struct row_type account_static_row, account_mailbox_row, account_log_row,
-	account_intent_row, account_subscription_row;
+	account_intent_row, account_subscription_row, account_annotation_row;
 
 /* The log rows trimmed from `account`, immutable. */
 extern const struct table account_log_table;
@@ -418,6 +426,7 @@ extern const struct row_type usage_row;
 
 struct slice key_account(struct arena *arena, struct account_id account, uint32_t epoch);
 struct slice key_account_row(struct arena *arena, enum account_row_kind kind, struct slice id);
+struct slice key_annotation(struct arena *arena, struct mailbox_id mailbox, struct slice name);
 struct slice key_account_log(struct arena *arena, uint64_t modseq);
 struct slice key_log_segment(struct arena *arena, struct account_id account, uint32_t segment);
 struct slice key_once(struct arena *arena, struct account_id account, struct slice once_key);

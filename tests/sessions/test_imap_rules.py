@@ -10,6 +10,8 @@ from support.transcript import Connection
 KEYWORDS_MAX = 256
 NOTIFY_MAILBOXES_MAX = 2000
 DEPTH = 32
+METADATA_VALUE_MAX = 8192
+METADATA_ENTRIES_MAX = 100
 
 
 @pytest.fixture
@@ -109,3 +111,18 @@ def test_qresync_from_before_all_history_answers_from_what_is_there(sign_in):
     lines = ask(b, f"SELECT INBOX (QRESYNC ({validity} 1 1:4,9))")
     assert "* VANISHED (EARLIER) 2,4" in lines
     assert [line.split(" FETCH")[0] for line in lines if "FETCH (" in line] == ["* 1", "* 2"]
+
+
+def test_metadata_has_limits(sign_in):
+    """RFC 5464 4.3: the response codes say which; what holds NULs comes as a literal8."""
+    a = sign_in("a")
+    a.command(b"SETMETADATA INBOX (/private/comment {%d+}\r\n%s)" % (METADATA_VALUE_MAX + 1, b"x" * (METADATA_VALUE_MAX + 1)))
+    assert f" NO [METADATA MAXSIZE {METADATA_VALUE_MAX}] " in answer(a)[-1]
+    ask(a, f"SETMETADATA INBOX (/private/comment {{{METADATA_VALUE_MAX}+}}\r\n{'x' * METADATA_VALUE_MAX})")
+    ask(a, "SETMETADATA INBOX (" + " ".join(f'/private/e{i} "{i}"' for i in range(METADATA_ENTRIES_MAX - 1)) + ")")
+    a.command(b'SETMETADATA INBOX (/private/more "1")')
+    assert " NO [METADATA TOOMANY] " in answer(a)[-1]
+    ask(a, "SETMETADATA INBOX (/private/e0 NIL /private/more ~{3+}\r\na\0b)")
+    assert ask(a, "GETMETADATA INBOX (/private/more /private/e0)")[0] == (
+        '* METADATA "INBOX" ("/private/more" {{"a\\x00b"}} "/private/e0" NIL)'
+    )

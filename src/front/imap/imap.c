@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/metric.h"
 #include "front/imap/imap_live.h"
+#include "front/imap/imap_metadata.h"
 #include "front/imap/imap_notify.h"
 #include "front/imap/imap_private.h"
 #include "session/watch.h"
@@ -58,6 +59,51 @@ const struct setting imap_settings[] = {
 		.max = 3600 * 1000,
 		.reloadable = true,
 		.help = "How often a SEARCH, SORT or THREAD that takes long says so (INPROGRESS).",
+	},
+	{
+		.name = "imap.metadata_value",
+		.type = SETTING_BYTES,
+		.target = &metadata_limits.value_bytes,
+		.default_value = "8 KiB",
+		.min = KIB(1),
+		.max = KIB(64),
+		.reloadable = true,
+		.help = "Largest value of an entry of METADATA.",
+	},
+	{
+		.name = "imap.metadata_entries",
+		.type = SETTING_NUMBER,
+		.target = &metadata_limits.entries,
+		.default_value = "100",
+		.min = 10,
+		.max = 1000,
+		.reloadable = true,
+		.help = "Most entries of METADATA that a mailbox has, or an account beside its "
+			"mailboxes.",
+	},
+	{
+		.name = "imap.metadata_account",
+		.type = SETTING_BYTES,
+		.target = &metadata_limits.account_bytes,
+		.default_value = "256 KiB",
+		.min = KIB(16),
+		.max = MIB(4),
+		.reloadable = true,
+		.help = "All METADATA of an account. It is in memory while the account is in use.",
+	},
+	{
+		.name = "imap.admin_contact",
+		.type = SETTING_TEXT,
+		.target = &imap_server_admin,
+		.default_value = "",
+		.help = "How users reach the administrator, as a URI: METADATA's /shared/admin.",
+	},
+	{
+		.name = "imap.comment",
+		.type = SETTING_TEXT,
+		.target = &imap_server_comment,
+		.default_value = "",
+		.help = "What the server says of itself: METADATA's /shared/comment.",
 	},
 	{
 		.name = "imap.idle_timeout",
@@ -138,7 +184,10 @@ static const char *refusal(
 static struct error *finish(
 	struct op *op, struct imap_session *imap, const struct imap_command *row, bool is_uid)
 {
-	if (imap->state != IMAP_SELECTED || (row->flags & IMAP_NO_UPDATE))
+	if (row->flags & IMAP_NO_UPDATE || imap->state == IMAP_NOT_AUTHED)
+		return NULL;
+	TRY(imap_metadata_tell(op, imap));
+	if (imap->state != IMAP_SELECTED)
 		return NULL;
 	bool may_expunge = is_uid || !(row->flags & IMAP_KEEPS_SEQUENCE);
 	return imap_sync(op, imap, may_expunge);
@@ -237,6 +286,8 @@ static enum step woken(struct op *op, struct session *session)
 		err = imap_sync(op, imap, may_expunge || imap->is_idle);
 	if (!err && imap->notify)
 		err = imap_notify_tell(op, imap);
+	if (!err)
+		err = imap_metadata_tell(op, imap);
 	if (err)
 		log_warn(op, "imap-idle-sync-failed", FIELD_ERROR(op, err));
 	return imap->next_step;

@@ -1,3 +1,4 @@
+#include "base/clock.h"
 #include "front/imap/imap_private.h"
 
 /* What a client can count on, in the state it is in. */
@@ -22,6 +23,8 @@ static const struct capability {
 	{SLICE_INIT("LIST-EXTENDED"), IMAP_SIGNED_IN},
 	{SLICE_INIT("LIST-STATUS"), IMAP_SIGNED_IN},
 	{SLICE_INIT("STATUS=SIZE"), IMAP_SIGNED_IN},
+	{SLICE_INIT("METADATA"), IMAP_SIGNED_IN},
+	{SLICE_INIT("LIST-METADATA"), IMAP_SIGNED_IN},
 	{SLICE_INIT("COMPRESS=DEFLATE"), IMAP_SIGNED_IN},
 	{SLICE_INIT("UNAUTHENTICATE"), IMAP_SIGNED_IN},
 	{SLICE_INIT("WITHIN"), IMAP_SIGNED_IN},
@@ -91,6 +94,7 @@ static const struct {
 	{SLICE_INIT("IMAP4rev2"), imap_enable_rev2},
 	{SLICE_INIT("UTF8=ACCEPT"), imap_enable_utf8},
 	{SLICE_INIT("UIDONLY"), imap_enable_uidonly},
+	{SLICE_INIT("METADATA"), imap_enable_metadata},
 };
 
 void imap_enable_qresync(struct imap_session *session)
@@ -107,6 +111,14 @@ void imap_enable_rev2(struct imap_session *session)
 void imap_enable_utf8(struct imap_session *session)
 {
 	session->has_utf8 = true;
+}
+
+/* RFC 5464 4.1. A MODSEQ is a time: what is changed from now on is told. */
+void imap_enable_metadata(struct imap_session *session)
+{
+	if (!session->has_metadata)
+		session->metadata_told = MAX_OF(session->metadata_told, clock_realtime_us());
+	session->has_metadata = true;
 }
 
 void imap_enable_uidonly(struct imap_session *session)

@@ -1,4 +1,5 @@
 #include "front/imap/imap_list_match.h"
+#include "front/imap/imap_metadata.h"
 #include "front/imap/imap_private.h"
 #include "front/imap/imap_special_use.h"
 #include "mailbox/mailbox.h"
@@ -14,6 +15,7 @@ enum list_option {
 	LIST_RETURN_STATUS = 1 << 7,
 	LIST_IS_EXTENDED = 1 << 8,
 	LIST_IS_LSUB = 1 << 9,
+	LIST_RETURN_METADATA = 1 << 10,
 };
 
 #define PATTERNS_MAX 100
@@ -27,6 +29,8 @@ struct list_request {
 	size_t pattern_count;
 	size_t pattern_bytes;
 	struct imap_status_items status;
+	struct imap_words metadata_names;
+	struct metadata_list metadata;
 };
 
 /* A name that a list speaks of: a mailbox, or a subscription to what is not there. */
@@ -60,6 +64,10 @@ static struct error *take_option(struct op *op, struct imap_args *args,
 			TRY(imap_space(op, args));
 			TRY(imap_status_items_parse(op, args, &request->status));
 		}
+		if (options[i].bit == LIST_RETURN_METADATA) {
+			TRY(imap_space(op, args));
+			TRY(imap_metadata_names(op, args, &request->metadata_names));
+		}
 		return NULL;
 	}
 	return imap_bad(op, args, "There is no such LIST option");
@@ -91,6 +99,7 @@ static const struct option return_options[] = {
 	{SLICE_INIT("CHILDREN"), LIST_RETURN_CHILDREN},
 	{SLICE_INIT("SPECIAL-USE"), LIST_RETURN_SPECIAL_USE},
 	{SLICE_INIT("STATUS"), LIST_RETURN_STATUS},
+	{SLICE_INIT("METADATA"), LIST_RETURN_METADATA},
 };
 
 static struct error *take_pattern(
@@ -279,6 +288,9 @@ static void write_entry(struct op *op, struct imap_session *session,
 	buf_append(out, SLICE("\r\n"));
 	if ((request->options & LIST_RETURN_STATUS) && entry->mailbox)
 		imap_write_status(op, session, entry->mailbox, request->status);
+	if ((request->options & LIST_RETURN_METADATA) && entry->mailbox)
+		imap_metadata_write(
+			op, session, &request->metadata, entry->mailbox, &request->metadata_names);
 }
 
 /* RFC 3501 6.3.9: LSUB "%" shows a parent whose child alone is subscribed, as \Noselect. */
@@ -330,11 +342,13 @@ static struct error *run_list(
 		return NULL;
 	}
 	TRY(collect(op, session, &request, &entries));
+	if (request.options & LIST_RETURN_METADATA)
+		TRY(mailbox_metadata(op, session->store, session->account, &request.metadata));
 	write_matches(op, session, &request, &entries);
 	return NULL;
 }
 
-/* LIST (RFC 9051 6.3.9, RFC 5258, RFC 5819) */
+/* LIST (RFC 9051 6.3.9, RFC 5258, RFC 5819, RFC 9590) */
 IMAP_HANDLER(imap_list)
 {
 	return run_list(op, session, args, false);

@@ -70,6 +70,7 @@ IMAP_HANDLER(imap_unauthenticate)
 	session->account = (struct account_id){0};
 	session->has_condstore = session->has_qresync = false;
 	session->has_rev2 = session->has_utf8 = session->has_uidonly = false;
+	session->has_metadata = false;
 	return NULL;
 }
 

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"
 #include "front/imap/imap_fetch.h"
@@ -157,6 +158,28 @@ static unsigned events_of(const struct imap_notify *notify, const struct mailbox
 		if (is_meant(&notify->groups[i], status))
 			return notify->groups[i].events;
 	return 0;
+}
+
+static unsigned all_events(const struct imap_notify *notify)
+{
+	unsigned events = 0;
+	for (size_t i = 0; notify && i < notify->group_count; i++)
+		events |= notify->groups[i].events;
+	return events;
+}
+
+bool imap_notify_wants_metadata(const struct imap_session *session)
+{
+	return all_events(session->notify) & (NOTIFY_MAILBOX_METADATA | NOTIFY_SERVER_METADATA);
+}
+
+bool imap_notify_means_metadata(
+	const struct imap_session *session, const struct mailbox_status *status)
+{
+	if (!session->notify)
+		return false;
+	return status ? events_of(session->notify, status) & NOTIFY_MAILBOX_METADATA
+		      : all_events(session->notify) & NOTIFY_SERVER_METADATA;
 }
 
 static int compare_known(const void *left, const void *right)
@@ -365,6 +388,8 @@ IMAP_HANDLER(imap_notify)
 	if (request->is_none)
 		return NULL;
 	session->notify = notify_new(request);
+	if (!session->has_metadata)
+		session->metadata_told = MAX_OF(session->metadata_told, clock_realtime_us());
 	/* Watching first: what changes behind the look below wakes us. */
 	session_watch(session->session, ID_SLICE(session->account));
 	struct error *err = begin(op, session, session->notify, request->wants_status);

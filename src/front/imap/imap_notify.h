@@ -29,6 +29,8 @@ enum notify_event {
 	NOTIFY_FLAG_CHANGE = 1 << 2,
 	NOTIFY_MAILBOX_NAME = 1 << 3,
 	NOTIFY_SUBSCRIPTION_CHANGE = 1 << 4,
+	NOTIFY_MAILBOX_METADATA = 1 << 5,
+	NOTIFY_SERVER_METADATA = 1 << 6,
 };
 
 struct notify_group {
@@ -65,6 +67,11 @@ bool imap_notify_tells_selected(const struct imap_session *session, bool *ret_ma
 /* FETCH lines of messages that are new in a snapshot, if they were asked for. */
 void imap_notify_added(struct op *op, struct imap_session *session, const struct snapshot *now,
 	const struct uid_set *added);
+
+/* Is anything told of changed metadata; and of that of this mailbox, or (NULL) of the server's? */
+bool imap_notify_wants_metadata(const struct imap_session *session);
+bool imap_notify_means_metadata(
+	const struct imap_session *session, const struct mailbox_status *status);
 
 /* What has become of other mailboxes. */
 MUST_CHECK struct error *imap_notify_tell(struct op *op, struct imap_session *session);

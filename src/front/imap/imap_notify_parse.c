@@ -24,6 +24,8 @@ static const struct {
 	{SLICE_INIT("FlagChange"), NOTIFY_FLAG_CHANGE},
 	{SLICE_INIT("MailboxName"), NOTIFY_MAILBOX_NAME},
 	{SLICE_INIT("SubscriptionChange"), NOTIFY_SUBSCRIPTION_CHANGE},
+	{SLICE_INIT("MailboxMetadataChange"), NOTIFY_MAILBOX_METADATA},
+	{SLICE_INIT("ServerMetadataChange"), NOTIFY_SERVER_METADATA},
 };
 
 static bool is_of_selected(const struct notify_group *group)
@@ -88,7 +90,7 @@ static struct error *take_items(struct op *op, struct imap_args *args, struct no
 static struct error *bad_event(struct op *op, struct imap_args *args)
 {
 	args->no_code = SLICE("BADEVENT (MessageNew MessageExpunge FlagChange MailboxName "
-			      "SubscriptionChange)");
+			      "SubscriptionChange MailboxMetadataChange ServerMetadataChange)");
 	return op_fail(op, ERR_INVALID, "Of such an event nothing is told");
 }
 
@@ -113,7 +115,8 @@ static bool fit_together(const struct notify_group *group)
 	bool is_new = group->events & NOTIFY_MESSAGE_NEW;
 	bool is_expunge = group->events & NOTIFY_MESSAGE_EXPUNGE;
 	bool is_flags = group->events & NOTIFY_FLAG_CHANGE;
-	bool is_tree = group->events & (NOTIFY_MAILBOX_NAME | NOTIFY_SUBSCRIPTION_CHANGE);
+	bool is_tree = group->events & (NOTIFY_MAILBOX_NAME | NOTIFY_SUBSCRIPTION_CHANGE |
+					       NOTIFY_MAILBOX_METADATA | NOTIFY_SERVER_METADATA);
 	return is_new == is_expunge && (!is_flags || is_new) && !(is_tree && is_of_selected(group));
 }
 

@@ -152,7 +152,8 @@ static struct error *take_body(
 }
 
 /* At "{n}" or "{n+}" and its line break; the bytes follow, or stand in a body. */
-static struct error *take_literal(struct op *op, struct imap_args *args, struct slice *ret_text)
+static struct error *take_literal(
+	struct op *op, struct imap_args *args, bool may_hold_nul, struct slice *ret_text)
 {
 	size_t close = slice_find_char(args->rest, '}');
 	struct slice digits = slice_range(args->rest, 1, close);
@@ -173,7 +174,7 @@ static struct error *take_literal(struct op *op, struct imap_args *args, struct 
 	if (size > args->rest.len)
 		return imap_bad(op, args, "A literal is cut off");
 	*ret_text = take(args, (size_t)size);
-	if (memchr(ret_text->ptr, 0, ret_text->len))
+	if (!may_hold_nul && memchr(ret_text->ptr, 0, ret_text->len))
 		return imap_bad(op, args, "A literal may not hold NUL");
 	return NULL;
 }
@@ -185,8 +186,16 @@ struct error *imap_string(struct op *op, struct imap_args *args, struct slice *r
 	if (slice_starts_with(args->rest, SLICE("~{")))
 		take(args, 1);
 	if (imap_next_is(args, '{'))
-		return take_literal(op, args, ret_text);
+		return take_literal(op, args, false, ret_text);
 	return imap_bad(op, args, "A string is missing");
+}
+
+struct error *imap_value(struct op *op, struct imap_args *args, struct slice *ret_value)
+{
+	if (!slice_starts_with(args->rest, SLICE("~{")))
+		return imap_string(op, args, ret_value);
+	take(args, 1);
+	return take_literal(op, args, true, ret_value);
 }
 
 struct error *imap_astring(struct op *op, struct imap_args *args, struct slice *ret_text)

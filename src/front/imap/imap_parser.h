@@ -46,6 +46,8 @@ MUST_CHECK struct error *imap_end(struct op *op, struct imap_args *args);
 MUST_CHECK struct error *imap_space(struct op *op, struct imap_args *args);
 MUST_CHECK struct error *imap_atom(struct op *op, struct imap_args *args, struct slice *ret_atom);
 MUST_CHECK struct error *imap_string(struct op *op, struct imap_args *args, struct slice *ret_text);
+/* A string, or a literal8 that may hold NULs (RFC 3516 4.4). */
+MUST_CHECK struct error *imap_value(struct op *op, struct imap_args *args, struct slice *ret_value);
 MUST_CHECK struct error *imap_astring(
 	struct op *op, struct imap_args *args, struct slice *ret_text);
 MUST_CHECK struct error *imap_u64(struct op *op, struct imap_args *args, uint64_t *ret_number);

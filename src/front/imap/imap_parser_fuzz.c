@@ -1,5 +1,6 @@
 #include "front/imap/imap_append.h"
 #include "front/imap/imap_fetch.h"
+#include "front/imap/imap_metadata.h"
 #include "front/imap/imap_notify.h"
 #include "front/imap/imap_sort.h"
 
@@ -16,7 +17,9 @@ static struct error *parse(struct op *op, struct imap_args *args, unsigned what)
 	struct append_args append;
 	struct imap_page page;
 	struct notify_request *notify = ARENA_NEW(&op->arena, struct notify_request);
-	switch (what % 11) {
+	struct getmetadata get;
+	struct setmetadata set;
+	switch (what % 13) {
 	case 0:
 		return imap_fetch_parse(op, args, &fetch);
 	case 1:
@@ -36,6 +39,10 @@ static struct error *parse(struct op *op, struct imap_args *args, unsigned what)
 		return imap_page_range(op, args, &page);
 	case 10:
 		return imap_notify_parse(op, args, notify);
+	case 11:
+		return imap_getmetadata_parse(op, args, &get);
+	case 12:
+		return imap_setmetadata_parse(op, args, &set);
 	case 6:
 		return imap_thread_parse(op, args, &sort);
 	default:

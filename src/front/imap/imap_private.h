@@ -24,7 +24,9 @@ struct imap_session {
 	bool is_read_only;
 
 	/* What the client has enabled, once and for all (RFC 5161). */
-	bool has_condstore, has_qresync, has_rev2, has_utf8, has_uidonly;
+	bool has_condstore, has_qresync, has_rev2, has_utf8, has_uidonly, has_metadata;
+	uint64_t metadata_told; /* changes of metadata up to here have been told */
+	uint64_t metadata_own;  /* but for this one, which is the client's */
 
 	/* IDLE or a SASL exchange: the tag to answer. Heap. */
 	struct slice dialog_tag;
@@ -58,6 +60,7 @@ void imap_write_bad(struct imap_session *session, struct slice tag, const char *
 /* ---- imap_capability.c ---- */
 
 void imap_write_capabilities(struct imap_session *session);
+void imap_enable_metadata(struct imap_session *session);
 void imap_enable_qresync(struct imap_session *session);
 void imap_enable_rev2(struct imap_session *session);
 void imap_enable_uidonly(struct imap_session *session);
@@ -167,6 +170,7 @@ IMAP_HANDLER(imap_enable);
 IMAP_HANDLER(imap_examine);
 IMAP_HANDLER(imap_expunge);
 IMAP_HANDLER(imap_fetch);
+IMAP_HANDLER(imap_getmetadata);
 IMAP_HANDLER(imap_getquota);
 IMAP_HANDLER(imap_getquotaroot);
 IMAP_HANDLER(imap_id);
@@ -183,6 +187,7 @@ IMAP_HANDLER(imap_rename);
 IMAP_HANDLER(imap_replace);
 IMAP_HANDLER(imap_search);
 IMAP_HANDLER(imap_select);
+IMAP_HANDLER(imap_setmetadata);
 IMAP_HANDLER(imap_setquota);
 IMAP_HANDLER(imap_sort);
 IMAP_HANDLER(imap_starttls);
