@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "app/config_file.h"
 #include "base/hash_map.h"
@@ -134,6 +135,13 @@ static void keep_value(struct entry *entry)
 	entry->value = entry->read_value;
 	entry->line = entry->read_line;
 	entry->read_value = NULL;
+}
+
+const char config_usual_path[] = "/etc/holdfast/holdfast.conf";
+
+const char *config_find(const char *named)
+{
+	return !named && access(config_usual_path, F_OK) == 0 ? config_usual_path : named;
 }
 
 struct error *config_load(struct op *op, struct config *config, const char *path)

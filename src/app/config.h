@@ -17,6 +17,12 @@ struct config;
 struct config *config_new(const struct setting_group *groups, size_t group_count);
 void config_free(struct config *config);
 
+/* The file that is read when none is named, if it is there. */
+extern const char config_usual_path[];
+
+/* The one that is named must be there; the usual one need not: then NULL. */
+const char *config_find(const char *named);
+
 /* Reads the file and stores every setting: what the file says, or the default. ERR_INVALID: the
  * message begins with file:line, and no setting has changed. `path` NULL: defaults only. */
 MUST_CHECK struct error *config_load(struct op *op, struct config *config, const char *path);

@@ -66,7 +66,7 @@ static struct error *open_store(struct op *op, enum content_store store,
 	switch (store) {
 	case CONTENT_FILE:
 		return blob_file_open(
-			op, data_directory_file(&op->arena, data, "content"), ret_blobs);
+			op, data_directory_file(&op->arena, data, DATA_CONTENT), ret_blobs);
 	case CONTENT_S3:
 		return open_s3(op, ret_blobs);
 	case CONTENT_ENGINE:

@@ -9,6 +9,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "app/ctl_backup.h"
 #include "app/ctl_client.h"
 #include "app/ctl_letters.h"
 #include "app/ctl_schema.h"
@@ -210,6 +211,10 @@ static const struct ctl_column usage_columns[] = {{"DOMAIN", "domain", CTL_TEXT}
 	{"ACCOUNTS", "accounts", CTL_NUMBER}, {"MESSAGES", "messages", CTL_NUMBER},
 	{"SIZE", "bytes", CTL_SIZE}, {0}};
 
+static const struct ctl_column checkpoint_columns[] = {{"CHECKPOINT", "id", CTL_TEXT},
+	{"TAKEN", "taken_us", CTL_DATE}, {"HELD UNTIL", "held_until_us", CTL_DATE},
+	{"FOLDER", "folder", CTL_TEXT}, {0}};
+
 /* clang-format off */
 static const struct ctl_command commands[] = {
 	{"status", NULL, "", 0, 0, "GET", "v1/status", NULL, NULL, NULL, NULL},
@@ -263,6 +268,9 @@ static const struct ctl_command commands[] = {
 	{"task", "cancel", "TASK", 1, 1, "POST", "v1/tasks/{task}/cancel", NULL, NULL, NULL, NULL},
 	{"consumer", "list", "", 0, 0, "GET", "v1/consumers", NULL, NULL, "consumers", consumer_columns},
 	{"usage", NULL, "[DOMAIN]", 0, 1, "GET", "v1/usage", "domain", NULL, "domains", usage_columns},
+	{"checkpoint", "list", "", 0, 0, "GET", "v1/checkpoints", NULL, NULL, "checkpoints", checkpoint_columns},
+	{"checkpoint", "take", "", 0, 0, "POST", "v1/checkpoints", NULL, NULL, NULL, NULL},
+	{"checkpoint", "drop", "CHECKPOINT", 1, 1, "DELETE", "v1/checkpoints/{checkpoint}", NULL, NULL, NULL, NULL},
 	{"bus", "status", "", 0, 0, "GET", "v1/bus", NULL, NULL, NULL, NULL},
 	{"alias", "list", "[DOMAIN]", 0, 1, "GET", "v1/aliases", "domain", NULL, "aliases", alias_columns},
 	{"alias", "show", "ADDRESS", 1, 1, "GET", "v1/aliases/{address}", NULL, NULL, NULL, NULL},
@@ -283,6 +291,8 @@ static NORETURN void print_usage(FILE *out, int code)
 		fprintf(out, "  %s\n", ctl_vault_usage[i]);
 	for (size_t i = 0; ctl_letters_usage[i]; i++)
 		fprintf(out, "  %s\n", ctl_letters_usage[i]);
+	for (size_t i = 0; ctl_backup_usage[i]; i++)
+		fprintf(out, "  %s\n", ctl_backup_usage[i]);
 	exit(code);
 }
 
@@ -420,6 +430,8 @@ static int print_requests(void)
 		printf("%s\n", ctl_vault_requests[i]);
 	for (size_t i = 0; ctl_letters_requests[i]; i++)
 		printf("%s\n", ctl_letters_requests[i]);
+	for (size_t i = 0; ctl_backup_requests[i]; i++)
+		printf("%s\n", ctl_backup_requests[i]);
 	return EXIT_SUCCESS;
 }
 
@@ -481,6 +493,12 @@ int main(int argc, char **argv)
 	if (strcmp(argv[optind], "dead-letter") == 0) {
 		int code = ctl_letters(&ctl.op, ctl.socket_path, ctl.wants_json, argc - optind - 1,
 			argv + optind + 1);
+		op_done(&ctl.op);
+		return code;
+	}
+	if (strcmp(argv[optind], "backup") == 0 || strcmp(argv[optind], "restore") == 0) {
+		int code = ctl_backup(&ctl.op, ctl.socket_path, ctl.config_path, ctl.wants_json,
+			argc - optind, argv + optind);
 		op_done(&ctl.op);
 		return code;
 	}

@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sysexits.h>
-#include <unistd.h>
 
 #include "app/config.h"
 #include "app/server.h"
@@ -15,8 +14,6 @@
 #define CONNECT_TIMEOUT_MS 60000
 /* A table takes seconds where hosts are many and busy. */
 #define SCHEMA_TIMEOUT_MS 300000
-
-static const char default_path[] = "/etc/holdfast/holdfast.conf";
 
 static struct error *check(
 	struct op *op, struct cql_cluster *cluster, const struct cassandra_options *options)
@@ -84,8 +81,7 @@ int ctl_schema(struct op *op, const char *config_path, const char *verb)
 			const struct cassandra_options *options);
 	} verbs[] = {{"create", create}, {"check", check}, {"upgrade", upgrade}};
 	log_set_level(LOG_LEVEL_WARNING);
-	if (!config_path && access(default_path, F_OK) == 0)
-		config_path = default_path;
+	config_path = config_find(config_path);
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
 		if (strcmp(verb, verbs[i].verb) != 0)
 			continue;

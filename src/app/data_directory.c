@@ -63,7 +63,8 @@ static struct error *read_line(struct op *op, const struct data_directory *direc
 static struct error *write_format(
 	struct op *op, const struct data_directory *directory, enum data_format format)
 {
-	return write_line(op, directory, "FORMAT", arena_printf(&op->arena, "%d", (int)format));
+	return write_line(
+		op, directory, DATA_FORMAT_FILE, arena_printf(&op->arena, "%d", (int)format));
 }
 
 /* *ret_format 0: there is none yet. */
@@ -73,7 +74,7 @@ static struct error *read_format(
 	bool found;
 	struct slice line;
 	*ret_format = 0;
-	TRY(read_line(op, directory, "FORMAT", &found, &line));
+	TRY(read_line(op, directory, DATA_FORMAT_FILE, &found, &line));
 	if (found && (!slice_parse_u32(line, ret_format) || *ret_format == 0))
 		return op_fail(
 			op, ERR_INVALID, "%s/FORMAT holds no format number", directory->path);
@@ -132,11 +133,11 @@ struct error *data_directory_node_id(
 {
 	bool found;
 	struct slice line;
-	TRY(read_line(op, directory, "NODE", &found, &line));
+	TRY(read_line(op, directory, DATA_NODE, &found, &line));
 	if (found && uuid_parse(line, ret_id))
 		return NULL;
 	if (found)
 		return op_fail(op, ERR_INVALID, "%s/NODE holds no node's id", directory->path);
 	*ret_id = uuid_v7();
-	return write_line(op, directory, "NODE", uuid_text(&op->arena, *ret_id));
+	return write_line(op, directory, DATA_NODE, uuid_text(&op->arena, *ret_id));
 }

@@ -12,6 +12,13 @@
 /* What each feature needs of a program that reads the directory after it was used. */
 enum data_format { DATA_FORMAT_FIRST = 1, DATA_FORMAT_INLINE = 2, DATA_FORMAT_SEALED = 3 };
 
+/* What else a server keeps in it. */
+#define DATA_ROWS "rows"       /* of the embedded engine */
+#define DATA_LEDGER "ledger"   /* consistency/ledger.h */
+#define DATA_CONTENT "content" /* with content.store: file */
+#define DATA_NODE "NODE"
+#define DATA_FORMAT_FILE "FORMAT"
+
 struct data_directory {
 	const char *path;
 	int lock; /* descriptor of the locked file; -1: not open */

@@ -78,16 +78,6 @@ static void read_command_line(int argc, char **argv, struct command_line *ret_li
 	exit(EX_USAGE);
 }
 
-static const char default_path[] = "/etc/holdfast/holdfast.conf";
-
-/* The file that is there by default need not be; one that is named must. NULL: there is none. */
-static const char *settings_path(const struct command_line *line)
-{
-	if (!line->config_path && access(default_path, F_OK) == 0)
-		return default_path;
-	return line->config_path;
-}
-
 static struct error *load_settings(
 	struct op *op, struct config *config, const struct command_line *line, const char *path)
 {
@@ -179,7 +169,7 @@ static int run(struct op *op, struct config *config, const struct command_line *
 		reference_print_manual(config, stdout);
 		return EXIT_SUCCESS;
 	}
-	const char *path = settings_path(line);
+	const char *path = config_find(line->config_path);
 	struct error *err = load_settings(op, config, line, path);
 	if (err)
 		return complain(op, err);
@@ -187,7 +177,7 @@ static int run(struct op *op, struct config *config, const struct command_line *
 		if (path)
 			printf("%s is fine\n", path);
 		else
-			printf("there is no %s; the defaults are fine\n", default_path);
+			printf("there is no %s; the defaults are fine\n", config_usual_path);
 		return EXIT_SUCCESS;
 	}
 	app_apply_settings();

@@ -219,6 +219,7 @@ static struct error *open_storage(struct op *op, struct server *server)
 		.store = mails,
 		.ledger = server->storage.ledger,
 		.search = server->storage.search,
+		.checkpoints = server->storage.checkpoints,
 		.consumers = server->storage.consumers,
 		.version = HOLDFAST_VERSION,
 		.engine = storage_engine_name(),

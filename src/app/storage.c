@@ -184,26 +184,70 @@ struct error *storage_check(struct op *op, const char **ret_setting)
 	return cassandra_read_settings(op, levels_data_centre(), &options);
 }
 
+static struct error *open_rows(struct op *op, const struct data_directory *data,
+	struct rocksdb_owner owner, struct storage *storage)
+{
+	/* What is written from now on has seals. */
+	TRY(data_directory_need_format(op, data, DATA_FORMAT_SEALED));
+	return rocksdb_engine_open(op, data_directory_file(&op->arena, data, DATA_ROWS),
+		&rocksdb_limits, owner, &storage->engine);
+}
+
+static struct error *open_mail(
+	struct op *op, const struct data_directory *data, struct storage *storage)
+{
+	TRY(ledger_open(op, data_directory_file(&op->arena, data, DATA_LEDGER), &storage->ledger));
+	TRY(content_open(op, (enum content_store)config.content_store, data, storage->engine,
+		&storage->blobs));
+	storage->mails = mail_store_new(storage->engine, storage->ledger, storage->blobs);
+	storage->accounts = accounts_new(storage->mails);
+	return NULL;
+}
+
+/* The search index is not among them: it is made anew. */
+static struct error *open_checkpoints(
+	struct op *op, const struct data_directory *data, struct storage *storage)
+{
+	static const char *const files[] = {DATA_LEDGER, DATA_NODE, DATA_FORMAT_FILE, NULL};
+	const struct checkpoints_options options = {.engine = storage->engine,
+		.data = data->path,
+		.rows = DATA_ROWS,
+		.files = files,
+		.content = config.content_store == CONTENT_FILE ? DATA_CONTENT : NULL,
+		.content_store = content_stores[config.content_store]};
+	return checkpoints_open(op, &options, &storage->checkpoints);
+}
+
 struct error *storage_open(struct op *op, const struct data_directory *data,
 	struct rocksdb_owner owner, bool (*is_told_to_stop)(void), struct storage *storage)
 {
 	mutex_init(&storage->lock);
 	condition_init(&storage->stopping);
-	if (config.engine_kind == ENGINE_CASSANDRA) {
+	if (config.engine_kind == ENGINE_CASSANDRA)
 		TRY(wait_for_cassandra(op, data, storage, is_told_to_stop));
-	} else {
-		/* What is written from now on has seals. */
-		TRY(data_directory_need_format(op, data, DATA_FORMAT_SEALED));
-		TRY(rocksdb_engine_open(op, data_directory_file(&op->arena, data, "rows"),
-			&rocksdb_limits, owner, &storage->engine));
-	}
-	TRY(ledger_open(op, data_directory_file(&op->arena, data, "ledger"), &storage->ledger));
-	TRY(content_open(op, (enum content_store)config.content_store, data, storage->engine,
-		&storage->blobs));
-	storage->mails = mail_store_new(storage->engine, storage->ledger, storage->blobs);
-	storage->accounts = accounts_new(storage->mails);
+	else
+		TRY(open_rows(op, data, owner, storage));
+	TRY(open_mail(op, data, storage));
+	TRY(open_checkpoints(op, data, storage));
 	TRY(open_consumers(op, storage));
 	return search_index_open(op, data, storage->mails, !storage->cluster, &storage->search);
+}
+
+struct error *storage_open_copy(struct op *op, const struct data_directory *data,
+	const char *content_store, struct storage *storage)
+{
+	mutex_init(&storage->lock);
+	condition_init(&storage->stopping);
+	int store = 0;
+	while (content_stores[store] && strcmp(content_stores[store], content_store) != 0)
+		store++;
+	if (!content_stores[store])
+		return op_fail(op, ERR_INVALID,
+			"content is kept in \"%s\", which is not known here", content_store);
+	config.engine_kind = ENGINE_ROCKSDB;
+	config.content_store = store;
+	TRY(open_rows(op, data, (struct rocksdb_owner){0}, storage));
+	return open_mail(op, data, storage);
 }
 
 const char *storage_engine_name(void)
@@ -280,6 +324,9 @@ static void reclaim(struct storage *storage)
 {
 	AUTO_OP(op, "reclaim");
 	size_t removed = 0;
+	/* Whoever copies a checkpoint will come for its content. */
+	if (!checkpoints_begin_removal(storage->checkpoints))
+		return;
 	size_t unfinished = 0;
 	struct error *err =
 		mail_store_reclaim(&op, storage->mails, mail_settings.grace_ms * 1000, &removed);
@@ -287,6 +334,7 @@ static void reclaim(struct storage *storage)
 	if (!err)
 		err = blob_clean_up(storage->blobs, &op,
 			clock_realtime_us() - mail_settings.grace_ms * 1000, &unfinished);
+	checkpoints_end_removal(storage->checkpoints);
 	metric_add(&reclaimed, (int64_t)removed);
 	metric_add(&unfinished_removed, (int64_t)unfinished);
 	if (err) {
@@ -394,6 +442,7 @@ void storage_close(struct storage *storage)
 	if (storage->is_working)
 		stop_working(storage);
 	consumers_free(storage->consumers);
+	checkpoints_close(storage->checkpoints);
 	search_free(storage->search);
 	accounts_free(storage->accounts);
 	mail_store_free(storage->mails);

@@ -5,6 +5,7 @@
 
 #include "account/accounts.h"
 #include "app/data_directory.h"
+#include "backup/checkpoint.h"
 #include "base/sync.h"
 #include "blob/blob.h"
 #include "consistency/ledger.h"
@@ -31,6 +32,7 @@ struct storage {
 	struct accounts *accounts;
 	struct search *search; /* NULL: there is no index */
 	struct consumers *consumers;
+	struct checkpoints *checkpoints;
 	struct mutex lock;
 	struct condition stopping;
 	bool is_stopping;
@@ -53,6 +55,11 @@ MUST_CHECK struct error *storage_check(struct op *op, const char **ret_setting);
  * for, until `is_told_to_stop` says so. */
 MUST_CHECK struct error *storage_open(struct op *op, const struct data_directory *data,
 	struct rocksdb_owner owner, bool (*is_told_to_stop)(void), struct storage *storage);
+
+/* Opens a directory that was restored, to be looked at: rows of the embedded engine, content where
+ * `content_store` says, as content.store names it. Nothing works in it, nothing follows it. */
+MUST_CHECK struct error *storage_open_copy(struct op *op, const struct data_directory *data,
+	const char *content_store, struct storage *storage);
 
 /* "rocksdb" or "cassandra": as the setting names it. */
 const char *storage_engine_name(void);

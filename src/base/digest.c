@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <openssl/evp.h>
 #include <pthread.h>
+#include <stdio.h>
 
 static EVP_MD *algorithm;
 static pthread_once_t fetched = PTHREAD_ONCE_INIT;
@@ -42,4 +43,10 @@ void sha256_of(struct slice bytes, uint8_t ret_digest[static SHA256_SIZE])
 	struct sha256 *state = sha256_new();
 	sha256_add(state, bytes);
 	sha256_end(state, ret_digest);
+}
+
+void sha256_hex(const uint8_t digest[static SHA256_SIZE], char ret_hex[static SHA256_HEX_SIZE + 1])
+{
+	for (size_t i = 0; i < SHA256_SIZE; i++)
+		snprintf(ret_hex + 2 * i, 3, "%02x", digest[i]);
 }

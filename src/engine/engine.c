@@ -52,6 +52,15 @@ struct error *engine_get_many(struct engine *engine, struct op *op, struct engin
 	return NULL;
 }
 
+struct error *engine_checkpoint(struct engine *engine, struct op *op, const char *folder)
+{
+	if (engine->ops->checkpoint)
+		return engine->ops->checkpoint(engine, op, folder);
+	return op_fail(op, ERR_INVALID,
+		"the store of rows is not this server's own (engine.kind): "
+		"its own tools back it up");
+}
+
 struct error *engine_scan(struct engine *engine, struct op *op, const struct table *table,
 	struct slice partition, struct slice from, struct slice to, size_t limit, bool backwards,
 	enum read_level level, struct engine_rows *ret_rows)

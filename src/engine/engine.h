@@ -102,6 +102,8 @@ struct engine_ops {
 		struct slice *ret_current);
 	struct error *(*partitions)(struct engine *engine, struct op *op, const struct table *table,
 		struct slice after, size_t limit, struct slice **ret_partitions, size_t *ret_count);
+	/* NULL: the engine is not of this machine alone. */
+	struct error *(*checkpoint)(struct engine *engine, struct op *op, const char *folder);
 	void (*close)(struct engine *engine);
 };
 
@@ -152,6 +154,12 @@ MUST_CHECK struct error *engine_cas(
 MUST_CHECK struct error *engine_partitions(struct engine *engine, struct op *op,
 	const struct table *table, struct slice after, size_t limit, struct slice **ret_partitions,
 	size_t *ret_count);
+
+/* Makes `folder`, which must not be there, on the same file system: all rows as they are at one
+ * moment of the call, at the cost of links. Opened as an engine of its own it shows them. Not to be
+ * written to: the files are shared. ERR_INVALID: this engine cannot. */
+MUST_CHECK struct error *engine_checkpoint(
+	struct engine *engine, struct op *op, const char *folder);
 
 /* After a failed read at another level: may READ_RELAXED be tried? Where a client is only shown
  * what is read, when too few replicas answered. */

@@ -485,6 +485,24 @@ static struct error *rocks_cas(
 	return err;
 }
 
+/* ---- checkpoints ---- */
+
+/* What stands in the log alone is written out first: else a backup would hold all of the log each
+ * time. A failed flush is an error of the library's own, as everywhere. */
+static struct error *rocks_checkpoint(struct engine *engine, struct op *op, const char *folder)
+{
+	struct rocksdb_engine *rocks = self(engine);
+	char *status = NULL;
+	TRY(refuse_when_unfit(rocks, op));
+	rocksdb_checkpoint_t *checkpoint = rocksdb_checkpoint_object_create(rocks->db, &status);
+	if (!status)
+		rocksdb_checkpoint_create(checkpoint, folder, 0, &status);
+	if (checkpoint)
+		rocksdb_checkpoint_object_destroy(checkpoint);
+	return rocksdb_status(
+		op, status, false, arena_printf(&op->arena, "make a checkpoint in %s", folder));
+}
+
 /* ---- opening and closing ---- */
 
 static void rocks_close(struct engine *engine)
@@ -513,6 +531,7 @@ static const struct engine_ops rocksdb_ops = {
 	.write = rocks_write,
 	.cas = rocks_cas,
 	.partitions = rocks_partitions,
+	.checkpoint = rocks_checkpoint,
 	.close = rocks_close,
 };
 

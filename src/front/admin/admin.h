@@ -12,6 +12,7 @@ struct admin;
 struct net;
 struct search;
 struct consumers;
+struct checkpoints;
 struct task_runner;
 struct bus;
 
@@ -22,6 +23,7 @@ struct admin_context {
 	struct ledger *ledger;
 	struct search *search; /* NULL: there is no index */
 	struct consumers *consumers;
+	struct checkpoints *checkpoints;
 	struct task_runner *tasks;
 	struct bus *bus;
 	const char *version;

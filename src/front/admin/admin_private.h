@@ -101,6 +101,7 @@ struct admin_routes {
 
 extern const struct admin_routes admin_account_routes;
 extern const struct admin_routes admin_alias_routes;
+extern const struct admin_routes admin_checkpoint_routes;
 extern const struct admin_routes admin_consistency_routes;
 extern const struct admin_routes admin_consumer_routes;
 extern const struct admin_routes admin_history_routes;

@@ -3,7 +3,8 @@
 static const struct admin_routes *const tables[] = {&admin_status_routes, &admin_account_routes,
 	&admin_alias_routes, &admin_vault_routes, &admin_index_routes, &admin_session_routes,
 	&admin_task_routes, &admin_consistency_routes, &admin_token_routes, &admin_overview_routes,
-	&admin_history_routes, &admin_trace_routes, &admin_consumer_routes};
+	&admin_history_routes, &admin_trace_routes, &admin_consumer_routes,
+	&admin_checkpoint_routes};
 
 #define PAGE_DEFAULT 1000
 #define PAGE_MOST 10000
@@ -23,6 +24,7 @@ static const struct admin_field path_fields[] = {
 	{"account", ADMIN_TEXT, "An address, or the id of an account", 0, 1, 320},
 	{"message", ADMIN_UUID, "The id of a message in the vault"},
 	{"task", ADMIN_UUID, "The id of a task"},
+	{"checkpoint", ADMIN_UUID, "The id of a checkpoint"},
 	{"operation", ADMIN_UUID, "The id of an operation"},
 	{"session", ADMIN_NUMBER, "The number of a session of this node", 0, 1},
 	{"letter", ADMIN_TEXT, "The name of a dead letter", 0, 1, 320},
