@@ -200,12 +200,19 @@ static struct error *plan_append(struct op *op, struct commit_plan *plan, void *
 	TRY(plan_live_mailbox(op, plan, mailbox, &before));
 	if (UINT32_MAX - before->uidnext < append->part_count)
 		return op_fail(op, ERR_LIMIT, "the mailbox has given out every UID");
+	struct copy_pieces *pieces = append->batch ? append->batch->pieces : NULL;
+	if (pieces)
+		TRY(check_pieces(op, plan, pieces));
+	uint32_t first_uid = before->uidnext;
 	struct buf entry = log_entry_begin(&op->arena);
 	/* First, so that what goes makes room for what comes. */
 	if (append->batch && append->batch->replaced_uid)
 		TRY(plan_replaced(op, append, plan, &entry));
 	for (size_t i = 0; i < append->part_count; i++)
 		TRY(plan_part(op, append, plan, mailbox, i, &entry));
+	if (pieces)
+		plan_pieces(
+			op, append->store, plan, pieces, mailbox, first_uid, append->part_count);
 	plan_log(plan, buf_as_slice(&entry));
 	return NULL;
 }
@@ -451,6 +458,9 @@ static struct error *commit_append(struct op *op, struct append *append)
 	struct slice put = undo_detail(op, append, true);
 	if (is_unused && put.len)
 		leave_to_reclaim(op, append->store, put);
+	struct copy_pieces *pieces = append->batch ? append->batch->pieces : NULL;
+	if (!err && pieces && uuid_is_nil(pieces->intent))
+		pieces->intent = change.operation.uuid;
 	return err;
 }
 

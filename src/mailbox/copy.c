@@ -15,16 +15,12 @@ struct copying {
 	bool is_move;
 	struct copy_result *result;
 
-	/* COPY in several commits */
-	struct uuid intent;
-	uint64_t begun_us;
-	struct uid_set copied; /* UIDs in the target, by earlier commits */
+	struct copy_pieces pieces; /* of a COPY */
 
 	/* Of the commit being planned. */
 	struct message *messages;
 	size_t count;
 	uint32_t first_uid;
-	bool is_last;
 	uint64_t modseq;
 	uint32_t uidvalidity;
 	bool rows_are_behind;
@@ -38,8 +34,8 @@ static struct error *choose(struct op *op, struct copying *c, struct commit_plan
 	uint64_t count = 0;
 	uid_set_init(&chosen, &op->arena);
 	TRY(plan_snapshot(op, c->store, plan, c->from, &snapshot));
-	c->is_last = true;
-	for (size_t i = 0; i < c->wanted.count && c->is_last; i++) {
+	c->pieces.is_last = true;
+	for (size_t i = 0; i < c->wanted.count && c->pieces.is_last; i++) {
 		struct uid_range range = c->wanted.ranges[i];
 		uint32_t at = snapshot_lower_bound(snapshot, range.first);
 		for (; at < snapshot_count(snapshot); at++) {
@@ -47,7 +43,7 @@ static struct error *choose(struct op *op, struct copying *c, struct commit_plan
 			if (uid > range.last)
 				break;
 			if (count == CHUNK_OF_MESSAGES) {
-				c->is_last = false;
+				c->pieces.is_last = false;
 				break;
 			}
 			uid_set_add(&chosen, uid);
@@ -116,23 +112,33 @@ static void take_from_source(
 	log_entry_expunge(entry, c->from, gone, c->count);
 }
 
-static void plan_copy_intent(struct op *op, struct copying *c, struct commit_plan *plan)
+struct error *check_pieces(
+	struct op *op, struct commit_plan *plan, const struct copy_pieces *pieces)
 {
-	bool is_open = !uuid_is_nil(c->intent);
-	if (c->is_last) {
+	if (!uuid_is_nil(pieces->intent) && !plan_has_intent(plan, pieces->intent))
+		return op_fail(op, ERR_UNAVAILABLE, "the copy was given up and undone");
+	return NULL;
+}
+
+void plan_pieces(struct op *op, const struct mail_store *store, struct commit_plan *plan,
+	const struct copy_pieces *pieces, struct mailbox_id to, uint32_t first_uid, size_t count)
+{
+	bool is_open = !uuid_is_nil(pieces->intent);
+	if (pieces->is_last) {
 		if (is_open)
-			plan_remove_intent(plan, c->intent);
+			plan_remove_intent(plan, pieces->intent);
 		return;
 	}
-	struct uuid id = is_open ? c->intent : plan_operation(plan).uuid;
+	struct uuid id = is_open ? pieces->intent : plan_operation(plan).uuid;
 	struct uid_set all = {.arena = &op->arena};
-	for (size_t i = 0; i < c->copied.count; i++)
-		uid_set_add_range(&all, c->copied.ranges[i].first, c->copied.ranges[i].last);
-	uid_set_add_range(&all, c->first_uid, c->first_uid + (uint32_t)c->count - 1);
+	for (size_t i = 0; i < pieces->copied.count; i++)
+		uid_set_add_range(
+			&all, pieces->copied.ranges[i].first, pieces->copied.ranges[i].last);
+	uid_set_add_range(&all, first_uid, first_uid + (uint32_t)count - 1);
 	struct buf detail = buf_in(&op->arena);
-	buf_append(&detail, ID_SLICE(c->to));
-	buf_append(&detail, uuid_as_slice(&c->store->instance));
-	buf_u64(&detail, c->begun_us);
+	buf_append(&detail, ID_SLICE(to));
+	buf_append(&detail, uuid_as_slice(&store->instance));
+	buf_u64(&detail, pieces->begun_us);
 	uid_set_encode(&all, &detail);
 	struct account_intent intent = {.kind = INTENT_UNDO_COPY, .detail = buf_as_slice(&detail)};
 	plan_put_intent(plan, id, &intent);
@@ -153,10 +159,10 @@ static struct error *plan_chunk(struct op *op, struct commit_plan *plan, void *c
 	c->modseq = 0;
 	TRY(plan_live_mailbox(op, plan, c->from, &row));
 	TRY(plan_live_mailbox(op, plan, c->to, &row));
-	if (!uuid_is_nil(c->intent) && !c->is_move && !plan_has_intent(plan, c->intent))
-		return op_fail(op, ERR_UNAVAILABLE, "the copy was given up and undone");
+	if (!c->is_move)
+		TRY(check_pieces(op, plan, &c->pieces));
 	TRY(choose(op, c, plan));
-	if (!c->count && uuid_is_nil(c->intent))
+	if (!c->count && uuid_is_nil(c->pieces.intent))
 		return NULL;
 	struct buf entry = log_entry_begin(&op->arena);
 	if (c->count && !c->is_move)
@@ -166,7 +172,7 @@ static struct error *plan_chunk(struct op *op, struct commit_plan *plan, void *c
 	if (c->is_move)
 		take_from_source(op, c, plan, &entry);
 	else
-		plan_copy_intent(op, c, plan);
+		plan_pieces(op, c->store, plan, &c->pieces, c->to, c->first_uid, c->count);
 	c->modseq = plan_modseq(plan);
 	plan_log(plan, buf_as_slice(&entry));
 	return NULL;
@@ -210,12 +216,12 @@ static struct error *copy_chunks(struct op *op, struct copying *c, struct accoun
 		if (c->count) {
 			add_result(op, c);
 			c->wanted = rest_of(op, &c->wanted, c->messages[c->count - 1].uid);
-			uid_set_add_range(
-				&c->copied, c->first_uid, c->first_uid + (uint32_t)c->count - 1);
+			uid_set_add_range(&c->pieces.copied, c->first_uid,
+				c->first_uid + (uint32_t)c->count - 1);
 		}
-		if (uuid_is_nil(c->intent))
-			c->intent = change.operation.uuid;
-	} while (!c->is_last);
+		if (uuid_is_nil(c->pieces.intent))
+			c->pieces.intent = change.operation.uuid;
+	} while (!c->pieces.is_last);
 	return NULL;
 }
 
@@ -228,9 +234,8 @@ static struct error *copy_or_move(struct op *op, struct mail_store *store,
 		.to = to,
 		.wanted = *uids,
 		.is_move = is_move,
-		.begun_us = clock_realtime_us(),
 		.result = ret_result,
-		.copied = {.arena = &op->arena}};
+		.pieces = {.begun_us = clock_realtime_us(), .copied = {.arena = &op->arena}}};
 	*ret_result = (struct copy_result){0};
 	if (is_move)
 		return copy_chunks(op, &c, account);

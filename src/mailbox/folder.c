@@ -74,6 +74,7 @@ static void fill_status(struct op *op, const struct head *head, const struct hea
 		.bytes = mailbox->row.bytes,
 		.deleted_bytes = mailbox->row.deleted_bytes,
 		.special_use = mailbox->row.special_use,
+		.acl = arena_dup(&op->arena, mailbox->row.acl),
 		.is_subscribed = hash_map_find(&head->subscriptions, mailbox->row.path) != NULL};
 }
 
@@ -221,18 +222,31 @@ static uint32_t next_uidvalidity(struct commit_plan *plan)
 	return state->uidvalidity_last;
 }
 
+/* RFC 4314 4: of the nearest mailbox above. */
+static struct slice inherited_acl(struct op *op, struct commit_plan *plan, struct slice path)
+{
+	for (size_t at = path.len; at-- > 0;) {
+		struct mailbox_id parent;
+		if (path.ptr[at] == '/' && plan_find_path(plan, slice_range(path, 0, at), &parent))
+			return arena_dup(&op->arena, plan_mailbox(plan, parent)->acl);
+	}
+	return SLICE_NONE;
+}
+
 static void add_mailbox(struct op *op, struct commit_plan *plan, struct buf *entry,
 	struct mailbox_id id, struct slice path, uint32_t special_use)
 {
-	(void)op;
+	struct slice acl = inherited_acl(op, plan, path);
 	struct account_mailbox *row = plan_add_mailbox(plan, id);
 	*row = (struct account_mailbox){.path = path,
 		.uidvalidity = next_uidvalidity(plan),
 		.uidnext = 1,
 		.highest_modseq = plan_modseq(plan),
 		.special_use = special_use,
-		.created_modseq = plan_modseq(plan)};
+		.created_modseq = plan_modseq(plan),
+		.acl = acl};
 	log_entry_mailbox(entry, id);
+	log_acl(op, entry, id, acl, true);
 }
 
 static struct error *check_room(struct op *op, struct commit_plan *plan, size_t more)
@@ -304,6 +318,8 @@ static void plan_removal(
 	plan_put_intent(plan, id.uuid, &intent);
 	plan_forget_metadata(op, plan, id);
 	log_entry_mailbox(entry, id);
+	log_acl(op, entry, id, row->acl, false);
+	row->acl = SLICE_NONE;
 }
 
 static struct error *plan_delete(struct op *op, struct commit_plan *plan, void *context)

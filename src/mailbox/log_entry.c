@@ -78,6 +78,17 @@ void log_entry_metadata(struct buf *entry, struct mailbox_id mailbox, struct sli
 	buf_slice(entry, names);
 }
 
+void log_entry_grants(
+	struct buf *entry, struct mailbox_id mailbox, const struct log_grant *grants, size_t count)
+{
+	begin_item(entry, LOG_GRANTS, mailbox);
+	buf_varint(entry, count);
+	for (size_t i = 0; i < count; i++) {
+		buf_append(entry, ID_SLICE(grants[i].account));
+		buf_u8(entry, grants[i].is_granted);
+	}
+}
+
 struct log_reader log_entry_read(struct op *op, struct slice entry)
 {
 	struct log_reader log = {.reader = reader_of(entry), .op = op};
@@ -144,6 +155,21 @@ static void read_deletion(struct log_reader *log, struct log_item *item)
 	read_expunge(log, item);
 }
 
+static void read_grants(struct log_reader *log, struct log_item *item)
+{
+	uint64_t count = reader_varint(&log->reader);
+	if (count > log->reader.rest.len / sizeof(struct uuid)) {
+		log->reader.failed = true;
+		return;
+	}
+	item->grants = ARENA_ARRAY(&log->op->arena, struct log_grant, count + 1);
+	item->grant_count = (size_t)count;
+	for (uint64_t i = 0; i < count; i++) {
+		read_uuid(&log->reader, &item->grants[i].account.uuid);
+		item->grants[i].is_granted = reader_u8(&log->reader) != 0;
+	}
+}
+
 bool log_reader_next(struct log_reader *log, struct log_item *ret_item)
 {
 	if (log->err || (!log->reader.failed && !log->reader.rest.len))
@@ -167,6 +193,9 @@ bool log_reader_next(struct log_reader *log, struct log_item *ret_item)
 		break;
 	case LOG_METADATA:
 		ret_item->names = reader_slice(&log->reader);
+		break;
+	case LOG_GRANTS:
+		read_grants(log, ret_item);
 		break;
 	default:
 		log->reader.failed = true;

@@ -17,6 +17,12 @@ enum log_item_kind {
 	/* Stored only: it is read as LOG_EXPUNGE with is_deletion. */
 	LOG_DELETION = 5,
 	LOG_METADATA = 6, /* annotations of a mailbox, or (nil id) of the account, have changed */
+	LOG_GRANTS = 7,   /* who may do something with a mailbox, or may no more */
+};
+
+struct log_grant {
+	struct account_id account; /* nil: anyone */
+	bool is_granted;
 };
 
 struct expunged_message {
@@ -52,6 +58,10 @@ struct log_item {
 
 	/* LOG_METADATA */
 	struct slice names; /* varint-counted */
+
+	/* LOG_GRANTS */
+	struct log_grant *grants;
+	size_t grant_count;
 };
 
 /* Begins an entry; items are appended to it. */
@@ -67,6 +77,9 @@ void log_entry_deletion(struct buf *entry, struct mailbox_id mailbox, struct sli
 void log_entry_mailbox(struct buf *entry, struct mailbox_id mailbox);
 /* `names`: each behind its length as a varint. */
 void log_entry_metadata(struct buf *entry, struct mailbox_id mailbox, struct slice names);
+
+void log_entry_grants(
+	struct buf *entry, struct mailbox_id mailbox, const struct log_grant *grants, size_t count);
 
 /* Walks an entry: false at its end. Slices borrow from it. ERR_CORRUPT through *ret_err. */
 struct log_reader {

@@ -42,6 +42,7 @@ struct mailbox_status {
 	uint64_t bytes;
 	uint64_t deleted_bytes;
 	uint32_t special_use; /* enum special_use bits */
+	struct slice acl;     /* acl.h */
 	bool is_subscribed;
 	bool has_children;
 };
@@ -246,8 +247,9 @@ struct append_batch {
 	const struct append_request *requests;
 	size_t count;
 	struct mailbox_id replaced_mailbox;
-	uint32_t replaced_uid; /* 0: none */
-	bool replaced_is_gone; /* result: why it is ERR_NOT_FOUND, if it is */
+	uint32_t replaced_uid;      /* 0: none */
+	bool replaced_is_gone;      /* result: why it is ERR_NOT_FOUND, if it is */
+	struct copy_pieces *pieces; /* mailbox/ only: part of something larger */
 };
 
 /* `ret_results`: as many as there are requests, their UIDs ascending. */

@@ -142,6 +142,25 @@ static void derive_expunge(struct op *op, struct account_id account, const struc
 	}
 }
 
+static void derive_grants(struct op *op, struct account_id account, const struct log_item *item,
+	uint64_t modseq, struct row_changes *out)
+{
+	struct arena *arena = &op->arena;
+	struct shared_to row = {.modseq = modseq};
+	for (size_t i = 0; i < item->grant_count; i++) {
+		struct row_change change = {.table = &shared_to_table,
+			.partition = key_id(arena, item->grants[i].account.uuid),
+			.key = key_shared_to(arena, account, item->mailbox),
+			.modseq = modseq,
+			.kind = ROW_DELETE};
+		if (item->grants[i].is_granted) {
+			change.kind = ROW_PUT;
+			change.value = row_encode_in(arena, &shared_to_row, &row);
+		}
+		row_changes_add(out, &change);
+	}
+}
+
 struct error *derive_projections(struct op *op, struct account_id account,
 	const struct log_row *log, struct row_changes *out)
 {
@@ -161,6 +180,9 @@ struct error *derive_projections(struct op *op, struct account_id account,
 			derive_expunge(op, account, &item, log->modseq, out);
 			break;
 		case LOG_DELETION:
+		case LOG_GRANTS:
+			derive_grants(op, account, &item, log->modseq, out);
+			break;
 		case LOG_MAILBOX:
 		case LOG_METADATA:
 			break;

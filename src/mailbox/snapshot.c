@@ -404,6 +404,7 @@ struct error *builder_apply(struct op *op, struct snapshot_builder *builder,
 		case LOG_DELETION:
 		case LOG_MAILBOX:
 		case LOG_METADATA:
+		case LOG_GRANTS:
 			break;
 		}
 	}

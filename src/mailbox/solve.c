@@ -27,7 +27,7 @@ static bool is_repaired(const struct repaired *only, const struct row_change *ch
 
 static bool is_held_against_log(const struct row_change *change)
 {
-	return change->table == &mailbox_message_table ||
+	return change->table == &mailbox_message_table || change->table == &shared_to_table ||
 	       (change->table == &message_table && change->key.ptr[0] != MESSAGE_GONE);
 }
 
@@ -148,6 +148,7 @@ struct error *mail_store_solve_parts(struct op *op, struct mail_store *store,
 	uint64_t checked = inout_report->rows.checked;
 	if (scope->parts & SOLVE_ROWS) {
 		TRY(repair_by_log(op, store, account, inout_report));
+		TRY(solve_grants(op, store, account, inout_report));
 		TRY(solve_keep_pace(op, scope, inout_report->rows.checked - checked));
 	}
 	if (!(scope->parts & ~(unsigned)SOLVE_ROWS))

@@ -150,6 +150,30 @@ MUST_CHECK struct error *undo_append(struct op *op, struct engine *engine, struc
 MUST_CHECK struct error *plan_live_mailbox(struct op *op, struct commit_plan *plan,
 	struct mailbox_id mailbox, const struct account_mailbox **ret_row);
 
+/* Who is named by an ACL may do something with the mailbox now, or may no more. */
+void log_acl(struct op *op, struct buf *entry, struct mailbox_id mailbox, struct slice acl,
+	bool is_granted);
+
+/* The rows that list what is shared are there: adds to the report. */
+MUST_CHECK struct error *solve_grants(struct op *op, struct mail_store *store,
+	struct account_id account, struct solve_report *inout_report);
+
+/* A COPY in several commits: an intent in the account of the target says what has been copied so
+ * far, so that a crash leaves nothing of it. The last commit removes it. */
+struct copy_pieces {
+	struct uuid intent; /* nil: none yet */
+	uint64_t begun_us;
+	struct uid_set copied; /* UIDs in the target, by earlier commits */
+	bool is_last;
+};
+
+/* ERR_UNAVAILABLE: it was given up. */
+MUST_CHECK struct error *check_pieces(
+	struct op *op, struct commit_plan *plan, const struct copy_pieces *pieces);
+/* This commit copies `count` more, to UIDs from `first_uid`. */
+void plan_pieces(struct op *op, const struct mail_store *store, struct commit_plan *plan,
+	const struct copy_pieces *pieces, struct mailbox_id to, uint32_t first_uid, size_t count);
+
 /* The annotations of a mailbox go with it. */
 void plan_forget_metadata(struct op *op, struct commit_plan *plan, struct mailbox_id mailbox);
 

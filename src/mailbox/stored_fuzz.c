@@ -1,6 +1,7 @@
 /* Stored bytes may be damaged: whatever they are, decoding them ends in a value or an error. The
  * first byte chooses the decoder. */
 
+#include "mailbox/acl.h"
 #include "mailbox/map.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -54,6 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct uid_set uids;
 	struct keyword_names names;
 	bool decoded;
+	struct acl acl;
 	switch (data[0] % 5) {
 	case 0:
 		read_log_entry(&op, bytes);
@@ -70,6 +72,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		break;
 	default:
 		decoded = keyword_names_decode(&op.arena, bytes, &names);
+		decoded |= acl_decode(&op.arena, bytes, &acl);
 		(void)decoded;
 	}
 	return 0;

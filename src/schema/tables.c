@@ -35,7 +35,8 @@ ROW(account_mailbox_row, account_mailbox,
 	COLUMN(account_mailbox, keywords, COLUMN_BYTES),
 	COLUMN(account_mailbox, special_use, COLUMN_U32),
 	COLUMN(account_mailbox, created_modseq, COLUMN_U64),
-	COLUMN(account_mailbox, deleted_modseq, COLUMN_U64));
+	COLUMN(account_mailbox, deleted_modseq, COLUMN_U64),
+	COLUMN(account_mailbox, acl, COLUMN_BYTES));
 
 ROW(account_log_row, account_log,
 	COLUMN(account_log, operation_id, COLUMN_UUID),
@@ -225,6 +226,9 @@ ROW(dead_letter_row, dead_letter,
 	COLUMN(dead_letter, address, COLUMN_TEXT),
 	COLUMN(dead_letter, operation_id, COLUMN_UUID),
 	COLUMN(dead_letter, payload, COLUMN_BYTES));
+
+ROW(shared_to_row, shared_to,
+	COLUMN(shared_to, modseq, COLUMN_U64));
 
 ROW(usage_row, usage,
 	COLUMN(usage, modseq, COLUMN_U64),
@@ -463,11 +467,20 @@ const struct table usage_table = {
 	.rows = {&usage_row},
 };
 
+const struct table shared_to_table = {
+	.name = "shared_to",
+	.id = 25,
+	.kind = TABLE_PLAIN,
+	.partition = {{"grantee_id", KEY_UUID}},
+	.row_key = {{{"account_id", KEY_UUID}, {"mailbox_id", KEY_UUID}}},
+	.rows = {&shared_to_row},
+};
+
 static const struct table *const all_tables[] = {&account_table, &account_log_table, &once_table,
 	&mailbox_message_table, &mailbox_map_table, &message_table, &blob_table, &blob_ref_table,
 	&blob_candidate_table, &blob_state_table, &dirty_table, &user_table, &domain_table,
 	&alias_table, &directory_table, &probe_table, &node_table, &vault_table, &task_table,
-	&admin_token_table, &cursor_table, &dead_letter_table, &usage_table};
+	&admin_token_table, &cursor_table, &dead_letter_table, &usage_table, &shared_to_table};
 
 const struct table *const *table_all(size_t *ret_count)
 {
@@ -579,6 +592,15 @@ struct slice key_place(struct arena *arena, struct mailbox_id mailbox, uint32_t 
 	buf_u8(&key, MESSAGE_PLACE);
 	buf_append(&key, ID_SLICE(mailbox));
 	buf_u32(&key, uid);
+	return buf_as_slice(&key);
+}
+
+struct slice key_shared_to(struct arena *arena, struct account_id owner, struct mailbox_id mailbox)
+{
+	struct buf key = buf_in(arena);
+	buf_u8(&key, 0);
+	buf_append(&key, ID_SLICE(owner));
+	buf_append(&key, ID_SLICE(mailbox));
 	return buf_as_slice(&key);
 }
 

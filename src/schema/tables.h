@@ -46,6 +46,7 @@ struct account_mailbox {
 	uint32_t special_use;
 	uint64_t created_modseq;
 	uint64_t deleted_modseq; /* not 0: removed; its contents are being cleaned up */
+	struct slice acl;        /* what others may do: mailbox/acl.h */
 };
 
 struct account_log {
@@ -186,6 +187,16 @@ struct vault {
 
 extern const struct table vault_table;
 extern const struct row_type vault_row;
+
+/* ---- shared_to: which mailboxes of others somebody may do something with, for listings alone: the
+ * rights stand with the mailbox. Partition: the account; nil: anyone. ---- */
+
+struct shared_to {
+	uint64_t modseq;
+};
+
+extern const struct table shared_to_table;
+extern const struct row_type shared_to_row;
 
 /* ---- content ---- */
 
@@ -437,6 +448,7 @@ struct slice key_id(struct arena *arena, struct uuid id);
 struct slice key_id_row(struct arena *arena, uint8_t kind, struct uuid id);
 struct slice key_kind_row(struct arena *arena, uint8_t kind);
 struct slice key_place(struct arena *arena, struct mailbox_id mailbox, uint32_t uid);
+struct slice key_shared_to(struct arena *arena, struct account_id owner, struct mailbox_id mailbox);
 struct slice key_blob_chunk(struct arena *arena, uint32_t chunk);
 struct slice key_vault(struct arena *arena, struct account_id account, uint64_t modseq);
 struct slice key_candidates(struct arena *arena, struct message_id message, uint64_t modseq);

@@ -3,6 +3,7 @@
     # A sentence that says what is shown.
     = mail INBOX 3                 three small messages, before anything else
     = connect a [tls]              a connection that does not sign in by itself
+    = other b                      this connection is another user's, whose name is {{$user_b}}
     = quota BYTES MESSAGES         the account's limits, from now on
     = start_tls a                  the handshake that follows STARTTLS
     = compress a                   both ways, after COMPRESS was answered
@@ -128,6 +129,7 @@ class Transcript:
         self.user = user
         self.password = password
         self.connections = {}
+        self.others = {}
         self.values = {"user": user, "password": password}
 
     # ---- patterns ----
@@ -176,7 +178,8 @@ class Transcript:
         port = self.server.port("imap_tls" if tls else "imap")
         connection = self.connections[name] = Connection(name, port, context)
         if sign_in:
-            connection.command(f'LOGIN "{self.user}" "{self.password}"'.encode())
+            user = self.others.get(name, self.user)
+            connection.command(f'LOGIN "{user}" "{self.password}"'.encode())
             lines = self.read_answer(connection)
             if not lines[-1].startswith("OK"):
                 raise TranscriptError(f"{self.path}: {name} could not sign in: {lines}")
@@ -277,6 +280,10 @@ class Transcript:
         elif words[0] == "connect":
             connection = self.connect(words[1], sign_in=False, tls="tls" in words[2:])
             self.values["greeting"] = connection.greeting
+        elif words[0] == "other":
+            local, domain = self.user.split("@")
+            user = self.others[words[1]] = self.values[f"user_{words[1]}"] = f"{local}-{words[1]}@{domain}"
+            self.server.add_user(user)
         elif words[0] == "quota":
             self.server.ctl("user", "quota", self.user, *words[1:])
         elif words[0] == "start_tls":

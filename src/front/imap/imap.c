@@ -106,6 +106,36 @@ const struct setting imap_settings[] = {
 		.help = "What the server says of itself: METADATA's /shared/comment.",
 	},
 	{
+		.name = "imap.other_users",
+		.type = SETTING_TEXT,
+		.target = &imap_other_users,
+		.default_value = "Other Users",
+		.help = "Under which name users find what others share with them; empty: nobody "
+			"shares anything (ACL).",
+	},
+	{
+		.name = "imap.shared_account",
+		.type = SETTING_TEXT,
+		.target = &imap_shared_account,
+		.default_value = "",
+		.help = "The address of an account whose mailboxes have a namespace of their own, "
+			"and may be shared with anyone.",
+	},
+	{
+		.name = "imap.shared_name",
+		.type = SETTING_TEXT,
+		.target = &imap_shared_name,
+		.default_value = "Shared",
+		.help = "Under which name users find the mailboxes of imap.shared_account.",
+	},
+	{
+		.name = "imap.acl_anyone",
+		.type = SETTING_BOOL,
+		.target = &imap_anyone_is_allowed,
+		.default_value = "no",
+		.help = "May every user share mailboxes with everybody (\"anyone\")?",
+	},
+	{
 		.name = "imap.idle_timeout",
 		.type = SETTING_DURATION,
 		.target = &idle_timeout_ms,
@@ -271,6 +301,15 @@ static enum step execute(struct op *op, struct session *session, struct command 
 		return STEP_DONE;
 	}
 	op->name = arena_printf(&op->arena, "imap " SLICE_FMT, SLICE_ARG(row->name));
+	/* Who leaves the mailbox need not be told that he has to; CLOSE expunges. */
+	bool leaves = (row->flags & IMAP_NO_UPDATE) && row->handler != imap_close;
+	struct error *err = leaves ? NULL : imap_refresh_rights(op, imap);
+	if (imap->next_step == STEP_CLOSE)
+		return STEP_CLOSE;
+	if (err) {
+		imap_write_error(op, imap, args, err);
+		return STEP_DONE;
+	}
 	return run(op, imap, command, row, args);
 }
 

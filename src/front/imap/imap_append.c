@@ -29,20 +29,47 @@ static struct error *assemble(struct op *op, struct imap_session *session, struc
 	return NULL;
 }
 
+/* Where to. */
+struct target {
+	struct imap_place place;
+	struct mailbox_id mailbox; /* nil: one's own, found by its path in the commit */
+	unsigned rights;
+};
+
+static struct error *find_target(struct op *op, struct imap_session *session,
+	struct imap_args *args, struct slice name, struct target *ret_target)
+{
+	struct imap_found found;
+	*ret_target = (struct target){.rights = RIGHTS_ALL};
+	struct error *err = imap_place_of(op, session, name, &ret_target->place);
+	if (!err && !imap_is_own(session, ret_target->place.account)) {
+		err = imap_find(op, session, name, RIGHT_INSERT, &found);
+		if (!err) {
+			ret_target->mailbox = found.status.id;
+			ret_target->rights = found.rights;
+		}
+	}
+	if (err && err->kind == ERR_NOT_FOUND)
+		args->no_code = SLICE("TRYCREATE");
+	return err;
+}
+
 static struct error *make_requests(struct op *op, struct imap_session *session,
-	struct imap_args *args, const struct append_args *append, struct assembled *assembled,
-	struct append_request **ret_requests)
+	struct imap_args *args, const struct append_args *append, const struct target *target,
+	struct assembled *assembled, struct append_request **ret_requests)
 {
 	struct append_request *requests =
 		ARENA_ARRAY(&op->arena, struct append_request, append->count);
 	uint64_t left = MAX_OF(imap_limits.append_bytes, imap_limits.message_bytes);
 	for (size_t i = 0; i < append->count; i++) {
 		const struct append_message *message = &append->messages[i];
-		requests[i] = (struct append_request){.account = session->account,
-			.path = append->path,
-			.flags = message->flags.flags,
+		requests[i] = (struct append_request){.account = target->place.account,
+			.path = target->place.path,
+			.mailbox = target->mailbox,
+			.flags = message->flags.flags & imap_flags_of_rights(target->rights),
 			.keywords = message->flags.keywords,
-			.keyword_count = message->flags.keyword_count,
+			.keyword_count =
+				target->rights & RIGHT_WRITE ? message->flags.keyword_count : 0,
 			.internal_date_us = message->internal_date_us};
 		TRY(assemble(op, session, args, message, &left, assembled, &requests[i].content));
 	}
@@ -64,13 +91,13 @@ static struct slice uid_code(struct op *op, const struct append_result *results,
 }
 
 static struct error *run(struct op *op, struct imap_session *session, struct imap_args *args,
-	const struct append_args *append, struct append_batch *batch, struct assembled *assembled,
-	struct slice *ret_code)
+	const struct append_args *append, const struct target *target, struct append_batch *batch,
+	struct assembled *assembled, struct slice *ret_code)
 {
 	struct append_request *requests;
 	struct append_result *results =
 		ARENA_ARRAY(&op->arena, struct append_result, append->count);
-	TRY(make_requests(op, session, args, append, assembled, &requests));
+	TRY(make_requests(op, session, args, append, target, assembled, &requests));
 	batch->requests = requests;
 	batch->count = append->count;
 	struct error *err = mailbox_append_batch(op, session->store, batch, results);
@@ -80,16 +107,17 @@ static struct error *run(struct op *op, struct imap_session *session, struct ima
 	else if (err && err->kind == ERR_LIMIT)
 		args->no_code = SLICE("OVERQUOTA");
 	TRY(err);
-	*ret_code = uid_code(op, results, append->count);
+	/* RFC 4315 3: not to who may not select it. */
+	*ret_code = target->rights & RIGHT_READ ? uid_code(op, results, append->count) : SLICE_NONE;
 	return NULL;
 }
 
 static struct error *append_messages(struct op *op, struct imap_session *session,
-	struct imap_args *args, const struct append_args *append, struct append_batch *batch,
-	struct slice *ret_code)
+	struct imap_args *args, const struct append_args *append, const struct target *target,
+	struct append_batch *batch, struct slice *ret_code)
 {
 	struct assembled *assembled = ARENA_NEW(&op->arena, struct assembled);
-	struct error *err = run(op, session, args, append, batch, assembled, ret_code);
+	struct error *err = run(op, session, args, append, target, batch, assembled, ret_code);
 	for (size_t i = 0; i < assembled->count; i++)
 		buf_done(&assembled->contents[i]);
 	return err;
@@ -100,8 +128,10 @@ IMAP_HANDLER(imap_append)
 {
 	struct append_args append;
 	struct append_batch batch = {0};
+	struct target target;
 	TRY(imap_append_parse(op, args, session->has_utf8, &append));
-	return append_messages(op, session, args, &append, &batch, &args->ok_code);
+	TRY(find_target(op, session, args, append.path, &target));
+	return append_messages(op, session, args, &append, &target, &batch, &args->ok_code);
 }
 
 /* REPLACE (RFC 8508): the new message and the end of the old one are one commit. */
@@ -122,10 +152,19 @@ IMAP_HANDLER(imap_replace)
 		return op_fail(op, ERR_DENIED, "The mailbox is open for reading only");
 	if (uid_set_is_empty(&uids))
 		return op_fail(op, ERR_NOT_FOUND, "There is no such message");
+	struct target target;
+	TRY(find_target(op, session, args, append.path, &target));
+	/* RFC 8508 3.3: as APPEND, and the old one is deleted and expunged. */
+	const unsigned needs = RIGHT_DELETE_MAIL | RIGHT_EXPUNGE;
+	if ((session->rights & needs) != needs)
+		return op_fail(op, ERR_DENIED, "You may not remove messages here");
+	if (!ID_EQUAL(target.place.account, session->mailbox_account))
+		return op_fail(op, ERR_INVALID, "A message is replaced within one account only");
 	struct append_batch batch = {
 		.replaced_mailbox = session->mailbox, .replaced_uid = uids.ranges->first};
-	TRY(append_messages(op, session, args, &append, &batch, &code));
-	buf_printf(
-		session->out, "* OK [" SLICE_FMT "] The replacement is there\r\n", SLICE_ARG(code));
+	TRY(append_messages(op, session, args, &append, &target, &batch, &code));
+	if (code.len)
+		buf_printf(session->out, "* OK [" SLICE_FMT "] The replacement is there\r\n",
+			SLICE_ARG(code));
 	return NULL;
 }

@@ -1,4 +1,5 @@
 #include "base/clock.h"
+#include "format/imap_string.h"
 #include "front/imap/imap_private.h"
 
 /* What a client can count on, in the state it is in. */
@@ -69,6 +70,8 @@ void imap_write_capabilities(struct imap_session *session)
 	}
 	if (session->state != IMAP_NOT_AUTHED) {
 		buf_printf(out, " APPENDLIMIT=%llu", (unsigned long long)imap_limits.message_bytes);
+		if (imap_other_users)
+			buf_append(out, SLICE(" ACL RIGHTS=texk LIST-MYRIGHTS"));
 		return;
 	}
 	if (session_can_start_tls(session->session) && !session_is_tls(session->session))
@@ -186,10 +189,28 @@ IMAP_HANDLER(imap_logout)
 	return NULL;
 }
 
-/* NAMESPACE (RFC 2342): one's own, nobody else's. */
+static void write_namespace(struct imap_session *session, const char *name)
+{
+	buf_append_char(session->out, ' ');
+	if (!name) {
+		buf_append(session->out, SLICE("NIL"));
+		return;
+	}
+	struct buf prefix = buf_heap();
+	buf_printf(&prefix, "%s/", name);
+	buf_append(session->out, SLICE("(("));
+	imap_print_string(session->out, buf_as_slice(&prefix));
+	buf_append(session->out, SLICE(" \"/\"))"));
+	buf_done(&prefix);
+}
+
+/* NAMESPACE (RFC 2342) */
 IMAP_HANDLER(imap_namespace)
 {
 	TRY(imap_end(op, args));
-	buf_append(session->out, SLICE("* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n"));
+	buf_append(session->out, SLICE("* NAMESPACE ((\"\" \"/\"))"));
+	write_namespace(session, imap_other_users);
+	write_namespace(session, imap_shared_account ? imap_shared_name : NULL);
+	buf_append(session->out, SLICE("\r\n"));
 	return NULL;
 }

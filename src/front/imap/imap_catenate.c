@@ -23,12 +23,14 @@ static struct error *too_big(struct op *op, struct imap_args *args)
 
 /* *ret_found: the mailbox is there, and is the one that was meant. */
 static struct error *find_mailbox(struct op *op, struct imap_session *session,
-	const struct imap_url *url, struct mailbox_id *ret_mailbox, bool *ret_found)
+	const struct imap_url *url, struct account_id *ret_account, struct mailbox_id *ret_mailbox,
+	bool *ret_found)
 {
 	struct imap_args name = {.has_utf8 = true};
-	struct mailbox_status status;
+	struct imap_found found;
 	struct slice path;
 	*ret_found = false;
+	*ret_account = session->mailbox_account;
 	*ret_mailbox = session->mailbox;
 	if (!url->mailbox.len) {
 		*ret_found = session->state == IMAP_SELECTED;
@@ -38,12 +40,13 @@ static struct error *find_mailbox(struct op *op, struct imap_session *session,
 	if (err && err->kind == ERR_INVALID)
 		return NULL;
 	TRY(err);
-	err = mailbox_find(op, session->store, session->account, path, &status);
-	if (err && err->kind == ERR_NOT_FOUND)
+	err = imap_find(op, session, path, RIGHT_READ, &found);
+	if (err && (err->kind == ERR_NOT_FOUND || err->kind == ERR_DENIED))
 		return NULL;
 	TRY(err);
-	*ret_mailbox = status.id;
-	*ret_found = !url->uidvalidity || url->uidvalidity == status.uidvalidity;
+	*ret_account = found.place.account;
+	*ret_mailbox = found.status.id;
+	*ret_found = !url->uidvalidity || url->uidvalidity == found.status.uidvalidity;
 	return NULL;
 }
 
@@ -60,17 +63,18 @@ static struct error *read_url(struct op *op, struct imap_session *session,
 	const struct imap_url *url, struct slice *ret_bytes, bool *ret_found)
 {
 	struct section section = {0};
+	struct account_id account;
 	struct mailbox_id mailbox;
 	struct uid_set uids;
 	struct message *rows;
 	size_t count;
-	TRY(find_mailbox(op, session, url, &mailbox, ret_found));
+	TRY(find_mailbox(op, session, url, &account, &mailbox, ret_found));
 	*ret_found = *ret_found && (!url->section.len || parse_section(op, url->section, &section));
 	if (!*ret_found)
 		return NULL;
 	uid_set_init(&uids, &op->arena);
 	uid_set_add(&uids, url->uid);
-	TRY(mailbox_messages(op, session->store, session->account, mailbox, &uids, &rows, &count));
+	TRY(mailbox_messages(op, session->store, account, mailbox, &uids, &rows, &count));
 	*ret_found = count == 1;
 	if (!*ret_found)
 		return NULL;

@@ -39,12 +39,38 @@ static struct slice copyuid(struct op *op, const struct copy_result *result)
 }
 
 static struct error *find_target(struct op *op, struct imap_session *session,
-	struct imap_args *args, struct slice path, struct mailbox_status *ret_target)
+	struct imap_args *args, struct slice path, struct imap_found *ret_target)
 {
-	struct error *err = mailbox_find(op, session->store, session->account, path, ret_target);
+	struct error *err = imap_find(op, session, path, RIGHT_INSERT, ret_target);
 	if (err && err->kind == ERR_NOT_FOUND)
 		args->no_code = SLICE("TRYCREATE");
 	return err;
+}
+
+/* RFC 4315 3: not who may not select it. */
+static bool may_know_uids(const struct imap_found *target)
+{
+	return target->rights & RIGHT_READ;
+}
+
+static struct error *copy_or_move(struct op *op, struct imap_session *session,
+	const struct uid_set *uids, const struct imap_found *target, bool is_move,
+	struct copy_result *result)
+{
+	bool keeps_all = (target->rights & RIGHTS_OF_FLAGS) == RIGHTS_OF_FLAGS;
+	if (keeps_all && ID_EQUAL(session->mailbox_account, target->place.account))
+		return (is_move ? mailbox_move : mailbox_copy)(op, session->store,
+			session->mailbox_account, session->mailbox, uids, target->status.id,
+			result);
+	struct copy_across across = {.from_account = session->mailbox_account,
+		.to_account = target->place.account,
+		.from = session->mailbox,
+		.to = target->status.id,
+		.uids = uids,
+		.flags = imap_flags_of_rights(target->rights),
+		.keeps_keywords = target->rights & RIGHT_WRITE,
+		.is_move = is_move};
+	return mailbox_copy_across(op, session->store, &across, result);
 }
 
 static struct error *note_quota(struct imap_args *args, struct error *err)
@@ -67,15 +93,14 @@ static struct error *check_all(
 IMAP_HANDLER(imap_copy)
 {
 	struct copy_args copy;
-	struct mailbox_status target;
+	struct imap_found target;
 	struct copy_result result = {0};
 	TRY(parse_copy(op, session, args, &copy));
 	TRY(find_target(op, session, args, copy.path, &target));
 	if (uid_set_is_empty(&copy.uids))
 		return NULL;
-	TRY(note_quota(args, mailbox_copy(op, session->store, session->account, session->mailbox,
-				     &copy.uids, target.id, &result)));
-	if (result.count)
+	TRY(note_quota(args, copy_or_move(op, session, &copy.uids, &target, false, &result)));
+	if (result.count && may_know_uids(&target))
 		args->ok_code = copyuid(op, &result);
 	return check_all(op, args, &copy, result.count);
 }
@@ -84,18 +109,20 @@ IMAP_HANDLER(imap_copy)
 IMAP_HANDLER(imap_move)
 {
 	struct copy_args copy;
-	struct mailbox_status target;
+	struct imap_found target;
 	struct copy_result result = {0};
 	TRY(parse_copy(op, session, args, &copy));
 	if (session->is_read_only)
 		return op_fail(op, ERR_DENIED, "The mailbox is open for reading only");
+	const unsigned needs = RIGHT_DELETE_MAIL | RIGHT_EXPUNGE;
+	if ((session->rights & needs) != needs)
+		return op_fail(op, ERR_DENIED, "You may not remove messages here");
 	TRY(find_target(op, session, args, copy.path, &target));
 	if (uid_set_is_empty(&copy.uids))
 		return NULL;
-	struct error *err = mailbox_move(op, session->store, session->account, session->mailbox,
-		&copy.uids, target.id, &result);
+	struct error *err = copy_or_move(op, session, &copy.uids, &target, true, &result);
 	/* What has moved has moved, even if the rest could not. */
-	if (result.count) {
+	if (result.count && may_know_uids(&target)) {
 		struct slice code = copyuid(op, &result);
 		buf_printf(session->out, "* OK [" SLICE_FMT "] Moved\r\n", SLICE_ARG(code));
 	}

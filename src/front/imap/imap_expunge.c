@@ -16,7 +16,9 @@ IMAP_HANDLER(imap_expunge)
 	TRY(imap_end(op, args));
 	if (session->is_read_only)
 		return op_fail(op, ERR_DENIED, "The mailbox is open for reading only");
-	TRY(mailbox_expunge(op, session->store, session->account, session->mailbox,
+	if (!(session->rights & RIGHT_EXPUNGE))
+		return op_fail(op, ERR_DENIED, "You may not expunge here");
+	TRY(mailbox_expunge(op, session->store, session->mailbox_account, session->mailbox,
 		args->is_uid ? &uids : NULL, true, &result));
 	TRY(imap_sync(op, session, true));
 	if (session->state == IMAP_SELECTED && session->has_condstore && result.modseq)

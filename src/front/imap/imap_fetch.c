@@ -52,8 +52,8 @@ static struct error *write_vanished(struct op *op, struct imap_session *session,
 {
 	struct mailbox_changes changes;
 	struct uid_set asked, vanished;
-	TRY(mailbox_changes_since(
-		op, session->store, session->account, now, request->changed_since, &changes));
+	TRY(mailbox_changes_since(op, session->store, session->mailbox_account, now,
+		request->changed_since, &changes));
 	uid_set_init(&asked, &op->arena);
 	for (size_t i = 0; i < request->messages.count; i++) {
 		struct uid_range range = request->messages.ranges[i];
@@ -105,8 +105,8 @@ static struct error *set_seen(struct op *op, struct imap_session *session,
 	struct flag_change change = {.mode = FLAGS_ADD, .flags = FLAG_SEEN};
 	struct flag_result result;
 	op->only_shows = false;
-	struct error *err = mailbox_change_flags(
-		op, session->store, session->account, session->mailbox, &unseen, &change, &result);
+	struct error *err = mailbox_change_flags(op, session->store, session->mailbox_account,
+		session->mailbox, &unseen, &change, &result);
 	op->only_shows = true;
 	/* Refused, so certainly not set: what can be read is read all the same. */
 	if (err && err->kind == ERR_UNAVAILABLE)
@@ -126,9 +126,10 @@ static struct error *begin(struct op *op, struct imap_session *session, struct i
 		return imap_bad(op, args, "Enable QRESYNC first");
 	if (fetch->request.has_changed_since || fetch->request.wants_modseq)
 		imap_enable_condstore(session);
-	TRY(mailbox_snapshot(op, session->store, session->account, session->mailbox, &now));
+	TRY(mailbox_snapshot(op, session->store, session->mailbox_account, session->mailbox, &now));
 	struct error *err = choose_messages(op, session, args, now, fetch);
-	if (!err && fetch->request.sets_seen && !session->is_read_only)
+	if (!err && fetch->request.sets_seen && !session->is_read_only &&
+		(session->rights & RIGHT_SEEN))
 		err = set_seen(op, session, now, fetch);
 	snapshot_unref(now);
 	if (err)
@@ -194,13 +195,14 @@ static struct error *read_rows(struct op *op, struct imap_session *session,
 	struct uid_set gone;
 	struct message *expunged;
 	size_t count;
-	TRY(mailbox_messages(
-		op, session->store, session->account, session->mailbox, page, ret_rows, ret_count));
+	TRY(mailbox_messages(op, session->store, session->mailbox_account, session->mailbox, page,
+		ret_rows, ret_count));
 	uid_set_split(&op->arena, page, now, NULL, &gone);
 	if (uid_set_is_empty(&gone))
 		return NULL;
-	TRY(mailbox_expunged_messages(op, session->store, session->account, session->mailbox,
-		snapshot_highest_modseq(session->view->shown), &gone, &expunged, &count));
+	TRY(mailbox_expunged_messages(op, session->store, session->mailbox_account,
+		session->mailbox, snapshot_highest_modseq(session->view->shown), &gone, &expunged,
+		&count));
 	*ret_rows = arena_grow(&op->arena, *ret_rows, *ret_count * sizeof(struct message),
 		(*ret_count + count + 1) * sizeof(struct message));
 	for (size_t i = 0; i < count; i++)
@@ -251,7 +253,7 @@ static struct error *write_pages(
 {
 	struct snapshot *now;
 	struct uid_set told;
-	TRY(mailbox_snapshot(op, session->store, session->account, session->mailbox, &now));
+	TRY(mailbox_snapshot(op, session->store, session->mailbox_account, session->mailbox, &now));
 	struct error *err = NULL;
 	bool more = true;
 	uint32_t from = fetch->next;
@@ -279,7 +281,7 @@ static struct error *check_rowless(
 	size_t damaged = 0;
 	if (!fetch->rowless_count)
 		return NULL;
-	TRY(mailbox_snapshot(op, session->store, session->account, session->mailbox, &now));
+	TRY(mailbox_snapshot(op, session->store, session->mailbox_account, session->mailbox, &now));
 	for (size_t i = 0; i < fetch->rowless_count; i++) {
 		uint32_t position;
 		struct snapshot_message message;

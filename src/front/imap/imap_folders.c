@@ -50,7 +50,14 @@ IMAP_HANDLER(imap_create)
 	TRY(imap_space(op, args));
 	TRY(imap_mailbox(op, args, &path));
 	TRY(parse_use(op, args, &use));
-	TRY(mailbox_create(op, session->store, session->account, path, use, &id));
+	struct imap_place place;
+	TRY(imap_place_of(op, session, path, &place));
+	TRY(imap_may_create(op, session, path, &place));
+	if (use && !imap_is_own(session, place.account)) {
+		args->no_code = SLICE("USEATTR");
+		return op_fail(op, ERR_DENIED, "Special uses are for one's own mailboxes");
+	}
+	TRY(mailbox_create(op, session->store, place.account, place.path, use, &id));
 	args->ok_code = slice_from_cstr(
 		arena_printf(&op->arena, "MAILBOXID (F%s)", uuid_text(&op->arena, id.uuid)));
 	return NULL;
@@ -59,12 +66,12 @@ IMAP_HANDLER(imap_create)
 IMAP_HANDLER(imap_delete)
 {
 	struct slice path;
-	struct mailbox_status status;
+	struct imap_found found;
 	TRY(parse_one(op, args, &path));
-	TRY(mailbox_find(op, session->store, session->account, path, &status));
-	TRY(mailbox_delete(op, session->store, session->account, path));
+	TRY(imap_find(op, session, path, RIGHT_DELETE, &found));
+	TRY(mailbox_delete(op, session->store, found.place.account, found.place.path));
 	/* Deleting the mailbox one stands in is leaving it. */
-	if (session->state == IMAP_SELECTED && ID_EQUAL(session->mailbox, status.id))
+	if (session->state == IMAP_SELECTED && ID_EQUAL(session->mailbox, found.status.id))
 		imap_leave_mailbox(session);
 	return NULL;
 }
@@ -75,7 +82,14 @@ IMAP_HANDLER(imap_rename)
 	TRY(imap_space(op, args));
 	TRY(imap_mailbox(op, args, &from));
 	TRY(parse_one(op, args, &to));
-	return mailbox_rename(op, session->store, session->account, from, to);
+	struct imap_found found;
+	struct imap_place place;
+	TRY(imap_find(op, session, from, RIGHT_DELETE, &found));
+	TRY(imap_place_of(op, session, to, &place));
+	TRY(imap_may_create(op, session, to, &place));
+	if (!ID_EQUAL(found.place.account, place.account))
+		return op_fail(op, ERR_INVALID, "A mailbox stays with its account");
+	return mailbox_rename(op, session->store, place.account, found.place.path, place.path);
 }
 
 IMAP_HANDLER(imap_subscribe)

@@ -1,3 +1,4 @@
+#include "account/account.h"
 #include "front/imap/imap_list_match.h"
 #include "front/imap/imap_metadata.h"
 #include "front/imap/imap_private.h"
@@ -16,6 +17,7 @@ enum list_option {
 	LIST_IS_EXTENDED = 1 << 8,
 	LIST_IS_LSUB = 1 << 9,
 	LIST_RETURN_METADATA = 1 << 10,
+	LIST_RETURN_MYRIGHTS = 1 << 11,
 };
 
 #define PATTERNS_MAX 100
@@ -30,13 +32,21 @@ struct list_request {
 	size_t pattern_bytes;
 	struct imap_status_items status;
 	struct imap_words metadata_names;
-	struct metadata_list metadata;
+	const struct metadata_list *metadata; /* of the user */
 };
+
+/* Accounts that share something with one user and are looked through for a list: nobody is asked
+ * whether something may be shared with him. */
+#define SHARERS_MAX 1000
 
 /* A name that a list speaks of: a mailbox, or a subscription to what is not there. */
 struct entry {
 	struct slice path;
 	const struct mailbox_status *mailbox; /* NULL: no such mailbox */
+	const struct metadata_list *metadata; /* of its account; if it is asked for */
+	unsigned rights;
+	bool is_root; /* of a namespace, or of one user's part of it */
+	bool has_children;
 	bool is_subscribed;
 	bool has_subscribed_child; /* CHILDINFO */
 };
@@ -100,6 +110,7 @@ static const struct option return_options[] = {
 	{SLICE_INIT("SPECIAL-USE"), LIST_RETURN_SPECIAL_USE},
 	{SLICE_INIT("STATUS"), LIST_RETURN_STATUS},
 	{SLICE_INIT("METADATA"), LIST_RETURN_METADATA},
+	{SLICE_INIT("MYRIGHTS"), LIST_RETURN_MYRIGHTS},
 };
 
 static struct error *take_pattern(
@@ -202,19 +213,183 @@ static bool is_below(struct slice path, struct slice parent)
 	       slice_starts_with(path, parent);
 }
 
-static struct error *collect(struct op *op, struct imap_session *session,
-	const struct list_request *request, struct entries *ret_entries)
+struct collecting {
+	struct imap_session *session;
+	struct list_request *request;
+	struct entries entries;
+	size_t capacity;
+};
+
+static struct entry *add_entry(struct op *op, struct collecting *c)
+{
+	struct entries *entries = &c->entries;
+	if (entries->count == c->capacity) {
+		size_t larger = c->capacity * 2 + 16;
+		entries->items = arena_grow(&op->arena, entries->items,
+			c->capacity * sizeof(struct entry), larger * sizeof(struct entry));
+		c->capacity = larger;
+	}
+	entries->items[entries->count] = (struct entry){.rights = RIGHTS_ALL};
+	return &entries->items[entries->count++];
+}
+
+static struct error *read_metadata(struct op *op, struct collecting *c, struct account_id account,
+	const struct metadata_list **ret_list)
+{
+	struct metadata_list *list = ARENA_NEW(&op->arena, struct metadata_list);
+	*ret_list = list;
+	return c->request->options & LIST_RETURN_METADATA
+		       ? mailbox_metadata(op, c->session->store, account, list)
+		       : NULL;
+}
+
+/* Could a name that begins so match? Patterns are compared up to their first wildcard. */
+static bool may_match_below(const struct list_request *request, struct slice prefix)
+{
+	for (size_t i = 0; i < request->pattern_count; i++) {
+		struct slice pattern = request->patterns[i];
+		size_t plain = MIN_OF(slice_find_char(pattern, '*'), slice_find_char(pattern, '%'));
+		size_t common = MIN_OF(plain, prefix.len);
+		if (slice_equal(slice_range(pattern, 0, common), slice_range(prefix, 0, common)))
+			return true;
+	}
+	return false;
+}
+
+/* The last entry may be a child of one from `first` on. They come in the order of their paths, so
+ * that a mailbox's first child stands behind it, but INBOX before all. */
+static void note_child(struct entries *entries, size_t first)
+{
+	size_t last = entries->count - 1;
+	const size_t candidates[] = {first, last ? last - 1 : first};
+	for (size_t i = 0; i < ARRAY_SIZE(candidates); i++) {
+		struct entry *above = &entries->items[candidates[i]];
+		if (candidates[i] >= first && candidates[i] < last &&
+			is_below(entries->items[last].path, above->path))
+			above->has_children = true;
+	}
+}
+
+/* What one may look up of another's mailboxes. */
+static struct error *add_shared(struct op *op, struct collecting *c, struct account_id owner,
+	struct slice prefix, struct slice root)
 {
 	struct mailbox_list list;
+	const struct metadata_list *metadata;
+	size_t shown = 0;
+	struct error *err = mailbox_list(op, c->session->store, owner, &list);
+	if (err && err->kind == ERR_NOT_FOUND)
+		return NULL;
+	TRY(err);
+	TRY(read_metadata(op, c, owner, &metadata));
+	for (size_t i = 0; i < list.count; i++) {
+		struct mailbox_status *status = &list.items[i];
+		unsigned rights;
+		TRY(acl_rights(op, status->acl, c->session->account, &rights));
+		if (!(rights & RIGHT_LOOKUP))
+			continue;
+		struct buf name = buf_in(&op->arena);
+		buf_append(&name, prefix);
+		buf_append(&name, status->path);
+		status->path = buf_as_slice(&name);
+		status->special_use = 0;
+		status->is_subscribed = false;
+		if (!shown++) {
+			struct entry *above = add_entry(op, c);
+			above->path = root;
+			above->is_root = true;
+		}
+		struct entry *entry = add_entry(op, c);
+		entry->path = status->path;
+		entry->mailbox = status;
+		entry->metadata = metadata;
+		entry->rights = rights;
+		note_child(&c->entries, c->entries.count - shown);
+	}
+	return NULL;
+}
+
+static struct error *add_other_users(struct op *op, struct collecting *c)
+{
+	struct account_id *owners;
+	size_t count;
+	struct slice root = slice_from_cstr(imap_other_users);
+	if (!root.len || !may_match_below(c->request, root))
+		return NULL;
+	TRY(mailbox_sharers(op, c->session->store, c->session->account, imap_anyone_is_allowed,
+		&owners, &count));
+	count = MIN_OF(count, SHARERS_MAX);
+	size_t before = c->entries.count;
+	struct entry *above = count ? add_entry(op, c) : NULL;
+	if (above)
+		*above = (struct entry){.path = root, .is_root = true};
+	for (size_t i = 0; i < count; i++) {
+		struct slice address;
+		struct error *err = account_address(op, c->session->accounts, owners[i], &address);
+		if (err && err->kind == ERR_NOT_FOUND)
+			continue;
+		TRY(err);
+		struct buf prefix = buf_in(&op->arena);
+		buf_printf(&prefix, "%s/" SLICE_FMT "/", imap_other_users, SLICE_ARG(address));
+		struct slice whole = buf_as_slice(&prefix);
+		TRY(add_shared(op, c, owners[i], whole, slice_range(whole, 0, whole.len - 1)));
+	}
+	/* Nothing that may be shown: no root either. */
+	if (c->entries.count == before + 1)
+		c->entries.count = before;
+	return NULL;
+}
+
+static struct error *add_shared_account(struct op *op, struct collecting *c)
+{
+	struct imap_place place;
+	struct slice root = slice_from_cstr(imap_shared_name);
+	if (!imap_shared_account || !root.len || !may_match_below(c->request, root))
+		return NULL;
+	struct error *err = imap_place_of(op, c->session, root, &place);
+	if (err && err->kind == ERR_NOT_FOUND)
+		return NULL;
+	TRY(err);
+	return add_shared(op, c, place.account, place.prefix, root);
+}
+
+static struct error *note_subscribed(struct op *op, struct collecting *c, size_t from)
+{
+	struct slice *names;
+	size_t count;
+	if (from == c->entries.count)
+		return NULL;
+	TRY(mailbox_subscriptions(op, c->session->store, c->session->account, &names, &count));
+	for (size_t i = 0; i < count; i++)
+		for (size_t n = from; n < c->entries.count; n++)
+			c->entries.items[n].is_subscribed |=
+				slice_equal(names[i], c->entries.items[n].path);
+	return NULL;
+}
+
+static struct error *collect(struct op *op, struct imap_session *session,
+	struct list_request *request, struct entries *ret_entries)
+{
+	struct mailbox_list list;
+	struct collecting c = {.session = session, .request = request};
+	const struct metadata_list *metadata;
 	TRY(mailbox_list(op, session->store, session->account, &list));
-	struct entries entries = {ARENA_ARRAY(&op->arena, struct entry, list.count + 1), 0};
-	for (size_t i = 0; i < list.count; i++)
-		entries.items[entries.count++] = (struct entry){.path = list.items[i].path,
-			.mailbox = &list.items[i],
-			.is_subscribed = list.items[i].is_subscribed};
+	TRY(read_metadata(op, &c, session->account, &metadata));
+	request->metadata = metadata;
+	for (size_t i = 0; i < list.count; i++) {
+		struct entry *entry = add_entry(op, &c);
+		entry->path = list.items[i].path;
+		entry->mailbox = &list.items[i];
+		entry->metadata = metadata;
+		entry->is_subscribed = list.items[i].is_subscribed;
+		entry->has_children = list.items[i].has_children;
+	}
+	TRY(add_other_users(op, &c));
+	TRY(add_shared_account(op, &c));
+	TRY(note_subscribed(op, &c, list.count));
 	if (request->options & LIST_SELECT_SUBSCRIBED)
-		TRY(add_lost_subscriptions(op, session, &entries));
-	*ret_entries = entries;
+		TRY(add_lost_subscriptions(op, session, &c.entries));
+	*ret_entries = c.entries;
 	return NULL;
 }
 
@@ -257,14 +432,15 @@ static void write_attributes(
 {
 	bool first = true;
 	unsigned options = request->options;
-	if (!entry->mailbox)
+	if (entry->is_root)
+		write_attribute(out, SLICE("\\Noselect \\HasChildren"), &first);
+	else if (!entry->mailbox)
 		write_attribute(out,
 			options & LIST_IS_LSUB ? SLICE("\\Noselect") : SLICE("\\NonExistent"),
 			&first);
 	else if (!(options & LIST_IS_LSUB))
 		write_attribute(out,
-			entry->mailbox->has_children ? SLICE("\\HasChildren")
-						     : SLICE("\\HasNoChildren"),
+			entry->has_children ? SLICE("\\HasChildren") : SLICE("\\HasNoChildren"),
 			&first);
 	if ((options & LIST_RETURN_SUBSCRIBED) && entry->is_subscribed)
 		write_attribute(out, SLICE("\\Subscribed"), &first);
@@ -286,11 +462,16 @@ static void write_entry(struct op *op, struct imap_session *session,
 	if (entry->has_subscribed_child)
 		buf_append(out, SLICE(" (\"CHILDINFO\" (\"SUBSCRIBED\"))"));
 	buf_append(out, SLICE("\r\n"));
-	if ((request->options & LIST_RETURN_STATUS) && entry->mailbox)
+	if ((request->options & LIST_RETURN_MYRIGHTS) && entry->mailbox)
+		imap_write_myrights(op, session, entry->path, entry->rights);
+	/* RFC 5819 2, RFC 5464 3.3: as STATUS and GETMETADATA would be answered. */
+	if ((request->options & LIST_RETURN_STATUS) && entry->mailbox &&
+		(entry->rights & RIGHT_READ))
 		imap_write_status(op, session, entry->mailbox, request->status);
-	if ((request->options & LIST_RETURN_METADATA) && entry->mailbox)
-		imap_metadata_write(
-			op, session, &request->metadata, entry->mailbox, &request->metadata_names);
+	const struct imap_metadata_lists lists = {request->metadata, entry->metadata};
+	if ((request->options & LIST_RETURN_METADATA) && entry->mailbox &&
+		(entry->rights & (RIGHTS_OF_FLAGS | RIGHT_READ | RIGHT_INSERT | RIGHT_POST)))
+		imap_metadata_write(op, session, &lists, entry->mailbox, &request->metadata_names);
 }
 
 /* RFC 3501 6.3.9: LSUB "%" shows a parent whose child alone is subscribed, as \Noselect. */
@@ -342,13 +523,11 @@ static struct error *run_list(
 		return NULL;
 	}
 	TRY(collect(op, session, &request, &entries));
-	if (request.options & LIST_RETURN_METADATA)
-		TRY(mailbox_metadata(op, session->store, session->account, &request.metadata));
 	write_matches(op, session, &request, &entries);
 	return NULL;
 }
 
-/* LIST (RFC 9051 6.3.9, RFC 5258, RFC 5819, RFC 9590) */
+/* LIST (RFC 9051 6.3.9, RFC 5258, RFC 5819, RFC 8440, RFC 9590) */
 IMAP_HANDLER(imap_list)
 {
 	return run_list(op, session, args, false);

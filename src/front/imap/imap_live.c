@@ -200,7 +200,7 @@ static struct error *match_touched(struct op *op, struct imap_session *session,
 	}
 	if (uid_set_size(&update->touched) > LIVE_READ_MAX)
 		return op_fail(op, ERR_LIMIT, "too many messages have changed at once");
-	TRY(mailbox_messages(op, session->store, session->account, session->mailbox,
+	TRY(mailbox_messages(op, session->store, session->mailbox_account, session->mailbox,
 		&update->touched, &rows, &count));
 	for (size_t i = 0; i < count; i++)
 		TRY(match_one(op, session, live, update, &rows[i], rows[i].uid));

@@ -108,16 +108,26 @@ static struct slice special_use_text(struct op *op, uint32_t use)
 	return buf_as_slice(&text);
 }
 
+static void add_part(struct metadata_list *whole, const struct metadata_list *all,
+	struct mailbox_id mailbox, bool wants_shared)
+{
+	struct metadata_list part = metadata_of(all, mailbox);
+	for (size_t i = 0; i < part.count; i++)
+		if (is_shared(part.items[i].name) == wants_shared)
+			whole->items[whole->count++] = part.items[i];
+}
+
 /* With what is kept elsewhere. `status` NULL: the server's. */
 static struct metadata_list whole_list(
-	struct op *op, const struct metadata_list *all, const struct mailbox_status *status)
+	struct op *op, const struct imap_metadata_lists *lists, const struct mailbox_status *status)
 {
-	struct mailbox_id none = {0};
-	struct metadata_list stored = metadata_of(all, status ? status->id : none);
-	struct metadata_list whole = {
-		ARENA_ARRAY(&op->arena, struct metadata_entry, stored.count + 2), stored.count};
-	if (stored.count)
-		memcpy(whole.items, stored.items, stored.count * sizeof(*stored.items));
+	struct mailbox_id mailbox = {0};
+	size_t most = lists->of_user->count + lists->of_owner->count + 2;
+	struct metadata_list whole = {ARENA_ARRAY(&op->arena, struct metadata_entry, most), 0};
+	if (status)
+		mailbox = status->id;
+	add_part(&whole, lists->of_user, mailbox, false);
+	add_part(&whole, lists->of_owner, mailbox, true);
 	if (status) {
 		add_entry(&whole, special_use_entry, special_use_text(op, status->special_use));
 		return whole;
@@ -128,38 +138,56 @@ static struct metadata_list whole_list(
 }
 
 void imap_metadata_write(struct op *op, struct imap_session *session,
-	const struct metadata_list *all, const struct mailbox_status *status,
+	const struct imap_metadata_lists *lists, const struct mailbox_status *status,
 	const struct imap_words *names)
 {
 	struct getmetadata request = {.names = *names};
 	struct telling telling = {.session = session, .request = &request, .path = status->path};
-	struct metadata_list entries = whole_list(op, all, status);
+	struct metadata_list entries = whole_list(op, lists, status);
 	tell_asked(op, &telling, &entries);
 	end_telling(&telling);
 }
 
-/* *ret_status NULL: the server. */
-static struct error *find_subject(struct op *op, struct imap_session *session, struct slice path,
-	struct mailbox_status *status, const struct mailbox_status **ret_status)
+/* The mailbox, or the server: then *ret_status is NULL. RFC 5464 3.3: who may not look up a
+ * mailbox, nor do anything with its messages, has nothing to do with its entries. */
+static struct error *find_subject(struct op *op, struct imap_session *session, struct slice name,
+	struct imap_found *found, const struct mailbox_status **ret_status)
 {
+	const unsigned some = RIGHT_READ | RIGHT_SEEN | RIGHT_WRITE | RIGHT_INSERT | RIGHT_POST;
 	*ret_status = NULL;
-	if (!path.len)
+	found->place.account = session->account;
+	if (!name.len)
 		return NULL;
-	*ret_status = status;
-	return mailbox_find(op, session->store, session->account, path, status);
+	TRY(imap_find(op, session, name, RIGHT_LOOKUP, found));
+	*ret_status = &found->status;
+	return found->rights & some
+		       ? NULL
+		       : op_fail(op, ERR_DENIED, "You may not do that with this mailbox");
+}
+
+static struct error *read_lists(struct op *op, struct imap_session *session,
+	struct account_id owner, struct imap_metadata_lists *ret_lists)
+{
+	struct metadata_list *lists = ARENA_ARRAY(&op->arena, struct metadata_list, 2);
+	TRY(mailbox_metadata(op, session->store, session->account, &lists[0]));
+	*ret_lists = (struct imap_metadata_lists){&lists[0], &lists[0]};
+	if (imap_is_own(session, owner))
+		return NULL;
+	ret_lists->of_owner = &lists[1];
+	return mailbox_metadata(op, session->store, owner, &lists[1]);
 }
 
 /* GETMETADATA (RFC 5464 4.2) */
 IMAP_HANDLER(imap_getmetadata)
 {
 	struct getmetadata request;
-	struct mailbox_status found;
+	struct imap_found found;
 	const struct mailbox_status *status;
-	struct metadata_list all;
+	struct imap_metadata_lists lists;
 	TRY(imap_getmetadata_parse(op, args, &request));
 	TRY(find_subject(op, session, request.path, &found, &status));
-	TRY(mailbox_metadata(op, session->store, session->account, &all));
-	struct metadata_list entries = whole_list(op, &all, status);
+	TRY(read_lists(op, session, found.place.account, &lists));
+	struct metadata_list entries = whole_list(op, &lists, status);
 	struct telling telling = {
 		.session = session, .request = &request, .path = status ? status->path : SLICE("")};
 	tell_asked(op, &telling, &entries);
@@ -220,21 +248,46 @@ static struct error *name_fault(
 	return NULL;
 }
 
+/* The entries of one command are one commit, in one account. */
+static struct error *choose_account(struct op *op, struct imap_session *session,
+	const struct setmetadata *request, const struct imap_found *found,
+	struct metadata_change *change, struct account_id *ret_account)
+{
+	size_t shared = 0;
+	*ret_account = session->account;
+	if (imap_is_own(session, found->place.account))
+		return NULL;
+	for (size_t i = 0; i < request->count; i++)
+		shared += is_shared(request->entries[i].name);
+	change->is_elsewhere = !shared;
+	if (shared)
+		*ret_account = found->place.account;
+	if (change->sets_special_use || (shared && !(found->rights & RIGHT_WRITE)))
+		return op_fail(op, ERR_DENIED, "You may not do that with this mailbox");
+	if (shared && shared != request->count)
+		return op_fail(op, ERR_INVALID,
+			"Of another's mailbox, private and shared entries are set one after the "
+			"other");
+	return NULL;
+}
+
 /* SETMETADATA (RFC 5464 4.3): all of it or nothing. */
 IMAP_HANDLER(imap_setmetadata)
 {
 	struct setmetadata request;
-	struct mailbox_status found;
+	struct imap_found found;
 	const struct mailbox_status *status;
 	struct metadata_change change = {0};
+	struct account_id account;
 	TRY(imap_setmetadata_parse(op, args, &request));
 	TRY(find_subject(op, session, request.path, &found, &status));
 	TRY(set_apart(op, &request, &change));
+	TRY(choose_account(op, session, &request, &found, &change, &account));
 	if (status)
 		change.mailbox = status->id;
 	change.entries = request.entries;
 	change.count = request.count;
-	struct error *err = mailbox_change_metadata(op, session->store, session->account, &change);
+	struct error *err = mailbox_change_metadata(op, session->store, account, &change);
 	if (err)
 		TRY(name_fault(op, args, &change));
 	session->metadata_own = change.modseq;

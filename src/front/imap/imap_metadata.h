@@ -41,9 +41,14 @@ struct imap_session;
 /* What the server says of itself: /shared/admin (RFC 5464 6.2.2) and /shared/comment. */
 extern const char *imap_server_admin, *imap_server_comment;
 
+/* What an account shares stands with it, what somebody notes for himself with him. */
+struct imap_metadata_lists {
+	const struct metadata_list *of_user, *of_owner;
+};
+
 /* "* METADATA mailbox (…)" of entries as they are, NIL where there are none. */
 void imap_metadata_write(struct op *op, struct imap_session *session,
-	const struct metadata_list *all, const struct mailbox_status *status,
+	const struct imap_metadata_lists *lists, const struct mailbox_status *status,
 	const struct imap_words *names);
 
 /* What others have changed since, to who has asked to be told. */

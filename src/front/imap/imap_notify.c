@@ -91,8 +91,8 @@ static struct error *write_added(struct op *op, struct imap_session *session,
 	if (uid_set_size(added) > NOTIFY_ADDED_MAX)
 		return NULL;
 	TRY(imap_fetch_items(op, &args, &request));
-	TRY(mailbox_messages(
-		op, session->store, session->account, session->mailbox, added, &rows, &count));
+	TRY(mailbox_messages(op, session->store, session->mailbox_account, session->mailbox, added,
+		&rows, &count));
 	for (size_t i = 0; i < count; i++) {
 		struct fetch_message message = {.snapshot = now, .row = &rows[i]};
 		uint32_t position;

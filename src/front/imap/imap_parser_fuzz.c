@@ -1,3 +1,4 @@
+#include "front/imap/imap_acl.h"
 #include "front/imap/imap_append.h"
 #include "front/imap/imap_fetch.h"
 #include "front/imap/imap_metadata.h"
@@ -19,7 +20,8 @@ static struct error *parse(struct op *op, struct imap_args *args, unsigned what)
 	struct notify_request *notify = ARENA_NEW(&op->arena, struct notify_request);
 	struct getmetadata get;
 	struct setmetadata set;
-	switch (what % 13) {
+	struct acl_args acl;
+	switch (what % 14) {
 	case 0:
 		return imap_fetch_parse(op, args, &fetch);
 	case 1:
@@ -39,6 +41,8 @@ static struct error *parse(struct op *op, struct imap_args *args, unsigned what)
 		return imap_page_range(op, args, &page);
 	case 10:
 		return imap_notify_parse(op, args, notify);
+	case 13:
+		return imap_setacl_parse(op, args, &acl);
 	case 11:
 		return imap_getmetadata_parse(op, args, &get);
 	case 12:

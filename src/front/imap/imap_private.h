@@ -7,6 +7,7 @@
 #include "front/imap/imap_parser.h"
 #include "front/imap/imap_registry.h"
 #include "front/imap/imap_view.h"
+#include "mailbox/acl.h"
 
 struct imap_session {
 	struct session *session;
@@ -20,8 +21,10 @@ struct imap_session {
 
 	/* Selected: */
 	struct imap_view *view;
+	struct account_id mailbox_account; /* whose it is */
 	struct mailbox_id mailbox;
-	bool is_read_only;
+	unsigned rights; /* enum right; of another's mailbox they are looked up with each command */
+	bool is_read_only; /* EXAMINE, or nothing may be changed */
 
 	/* What the client has enabled, once and for all (RFC 5161). */
 	bool has_condstore, has_qresync, has_rev2, has_utf8, has_uidonly, has_metadata;
@@ -71,7 +74,63 @@ void imap_enable_utf8(struct imap_session *session);
 /* A mailbox name as this client reads it. */
 void imap_write_name(struct op *op, struct imap_session *session, struct slice path);
 
+/* ---- imap_place.c: whose mailbox a name means (RFC 2342, RFC 4314) ---- */
+
+/* Names of the other namespaces, without a delimiter, and whose mailboxes the shared one has; NULL:
+ * there is none. */
+extern const char *imap_other_users, *imap_shared_name, *imap_shared_account;
+extern bool imap_anyone_is_allowed;
+
+struct imap_place {
+	struct account_id account;
+	struct slice prefix; /* of its names as this client sees them; empty: one's own */
+	struct slice path;   /* in the account; empty: the root of a namespace */
+};
+
+/* ERR_NOT_FOUND: nobody's. */
+MUST_CHECK struct error *imap_place_of(struct op *op, struct imap_session *session,
+	struct slice name, struct imap_place *ret_place);
+
+/* The answer where there is no mailbox, or none that may be known of. */
+MUST_CHECK struct error *imap_no_mailbox(struct op *op, struct slice name);
+
+struct imap_found {
+	struct imap_place place;
+	struct mailbox_status status; /* its path is the whole name */
+	unsigned rights;
+};
+
+static inline bool imap_is_own(const struct imap_session *session, struct account_id account)
+{
+	return ID_EQUAL(session->account, account);
+}
+
+/* ERR_NOT_FOUND; ERR_DENIED without all rights of `needs`, if it may be known of. */
+MUST_CHECK struct error *imap_find(struct op *op, struct imap_session *session, struct slice name,
+	unsigned needs, struct imap_found *ret_found);
+
+/* May a mailbox be made at this place (RFC 4314 4: "k" of the nearest one above)? */
+MUST_CHECK struct error *imap_may_create(struct op *op, struct imap_session *session,
+	struct slice name, const struct imap_place *place);
+
+/* The system flags that these rights let one set. */
+uint16_t imap_flags_of_rights(unsigned rights);
+
+/* The selected mailbox is another's: the rights as they are now. Without "r" it is left, with BYE.
+ */
+MUST_CHECK struct error *imap_refresh_rights(struct op *op, struct imap_session *session);
+
+/* "lrs…", with the old "c" and "d". */
+void imap_write_rights(struct buf *out, unsigned rights);
+
+/* "* MYRIGHTS mailbox lrs" */
+void imap_write_myrights(
+	struct op *op, struct imap_session *session, struct slice name, unsigned rights);
+
 /* ---- imap_select.c ---- */
+
+/* FLAGS and PERMANENTFLAGS. */
+void imap_write_flag_lists(struct imap_session *session, const struct snapshot *snapshot);
 
 /* Forgets the selected mailbox. */
 void imap_leave_mailbox(struct imap_session *session);
@@ -166,20 +225,24 @@ IMAP_HANDLER(imap_compress);
 IMAP_HANDLER(imap_copy);
 IMAP_HANDLER(imap_create);
 IMAP_HANDLER(imap_delete);
+IMAP_HANDLER(imap_deleteacl);
 IMAP_HANDLER(imap_enable);
 IMAP_HANDLER(imap_examine);
 IMAP_HANDLER(imap_expunge);
 IMAP_HANDLER(imap_fetch);
+IMAP_HANDLER(imap_getacl);
 IMAP_HANDLER(imap_getmetadata);
 IMAP_HANDLER(imap_getquota);
 IMAP_HANDLER(imap_getquotaroot);
 IMAP_HANDLER(imap_id);
 IMAP_HANDLER(imap_idle);
 IMAP_HANDLER(imap_list);
+IMAP_HANDLER(imap_listrights);
 IMAP_HANDLER(imap_login);
 IMAP_HANDLER(imap_logout);
 IMAP_HANDLER(imap_lsub);
 IMAP_HANDLER(imap_move);
+IMAP_HANDLER(imap_myrights);
 IMAP_HANDLER(imap_namespace);
 IMAP_HANDLER(imap_noop);
 IMAP_HANDLER(imap_notify);
@@ -187,6 +250,7 @@ IMAP_HANDLER(imap_rename);
 IMAP_HANDLER(imap_replace);
 IMAP_HANDLER(imap_search);
 IMAP_HANDLER(imap_select);
+IMAP_HANDLER(imap_setacl);
 IMAP_HANDLER(imap_setmetadata);
 IMAP_HANDLER(imap_setquota);
 IMAP_HANDLER(imap_sort);

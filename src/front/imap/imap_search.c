@@ -65,7 +65,7 @@ static void narrow(struct op *op, struct imap_session *session, const struct sna
 	struct search_node *node, size_t *inout_left)
 {
 	if (node->cost == SEARCH_COSTS_CONTENT && !node->first && *inout_left) {
-		search_narrow(op, session->search, session->account, now, fields_of(node),
+		search_narrow(op, session->search, session->mailbox_account, now, fields_of(node),
 			needle_of(op, node), &node->narrowing);
 		--*inout_left;
 	}
@@ -94,8 +94,8 @@ static struct error *match_page(struct op *op, struct imap_session *session,
 	bool *ret_found, uint32_t *ret_uids, size_t *ret_count)
 {
 	struct message *rows;
-	TRY(mailbox_messages(
-		op, session->store, session->account, session->mailbox, page, &rows, ret_count));
+	TRY(mailbox_messages(op, session->store, session->mailbox_account, session->mailbox, page,
+		&rows, ret_count));
 	for (size_t i = 0; i < *ret_count; i++) {
 		struct search_message message = {.snapshot = now, .row = &rows[i]};
 		uint32_t position;
@@ -285,7 +285,7 @@ struct error *imap_search_begin(struct op *op, struct imap_session *session, str
 	imap_search_set_instants(request->root);
 	if (request->uses_modseq)
 		imap_enable_condstore(session);
-	TRY(mailbox_snapshot(op, session->store, session->account, session->mailbox, &now));
+	TRY(mailbox_snapshot(op, session->store, session->mailbox_account, session->mailbox, &now));
 	narrow(op, session, now, request->root, &narrowed);
 	find_candidates(op, session, now, request->root, &ret_run->candidates);
 	snapshot_unref(now);
@@ -329,7 +329,7 @@ static struct error *step(
 	struct op *op, struct imap_session *session, struct imap_args *args, struct search *search)
 {
 	struct snapshot *now;
-	TRY(mailbox_snapshot(op, session->store, session->account, session->mailbox, &now));
+	TRY(mailbox_snapshot(op, session->store, session->mailbox_account, session->mailbox, &now));
 	struct error *err = imap_search_run(op, session, now, &search->run, &args->wants_more);
 	if (!err && !args->wants_more)
 		end(op, session, args, search, now);

@@ -1,6 +1,7 @@
 #include "front/imap/imap_live.h"
 #include "front/imap/imap_private.h"
 #include "mailbox/mailbox.h"
+#include "session/watch.h"
 
 struct qresync {
 	bool wanted;
@@ -22,6 +23,8 @@ void imap_leave_mailbox(struct imap_session *session)
 	if (session->state != IMAP_SELECTED)
 		return;
 	imap_live_end(session);
+	if (!imap_is_own(session, session->mailbox_account))
+		session_unwatch(session->session, ID_SLICE(session->mailbox_account));
 	imap_view_free(session->view);
 	session->view = NULL;
 	session->state = IMAP_AUTHED;
@@ -117,20 +120,44 @@ static void write_keywords(struct imap_session *session, const struct snapshot *
 		buf_printf(session->out, " " SLICE_FMT, SLICE_ARG(names->names[i]));
 }
 
-static void write_flag_lists(struct imap_session *session, const struct snapshot *snapshot)
+static const struct {
+	uint16_t flag;
+	const char *name;
+} system_flags[] = {
+	{FLAG_ANSWERED, "\\Answered"},
+	{FLAG_FLAGGED, "\\Flagged"},
+	{FLAG_DELETED, "\\Deleted"},
+	{FLAG_SEEN, "\\Seen"},
+	{FLAG_DRAFT, "\\Draft"},
+};
+
+static void write_system_flags(struct buf *out, uint16_t flags)
+{
+	const char *gap = "";
+	for (size_t i = 0; i < ARRAY_SIZE(system_flags); i++)
+		if (flags & system_flags[i].flag) {
+			buf_printf(out, "%s%s", gap, system_flags[i].name);
+			gap = " ";
+		}
+}
+
+void imap_write_flag_lists(struct imap_session *session, const struct snapshot *snapshot)
 {
 	struct buf *out = session->out;
-	const char *system = "\\Answered \\Flagged \\Deleted \\Seen \\Draft";
-	buf_printf(out, "* FLAGS (%s", system);
+	buf_append(out, SLICE("* FLAGS ("));
+	write_system_flags(out, FLAGS_ALL);
 	write_keywords(session, snapshot);
 	if (session->is_read_only) {
 		buf_append(out, SLICE(")\r\n* OK [PERMANENTFLAGS ()] Read only\r\n"));
 		return;
 	}
-	buf_printf(out, ")\r\n* OK [PERMANENTFLAGS (%s", system);
-	write_keywords(session, snapshot);
-	if (snapshot_keyword_names(snapshot)->count < KEYWORDS_MAX)
-		buf_append(out, SLICE(" \\*"));
+	buf_append(out, SLICE(")\r\n* OK [PERMANENTFLAGS ("));
+	write_system_flags(out, imap_flags_of_rights(session->rights));
+	if (session->rights & RIGHT_WRITE) {
+		write_keywords(session, snapshot);
+		if (snapshot_keyword_names(snapshot)->count < KEYWORDS_MAX)
+			buf_append(out, SLICE(" \\*"));
+	}
 	buf_append(out, SLICE(")] Flags are kept\r\n"));
 }
 
@@ -147,7 +174,7 @@ static void write_selected(struct op *op, struct imap_session *session,
 	const struct mailbox_status *status, const struct snapshot *snapshot)
 {
 	struct buf *out = session->out;
-	write_flag_lists(session, snapshot);
+	imap_write_flag_lists(session, snapshot);
 	buf_printf(out, "* %u EXISTS\r\n", snapshot_count(snapshot));
 	if (!session->has_rev2)
 		write_rev1_counts(session, snapshot);
@@ -184,7 +211,7 @@ static struct error *write_missed(struct op *op, struct imap_session *session,
 		return NULL;
 	struct mailbox_changes changes;
 	TRY(mailbox_changes_since(
-		op, session->store, session->account, snapshot, qresync->modseq, &changes));
+		op, session->store, session->mailbox_account, snapshot, qresync->modseq, &changes));
 	struct uid_set vanished = changes.vanished;
 	struct uid_set changed = changes.changed;
 	if (qresync->has_known) {
@@ -212,15 +239,21 @@ static struct error *open_mailbox(
 	if (request.condstore || request.qresync.wanted)
 		imap_enable_condstore(session);
 
-	struct mailbox_status status;
+	struct imap_found found;
 	struct snapshot *snapshot;
-	TRY(mailbox_find(op, session->store, session->account, request.path, &status));
-	TRY(mailbox_snapshot(op, session->store, session->account, status.id, &snapshot));
+	TRY(imap_find(op, session, request.path, RIGHT_READ, &found));
+	TRY(mailbox_snapshot(op, session->store, found.place.account, found.status.id, &snapshot));
+	/* RFC 4314 5.2: nothing of it may be changed. */
+	read_only |= !(found.rights & (RIGHT_INSERT | RIGHT_EXPUNGE | RIGHTS_OF_FLAGS));
 	session->view = imap_view_new(snapshot);
-	session->mailbox = status.id;
+	session->mailbox_account = found.place.account;
+	session->mailbox = found.status.id;
+	session->rights = found.rights;
 	session->is_read_only = read_only;
 	session->state = IMAP_SELECTED;
-	write_selected(op, session, &status, snapshot);
+	if (!imap_is_own(session, found.place.account))
+		session_watch(session->session, ID_SLICE(session->mailbox_account));
+	write_selected(op, session, &found.status, snapshot);
 	struct error *err = write_missed(op, session, &request.qresync, snapshot);
 	if (err) {
 		imap_leave_mailbox(session);
@@ -252,10 +285,11 @@ IMAP_HANDLER(imap_unselect)
 IMAP_HANDLER(imap_close)
 {
 	TRY(imap_end(op, args));
-	if (!session->is_read_only) {
+	/* RFC 4314 4: without the right it only closes. */
+	if (!session->is_read_only && (session->rights & RIGHT_EXPUNGE)) {
 		struct expunge_result result;
-		TRY(mailbox_expunge(op, session->store, session->account, session->mailbox, NULL,
-			true, &result));
+		TRY(mailbox_expunge(op, session->store, session->mailbox_account, session->mailbox,
+			NULL, true, &result));
 		if (session->has_condstore && result.modseq)
 			args->ok_code = slice_from_cstr(arena_printf(&op->arena,
 				"HIGHESTMODSEQ %llu", (unsigned long long)result.modseq));

@@ -201,8 +201,8 @@ static struct error *take_page(struct op *op, struct imap_session *session,
 	*ret_more = asked == PAGE_SIZE;
 	if (!asked)
 		return NULL;
-	TRY(mailbox_messages(
-		op, session->store, session->account, session->mailbox, &page, &rows, &count));
+	TRY(mailbox_messages(op, session->store, session->mailbox_account, session->mailbox, &page,
+		&rows, &count));
 	for (size_t i = 0; i < count; i++)
 		TRY(add_item(op, session, args, sorting, &rows[i]));
 	if (session_is_gone(session->session))
@@ -400,7 +400,7 @@ static struct error *step(struct op *op, struct imap_session *session, struct im
 {
 	struct snapshot *now;
 	struct error *err = NULL;
-	TRY(mailbox_snapshot(op, session->store, session->account, session->mailbox, &now));
+	TRY(mailbox_snapshot(op, session->store, session->mailbox_account, session->mailbox, &now));
 	if (!sorting->has_found) {
 		err = imap_search_run(op, session, now, &sorting->run, &args->wants_more);
 		sorting->has_found = !err && !args->wants_more;

@@ -136,17 +136,17 @@ IMAP_HANDLER(imap_status)
 {
 	struct slice path;
 	struct imap_status_items wanted;
-	struct mailbox_status status;
+	struct imap_found found;
 	TRY(imap_space(op, args));
 	TRY(imap_mailbox(op, args, &path));
 	TRY(imap_space(op, args));
 	TRY(imap_status_items_parse(op, args, &wanted));
 	TRY(imap_end(op, args));
-	TRY(mailbox_find(op, session->store, session->account, path, &status));
+	TRY(imap_find(op, session, path, RIGHT_READ, &found));
 	/* RFC 7162 3.1: asking for it turns it on. */
 	for (unsigned i = 0; i < ARRAY_SIZE(items); i++)
 		if ((wanted.bits & 1U << i) && items[i].value == value_modseq)
 			imap_enable_condstore(session);
-	imap_write_status(op, session, &status, wanted);
+	imap_write_status(op, session, &found.status, wanted);
 	return NULL;
 }

@@ -79,7 +79,7 @@ static struct error *write_result(struct op *op, struct imap_session *session, b
 {
 	struct snapshot *now;
 	struct uid_set told;
-	TRY(mailbox_snapshot(op, session->store, session->account, session->mailbox, &now));
+	TRY(mailbox_snapshot(op, session->store, session->mailbox_account, session->mailbox, &now));
 	uid_set_init(&told, &op->arena);
 	struct uid_cursor cursor = {0};
 	uint32_t uid, position;
@@ -122,13 +122,90 @@ static struct error *check_gone(struct op *op, struct imap_session *session, str
 		return NULL;
 	struct snapshot *now;
 	struct uid_set gone;
-	TRY(mailbox_snapshot(op, session->store, session->account, session->mailbox, &now));
+	TRY(mailbox_snapshot(op, session->store, session->mailbox_account, session->mailbox, &now));
 	uid_set_split(&op->arena, uids, now, NULL, &gone);
 	snapshot_unref(now);
 	if (uid_set_is_empty(&gone))
 		return NULL;
 	args->no_code = SLICE("EXPUNGEISSUED");
 	return op_fail(op, ERR_NOT_FOUND, "Some of the messages are gone");
+}
+
+/* RFC 4314 4: what may not be set is passed over; nothing left of it is refused. */
+static struct error *keep_permitted(
+	struct op *op, struct imap_session *session, struct flag_change *change)
+{
+	uint16_t permitted = imap_flags_of_rights(session->rights);
+	bool has_keywords = session->rights & RIGHT_WRITE;
+	bool wants_some = change->flags || change->keyword_count;
+	change->flags &= permitted;
+	if (!has_keywords)
+		change->keyword_count = 0;
+	bool may_some = change->mode == FLAGS_REPLACE && !wants_some
+				? permitted != 0
+				: change->flags || change->keyword_count || !wants_some;
+	return may_some ? NULL : op_fail(op, ERR_DENIED, "You may not set these flags here");
+}
+
+/* Everything that may be set and is not wanted goes. */
+static void invert(struct op *op, struct imap_session *session, const struct flag_change *wanted,
+	struct flag_change *ret_change)
+{
+	const struct keyword_names *names = snapshot_keyword_names(session->view->shown);
+	struct slice *others = ARENA_ARRAY(&op->arena, struct slice, names->count + 1);
+	const struct keyword_names kept = {(struct slice *)wanted->keywords, wanted->keyword_count};
+	*ret_change = *wanted;
+	ret_change->mode = FLAGS_REMOVE;
+	ret_change->flags = imap_flags_of_rights(session->rights) & (uint16_t)~wanted->flags;
+	ret_change->keywords = others;
+	ret_change->keyword_count = 0;
+	for (size_t i = 0; (session->rights & RIGHT_WRITE) && i < names->count; i++)
+		if (keyword_names_find(&kept, names->names[i]) < 0)
+			others[ret_change->keyword_count++] = names->names[i];
+}
+
+static void join(struct uid_set *all, const struct uid_set *more)
+{
+	for (size_t i = 0; i < more->count; i++)
+		uid_set_add_range(all, more->ranges[i].first, more->ranges[i].last);
+}
+
+/* FLAGS by one who may not set all of them: what goes, then what comes. */
+static struct error *replace_permitted(struct op *op, struct imap_session *session,
+	const struct uid_set *uids, const struct flag_change *wanted, struct flag_result *result)
+{
+	struct flag_change removal;
+	struct flag_result added;
+	struct uid_set rest = {.arena = &op->arena};
+	struct uid_cursor cursor = {0};
+	uint32_t uid;
+	invert(op, session, wanted, &removal);
+	TRY(mailbox_change_flags(op, session->store, session->mailbox_account, session->mailbox,
+		uids, &removal, result));
+	while (uid_cursor_next(uids, &cursor, &uid))
+		if (!uid_set_contains(&result->modified, uid))
+			uid_set_add(&rest, uid);
+	struct flag_change addition = *wanted;
+	addition.mode = FLAGS_ADD;
+	addition.has_unchanged_since = false;
+	TRY(mailbox_change_flags(op, session->store, session->mailbox_account, session->mailbox,
+		&rest, &addition, &added));
+	join(&result->changed, &added.changed);
+	if (added.modseq)
+		result->modseq = added.modseq;
+	return NULL;
+}
+
+static struct error *change_flags(struct op *op, struct imap_session *session,
+	const struct uid_set *uids, struct flag_change *change, struct flag_result *result)
+{
+	if ((session->rights & RIGHTS_OF_FLAGS) != RIGHTS_OF_FLAGS) {
+		TRY(keep_permitted(op, session, change));
+		if (change->mode == FLAGS_REPLACE)
+			return replace_permitted(op, session, uids, change, result);
+	}
+	return mailbox_change_flags(op, session->store, session->mailbox_account, session->mailbox,
+		uids, change, result);
 }
 
 /* STORE (RFC 9051 6.4.6, RFC 7162 3.1.3) */
@@ -143,8 +220,7 @@ IMAP_HANDLER(imap_store)
 		return op_fail(op, ERR_DENIED, "The mailbox is open for reading only");
 	if (request.change.has_unchanged_since)
 		imap_enable_condstore(session);
-	TRY(mailbox_change_flags(op, session->store, session->account, session->mailbox, &uids,
-		&request.change, &result));
+	TRY(change_flags(op, session, &uids, &request.change, &result));
 	if (!uid_set_is_empty(&result.modified))
 		set_modified(op, session, args, &result.modified);
 	TRY(write_result(op, session, args->is_uid, request.is_silent, &uids, &result));

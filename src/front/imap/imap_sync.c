@@ -174,8 +174,11 @@ void imap_sync_to(struct op *op, struct imap_session *session, struct snapshot *
 struct error *imap_sync(struct op *op, struct imap_session *session, bool may_expunge)
 {
 	struct snapshot *now;
-	struct error *err =
-		mailbox_snapshot(op, session->store, session->account, session->mailbox, &now);
+	TRY(imap_refresh_rights(op, session));
+	if (session->state != IMAP_SELECTED)
+		return NULL;
+	struct error *err = mailbox_snapshot(
+		op, session->store, session->mailbox_account, session->mailbox, &now);
 	if (err && err->kind == ERR_NOT_FOUND)
 		return leave_deleted(session);
 	if (err)
