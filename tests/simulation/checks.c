@@ -189,6 +189,33 @@ static void check_subscriptions(
 	w->subscriptions = now;
 }
 
+/* Rights are what was acknowledged, and who has some finds the mailbox listed. */
+static void check_rights(
+	struct sim_world *w, struct op *op, struct mail_store *store, const char *when)
+{
+	struct mailbox_status status;
+	if (!works(w, when, mailbox_find(op, store, w->account, w->boxes[0], &status)))
+		return;
+	for (int i = 0; i < CLIENTS_MAX; i++) {
+		unsigned rights;
+		struct engine_row row;
+		bool is_listed;
+		if (!works(w, when, acl_rights(op, status.acl, sim_grantee(i), &rights)) ||
+			!works(w, when,
+				engine_get(w->rows, op, &shared_to_table,
+					key_id(&op->arena, sim_grantee(i).uuid),
+					key_shared_to(&op->arena, w->account, status.id),
+					READ_NORMAL, &is_listed, &row)))
+			return;
+		if (!((w->rights_may[i] ? w->rights_may[i] : 1) & 1u << rights))
+			sim_fail(w, "%s: client %d has given the rights %x, may have given %x",
+				when, i, rights, w->rights_may[i]);
+		if (is_listed != (rights != 0))
+			sim_fail(w, "%s: rights %x of client %d's are %s", when, rights, i,
+				is_listed ? "listed" : "not listed");
+	}
+}
+
 /* Of an operation whose outcome nobody was told: all of it, or nothing. */
 static void check_fate(struct sim_world *w, const struct tally *tally, int number, const char *when)
 {
@@ -213,6 +240,7 @@ void check_world(struct sim_world *w, struct mail_store *store, const char *when
 		sim_fail(w, "%s: %llu rows were repaired that nobody had damaged", when,
 			(unsigned long long)projection_repair_count());
 	check_subscriptions(w, &op, store, when);
+	check_rights(w, &op, store, when);
 	for (int box = 0; box < BOXES && !w->failure[0]; box++)
 		check_box(w, &op, store, box, &tally, when);
 	for (int i = 0; i < w->message_count && !w->failure[0]; i++) {

@@ -426,6 +426,44 @@ static void subscribe(struct client *c)
 			&op, store_of(c), w->account, w->boxes[sim_below(BOXES)], sim_below(2)));
 }
 
+struct account_id sim_grantee(int client)
+{
+	struct account_id grantee = {0};
+	grantee.uuid.bytes[0] = 1;
+	grantee.uuid.bytes[15] = (uint8_t)client;
+	return grantee;
+}
+
+/* Each has a name of its own in a list that all share: nobody's change undoes another's. */
+static void change_rights(struct client *c)
+{
+	struct sim_world *w = c->world;
+	struct mailbox_id box;
+	AUTO_OP(op, "rights");
+	if (!find_box(c, &op, 0, &box))
+		return;
+	unsigned rights = (unsigned)sim_below(RIGHTS_MAX);
+	unsigned *may = &w->rights_may[c->number];
+	unsigned before = *may ? *may : 1; /* none at first */
+	int crashes = w->nodes[c->node].crashes;
+	struct acl_change change = {.by = w->account,
+		.mailbox = box,
+		.entry = {.account = sim_grantee(c->number),
+			.name = slice_from_cstr(arena_printf(&op.arena, "client %d", c->number)),
+			.rights = rights}};
+	*may = before | 1u << rights;
+	switch (heard(c, crashes, mailbox_change_acl(&op, store_of(c), w->account, &change))) {
+	case ANSWER_YES:
+		*may = 1u << rights;
+		break;
+	case ANSWER_NO:
+		*may = before;
+		break;
+	case ANSWER_UNKNOWN:
+		break;
+	}
+}
+
 static void append_and_look(struct client *c, bool with_once_key)
 {
 	struct sim_message *m = append_message(c, with_once_key);
@@ -438,7 +476,7 @@ static void append_and_look(struct client *c, bool with_once_key)
 
 static void one_step(struct client *c, struct op *kept)
 {
-	switch (sim_below(16)) {
+	switch (sim_below(17)) {
 	case 0:
 	case 1:
 	case 2:
@@ -470,6 +508,9 @@ static void one_step(struct client *c, struct op *kept)
 	case 10:
 	case 11:
 		subscribe(c);
+		return;
+	case 16:
+		change_rights(c);
 		return;
 	default:
 		look_at(c, own_message(c));

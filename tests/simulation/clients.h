@@ -5,6 +5,7 @@
 
 #include "consistency/ledger.h"
 #include "blob/blob.h"
+#include "mailbox/acl.h"
 #include "mailbox/store.h"
 
 #define NODES 2
@@ -63,7 +64,9 @@ struct sim_world {
 	bool has_stops;    /* nodes stop for long, and content is tidied away while they do */
 	bool clients_roam; /* from node to node */
 	int subscriptions; /* bits: names that were shown last; -1: none were */
-	unsigned cut_off;  /* operations that a crash may have cut off between content and commit */
+	/* Bits: what may be the rights of each client's own name in the list of box 0. */
+	unsigned rights_may[CLIENTS_MAX];
+	unsigned cut_off; /* operations that a crash may have cut off between content and commit */
 	int steps;
 	char failure[512]; /* the first thing found wrong */
 };
@@ -71,6 +74,12 @@ struct sim_world {
 void sim_fail(struct sim_world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 void client_run(void *argument);
+
+/* Rights that a client gives are below this. */
+#define RIGHTS_MAX 4
+
+/* Whom a client alone gives rights to. */
+struct account_id sim_grantee(int client);
 
 struct client {
 	struct sim_world *world;
