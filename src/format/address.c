@@ -38,6 +38,15 @@ static void skip(struct parser *parser, size_t count)
 	parser->rest = slice_from(parser->rest, count);
 }
 
+/* Offset of the first of these characters; text.len if there is none. */
+static size_t find_any(struct slice text, struct slice characters)
+{
+	size_t at = 0;
+	while (at < text.len && !memchr(characters.ptr, text.ptr[at], characters.len))
+		at++;
+	return at;
+}
+
 /* A comment from its opening parenthesis on; nested ones are part of its text. */
 static void take_comment(struct parser *parser)
 {
@@ -115,44 +124,68 @@ static struct slice take_domain(struct parser *parser)
 			skip(parser, literal.len);
 			continue;
 		}
+		struct slice rest = parser->rest;
 		struct slice atom = take_atom(parser);
 		if (atom.len == 0)
 			break;
-		/* "host name" without a dot between is two things, and the second is rubbish. */
+		/* "host name" without a dot between is two things. */
 		bool dotted =
 			domain.len == 0 || domain.ptr[domain.len - 1] == '.' || atom.ptr[0] == '.';
-		if (dotted)
-			buf_append(&domain, atom);
+		if (!dotted) {
+			parser->rest = rest;
+			break;
+		}
+		buf_append(&domain, atom);
 	}
 	return domain.ptr ? buf_as_slice(&domain) : SLICE("");
 }
 
-/* Words up to something that is none. A phrase joins them with spaces; `ret_last` is the last one,
- * which is the local part if an `@` follows. */
-static struct slice take_words(struct parser *parser, struct slice *ret_last, size_t *ret_before)
+struct words {
+	struct slice phrase; /* joined by spaces; SLICE_NONE without any */
+	struct slice local;  /* the last of them with what dots tie to it: "a . b" is a.b */
+	size_t before;       /* so much of the phrase is none of the local part */
+};
+
+/* Words up to something that is none. */
+static struct words take_words(struct parser *parser)
 {
 	struct buf phrase = buf_in(parser->arena);
-	*ret_last = SLICE_NONE;
-	*ret_before = 0;
+	struct buf local = buf_in(parser->arena);
+	size_t before = 0;
+	bool is_dot = false;
 	for (;;) {
 		skip_space(parser);
 		struct slice word = peek(parser) == '"' ? take_quoted(parser) : take_atom(parser);
 		if (!word.ptr || (word.len == 0 && word.ptr == parser->rest.ptr))
 			break;
-		*ret_before = phrase.len;
-		if (phrase.len)
-			buf_append_char(&phrase, ' ');
+		if (!is_dot && !slice_starts_with(word, SLICE("."))) {
+			local.len = 0;
+			before = phrase.len;
+		}
+		is_dot = slice_equal(word, SLICE("."));
+		buf_append(&phrase, phrase.len ? SLICE(" ") : SLICE(""));
 		buf_append(&phrase, word);
-		*ret_last = word;
+		buf_append(&local, word);
 	}
-	return phrase.ptr ? buf_as_slice(&phrase) : SLICE_NONE;
+	return (struct words){phrase.ptr ? buf_as_slice(&phrase) : SLICE_NONE,
+		local.ptr ? buf_as_slice(&local) : SLICE(""), before};
+}
+
+/* All words as a local part. */
+static struct slice as_local(struct words words)
+{
+	if (!words.phrase.ptr)
+		return SLICE("");
+	return words.before ? words.phrase : words.local;
 }
 
 /* After the `<`, up to and with the `>`. */
 static void take_angle(struct parser *parser, struct header_address *address)
 {
-	skip(parser, 1);
-	skip_space(parser);
+	do {
+		skip(parser, 1);
+		skip_space(parser);
+	} while (peek(parser) == '<');
 	if (peek(parser) == '@') {
 		struct slice near = slice_range(parser->rest, 0, ROUTE_MAX);
 		size_t colon = slice_find_char(near, ':');
@@ -161,24 +194,30 @@ static void take_angle(struct parser *parser, struct header_address *address)
 			skip(parser, colon + 1);
 		}
 	}
-	struct slice last;
-	size_t before;
-	struct slice words = take_words(parser, &last, &before);
-	address->local = words.ptr ? words : SLICE("");
+	address->local = as_local(take_words(parser));
 	address->host = SLICE("");
 	if (peek(parser) == '@') {
 		skip(parser, 1);
 		address->host = take_domain(parser);
 	}
 	/* A missing `>` must not swallow the next address. */
-	struct slice near = slice_range(parser->rest, 0, slice_find_char(parser->rest, ','));
-	skip(parser, MIN_OF(slice_find_char(near, '>') + 1, near.len));
+	size_t end = find_any(parser->rest, SLICE(">,"));
+	bool is_closed = end < parser->rest.len && parser->rest.ptr[end] == '>';
+	skip(parser, end + is_closed);
 }
 
-/* What is left before the next separator is rubbish. */
-static void skip_to_separator(struct parser *parser)
+/* An address has ended. What is left before the next separator is rubbish, unless it has an `@`:
+ * then it is an address whose comma is missing. */
+static void end_address(struct parser *parser)
 {
 	skip_space(parser);
+	while (peek(parser) == '>') {
+		skip(parser, 1);
+		skip_space(parser);
+	}
+	size_t near = find_any(parser->rest, SLICE("@,;"));
+	if (near && near < parser->rest.len && parser->rest.ptr[near] == '@')
+		return;
 	while (parser->rest.len && peek(parser) != ',' && peek(parser) != ';') {
 		if (peek(parser) == '"')
 			take_quoted(parser);
@@ -197,46 +236,39 @@ static void begin_group(struct parser *parser, struct slice name)
 	parser->in_group = true;
 }
 
-static void take_bare(struct parser *parser, struct slice words, struct slice last, size_t before)
+static void take_bare(struct parser *parser, struct words words)
 {
-	bool has_host = peek(parser) == '@';
-	if (!has_host && !words.ptr)
-		return;
 	struct header_address *address = add(parser, ADDRESS_MAILBOX);
-	address->local = has_host ? last : words;
-	if (!address->local.ptr)
-		address->local = SLICE("");
 	address->host = SLICE("");
-	if (has_host) {
+	address->local = as_local(words);
+	if (peek(parser) == '@') {
 		skip(parser, 1);
+		address->local = words.local;
 		address->host = take_domain(parser);
-		if (before)
-			address->name = slice_range(words, 0, before);
+		if (words.before)
+			address->name = slice_range(words.phrase, 0, words.before);
 	}
-	skip_to_separator(parser);
+	end_address(parser);
 	if (!address->name.ptr && parser->comment.len)
 		address->name = parser->comment;
 }
 
 static void take_address(struct parser *parser)
 {
-	struct slice last;
-	size_t before;
 	parser->comment = SLICE_NONE;
-	struct slice words = take_words(parser, &last, &before);
+	struct words words = take_words(parser);
 	if (peek(parser) == ':') {
-		begin_group(parser, words);
+		begin_group(parser, words.phrase);
 	} else if (peek(parser) == '<') {
 		struct header_address *address = add(parser, ADDRESS_MAILBOX);
-		if (words.len)
-			address->name = words;
+		if (words.phrase.len)
+			address->name = words.phrase;
 		take_angle(parser, address);
-		skip_to_separator(parser);
+		end_address(parser);
 		if (!address->name.ptr && parser->comment.len)
 			address->name = parser->comment;
-	} else {
-		take_bare(parser, words, last, before);
-		skip_to_separator(parser);
+	} else if (words.phrase.ptr || peek(parser) == '@') {
+		take_bare(parser, words);
 	}
 }
 

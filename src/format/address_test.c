@@ -25,6 +25,12 @@ static const struct address_case {
 	{SLICE_INIT("\"a b\"@[1.2.3.4]"), "m|-|-|a b|[1.2.3.4] "},
 	{SLICE_INIT("a <b@c, d@e"), "m|a|-|b|c m|-|-|d|e "},
 	{SLICE_INIT(",,;;,\0]>"), "m|-|-|\0]| "},
+	{SLICE_INIT("Joe <j . q (middle) . \"p\" @ x . y>"), "m|Joe|-|j.q.p|x.y "},
+	{SLICE_INIT("Joe j . q @x"), "m|Joe|-|j.q|x "},
+	{SLICE_INIT("John Q. john@x"), "m|John Q.|-|john|x "},
+	{SLICE_INIT("<<a@x>>, >b@y<, c@z"), "m|-|-|a|x m|-|-|b|y m|-|-|c|z "},
+	{SLICE_INIT("a@x b@y <rubbish>"), "m|-|-|a|x m|-|-|b|y "},
+	{SLICE_INIT("A <a@x> B <b@y> and more"), "m|A|-|a|x m|B|-|b|y "},
 	{SLICE_INIT("x@y (Real\r\n Name)"), "m|Real Name|-|x|y "},
 	{SLICE_INIT(""), ""},
 };

@@ -116,11 +116,12 @@ struct slice encoded_words_decode(struct arena *arena, struct slice value)
 	return buf_as_slice(&out);
 }
 
-bool encoded_parameter_decode(struct arena *arena, struct slice value, struct slice *ret_utf8)
+bool encoded_parameter_split(
+	struct arena *arena, struct slice value, struct slice *ret_charset, struct slice *ret_bytes)
 {
-	struct slice charset, language;
+	struct slice language;
 	struct slice rest = value;
-	if (!slice_split(&rest, '\'', &charset) || !slice_split(&rest, '\'', &language) ||
+	if (!slice_split(&rest, '\'', ret_charset) || !slice_split(&rest, '\'', &language) ||
 		!rest.ptr)
 		return false;
 	char *bytes = arena_alloc_raw(arena, rest.len + 1);
@@ -134,5 +135,13 @@ bool encoded_parameter_decode(struct arena *arena, struct slice value, struct sl
 		}
 		bytes[len++] = c;
 	}
-	return charset_to_utf8(arena, charset, slice_of(bytes, len), ret_utf8);
+	*ret_bytes = slice_of(bytes, len);
+	return true;
+}
+
+bool encoded_parameter_decode(struct arena *arena, struct slice value, struct slice *ret_utf8)
+{
+	struct slice charset, bytes;
+	return encoded_parameter_split(arena, value, &charset, &bytes) &&
+	       charset_to_utf8(arena, charset, bytes, ret_utf8);
 }

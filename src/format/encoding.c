@@ -39,18 +39,36 @@ static int base64_digit(char c)
 	return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
+/* Behind padding more base64 may follow, where two encodings were joined; a line that is none is
+ * what somebody has added below, such as a list's footer. */
+static bool is_base64_line(struct slice text, size_t at)
+{
+	struct slice line = slice_from(text, at);
+	line = slice_trim(slice_range(line, 0, slice_find_char(line, '\n')));
+	for (size_t i = 0; i < line.len; i++)
+		if (base64_digit(line.ptr[i]) < 0 && line.ptr[i] != '=')
+			return false;
+	return true;
+}
+
 static struct slice decode_base64(struct arena *arena, struct slice text)
 {
 	char *bytes = arena_alloc_raw(arena, text.len / 4 * 3 + 3);
 	size_t len = 0;
 	uint32_t group = 0;
 	unsigned digits = 0;
+	bool is_padded = false;
 	for (size_t i = 0; i < text.len; i++) {
 		int digit = base64_digit(text.ptr[i]);
+		bool begins_line = i && text.ptr[i - 1] == '\n';
+		if (is_padded && begins_line && !is_base64_line(text, i))
+			break;
 		if (digit < 0) {
-			/* Padding ends a group; more may follow where two encodings were joined. */
-			if (text.ptr[i] == '=')
+			/* Padding ends a group. */
+			if (text.ptr[i] == '=') {
 				digits = 0;
+				is_padded = true;
+			}
 			continue;
 		}
 		group = group << 6 | (uint32_t)digit;

@@ -13,7 +13,8 @@ enum transfer_encoding {
 
 enum transfer_encoding transfer_encoding_of(struct slice name);
 
-/* Leniently: rubbish is passed over, a cut end gives what it can. Borrows for identity; unknown
+/* Leniently: rubbish is passed over, a cut end gives what it can, and base64 ends where lines that
+ * are none follow its padding. Borrows for identity; unknown
  * encodings are not decoded. */
 struct slice transfer_decode(
 	struct arena *arena, enum transfer_encoding encoding, struct slice bytes);

@@ -5,7 +5,7 @@
 #include "format/encoding.h"
 #include "format/header.h"
 #include "format/html_text.h"
-#include "format/mime.h"
+#include "format/mime_field.h"
 
 static bool visit_header(
 	struct arena *arena, struct slice header, text_visitor visit, void *context)
@@ -37,13 +37,12 @@ static bool visit_name(struct arena *arena, const struct mime_parameter *first, 
 struct slice part_text(
 	struct arena *arena, struct slice message, const struct mime_part *part, size_t most)
 {
-	const struct mime_parameter *charset =
-		mime_parameter_find(part->parameters, SLICE("charset"));
+	struct slice charset = mime_parameter_bytes(arena, part->parameters, SLICE("charset"));
 	struct slice body = transfer_decode(arena, transfer_encoding_of(part->encoding),
 		slice_range(mime_body(part, message), 0, most));
 	struct slice utf8;
 	/* An unknown charset still has its ASCII. */
-	if (!charset_to_utf8(arena, charset ? charset->value : SLICE(""), body, &utf8))
+	if (!charset_to_utf8(arena, charset, body, &utf8))
 		utf8 = body;
 	if (slice_equal_nocase(part->subtype, SLICE("html")))
 		utf8 = html_to_text(arena, utf8);

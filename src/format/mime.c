@@ -70,13 +70,13 @@ static void make_opaque(struct mime_part *part)
 	part->subtype = SLICE("octet-stream");
 }
 
-static void set_boundary(struct mime_part *part)
+static void set_boundary(struct scan *scan, struct mime_part *part)
 {
-	const struct mime_parameter *boundary =
-		mime_parameter_find(part->parameters, SLICE("boundary"));
+	struct slice boundary =
+		mime_parameter_bytes(scan->arena, part->parameters, SLICE("boundary"));
 	/* The delimiter's trailing white space is padding, so the parameter's is too. */
-	if (boundary && boundary->value.len <= BOUNDARY_MAX)
-		part->boundary = slice_trim(boundary->value);
+	if (boundary.len <= BOUNDARY_MAX)
+		part->boundary = slice_trim(boundary);
 }
 
 /* The header of the current part ended before `body`. */
@@ -97,7 +97,7 @@ static void end_header(struct scan *scan, size_t body)
 		(part->kind == MIME_MESSAGE && !is_identity(part->encoding)))
 		make_opaque(part);
 	else if (part->kind == MIME_MULTIPART)
-		set_boundary(part);
+		set_boundary(scan, part);
 	else
 		open_part(scan, part, body);
 }

@@ -1,5 +1,7 @@
 #include "format/mime_field.h"
 
+#include "base/buf.h"
+#include "format/encoded_word.h"
 #include "format/header.h"
 
 static bool is_space(char c)
@@ -120,40 +122,92 @@ static bool take_parameter(
 	return false;
 }
 
+/* A piece of a parameter that came in several (RFC 2231 3). */
+struct piece {
+	struct mime_parameter *whole;
+	uint32_t number;
+	bool is_encoded;
+	struct slice value;
+};
+
+struct pieces {
+	struct piece items[MIME_PARAMETERS_MAX];
+	size_t count;
+};
+
 /* "name*1*" → "name", piece 1, encoded. False for a name without a piece number. */
-static bool split_continuation(struct slice name, struct slice *ret_base, bool *ret_encoded)
+static bool split_continuation(struct slice name, struct slice *ret_base, struct piece *ret_piece)
 {
-	bool encoded = slice_ends_with(name, SLICE("*"));
-	struct slice text = encoded ? slice_range(name, 0, name.len - 1) : name;
+	bool is_encoded = slice_ends_with(name, SLICE("*"));
+	struct slice text = is_encoded ? slice_range(name, 0, name.len - 1) : name;
 	size_t star = slice_find_char(text, '*');
-	uint32_t piece;
-	if (star == 0 || star == text.len || !slice_parse_u32(slice_from(text, star + 1), &piece))
+	if (star == 0 || star == text.len ||
+		!slice_parse_u32(slice_from(text, star + 1), &ret_piece->number))
 		return false;
 	*ret_base = slice_range(text, 0, star);
-	*ret_encoded = encoded;
+	ret_piece->is_encoded = is_encoded;
 	return true;
 }
 
-static struct mime_parameter *find_joined(struct mime_parameter *first, struct slice base)
+/* In the order of their numbers; those of equal numbers as they came. */
+static void add_piece(struct pieces *pieces, struct piece piece)
 {
-	for (struct mime_parameter *p = first; p; p = p->next) {
-		struct slice name = p->name;
-		if (slice_ends_with(name, SLICE("*")))
-			name.len--;
-		if (slice_equal_nocase(name, base))
-			return p;
-	}
+	size_t at = pieces->count++;
+	for (; at && pieces->items[at - 1].number > piece.number; at--)
+		pieces->items[at] = pieces->items[at - 1];
+	pieces->items[at] = piece;
+}
+
+static struct mime_parameter *find_whole(const struct pieces *pieces, struct slice name)
+{
+	for (size_t i = 0; i < pieces->count; i++)
+		if (slice_equal_nocase(pieces->items[i].whole->name, name))
+			return pieces->items[i].whole;
 	return NULL;
 }
 
-static struct slice join(struct arena *arena, struct slice a, struct slice b)
+static bool is_whole(const struct pieces *pieces, const struct mime_parameter *parameter)
 {
-	char *text = arena_alloc_raw(arena, a.len + b.len + 1);
-	if (a.len)
-		memcpy(text, a.ptr, a.len);
-	if (b.len)
-		memcpy(text + a.len, b.ptr, b.len);
-	return slice_of(text, a.len + b.len);
+	for (size_t i = 0; i < pieces->count; i++)
+		if (pieces->items[i].whole == parameter)
+			return true;
+	return false;
+}
+
+/* A plain piece among encoded ones: its percent signs are no escapes. */
+static void append_escaped(struct buf *out, struct slice text)
+{
+	for (size_t i = 0; i < text.len; i++) {
+		if (text.ptr[i] == '%')
+			buf_append(out, SLICE("%25"));
+		else
+			buf_append_char(out, text.ptr[i]);
+	}
+}
+
+static void join_pieces(
+	struct arena *arena, const struct pieces *pieces, struct mime_parameter *whole)
+{
+	struct buf value = buf_in(arena);
+	bool is_encoded = false;
+	for (size_t i = 0; i < pieces->count; i++)
+		is_encoded |= pieces->items[i].whole == whole && pieces->items[i].is_encoded;
+	for (size_t i = 0; i < pieces->count; i++) {
+		const struct piece *piece = &pieces->items[i];
+		if (piece->whole != whole)
+			continue;
+		if (is_encoded && !piece->is_encoded)
+			append_escaped(&value, piece->value);
+		else
+			buf_append(&value, piece->value);
+	}
+	whole->value = buf_as_slice(&value);
+	if (is_encoded) {
+		struct buf name = buf_in(arena);
+		buf_append(&name, whole->name);
+		buf_append_char(&name, '*');
+		whole->name = buf_as_slice(&name);
+	}
 }
 
 struct mime_parameter *mime_parameters(struct arena *arena, struct slice text)
@@ -161,27 +215,47 @@ struct mime_parameter *mime_parameters(struct arena *arena, struct slice text)
 	struct mime_parameter *first = NULL;
 	struct mime_parameter **end = &first;
 	struct slice name, value;
+	struct pieces *pieces = NULL;
 	size_t count = 0;
 	text = slice_from(text, slice_find_char(text, ';'));
 	while (count++ < MIME_PARAMETERS_MAX && take_parameter(arena, &text, &name, &value)) {
-		struct slice base;
-		bool encoded = false;
-		bool piece = split_continuation(name, &base, &encoded);
-		if (piece) {
-			name = encoded ? join(arena, base, SLICE("*")) : base;
-			struct mime_parameter *joined = find_joined(first, base);
-			if (joined) {
-				joined->value = join(arena, joined->value, value);
-				continue;
-			}
+		struct piece piece = {.value = value};
+		bool is_piece = split_continuation(name, &name, &piece);
+		if (is_piece && !pieces)
+			pieces = ARENA_NEW(arena, struct pieces);
+		struct mime_parameter *parameter = is_piece ? find_whole(pieces, name) : NULL;
+		if (!parameter) {
+			parameter = ARENA_NEW(arena, struct mime_parameter);
+			parameter->name = name;
+			parameter->value = value;
+			*end = parameter;
+			end = &parameter->next;
 		}
-		struct mime_parameter *parameter = ARENA_NEW(arena, struct mime_parameter);
-		parameter->name = name;
-		parameter->value = value;
-		*end = parameter;
-		end = &parameter->next;
+		piece.whole = parameter;
+		if (is_piece)
+			add_piece(pieces, piece);
 	}
+	for (struct mime_parameter *p = first; pieces && p; p = p->next)
+		if (is_whole(pieces, p))
+			join_pieces(arena, pieces, p);
 	return first;
+}
+
+struct slice mime_parameter_bytes(
+	struct arena *arena, const struct mime_parameter *first, struct slice name)
+{
+	const struct mime_parameter *plain = mime_parameter_find(first, name);
+	if (plain)
+		return plain->value;
+	for (const struct mime_parameter *p = first; p; p = p->next) {
+		struct slice charset, bytes;
+		if (slice_ends_with(p->name, SLICE("*")) &&
+			slice_equal_nocase(slice_range(p->name, 0, p->name.len - 1), name))
+			return encoded_parameter_split(arena, p->value, &charset, &bytes)
+				       ? bytes
+				       : p->value;
+	}
+	return SLICE_NONE;
 }
 
 static void read_type(struct arena *arena, struct slice value, struct mime_part *part)

@@ -10,8 +10,14 @@
 struct slice mime_token(struct slice *text);
 
 /* The parameters of a field, from its first `;` on. RFC 2231 continuations (name*0, name*1) are
- * joined; the joined name ends in `*` if any piece was encoded. */
+ * joined by their numbers; the joined name ends in `*` if any piece was encoded, and plain pieces
+ * are escaped then. */
 struct mime_parameter *mime_parameters(struct arena *arena, struct slice text);
+
+/* What a parameter is, encoded (`name*`) or not, for those that are no text to be shown: a
+ * boundary, the name of a charset. SLICE_NONE if absent. */
+struct slice mime_parameter_bytes(
+	struct arena *arena, const struct mime_parameter *first, struct slice name);
 
 /* Fills in what a part's header says of it. `default_message`: without a Content-Type the part is
  * message/rfc822 (RFC 2046 5.1.5), otherwise text/plain. */

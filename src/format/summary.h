@@ -7,7 +7,7 @@
 
 /* To be raised when mime_summarise makes another summary of some message than before: the task
  * `summaries` then makes the stored ones anew, which are served as they are until then. */
-#define SUMMARY_FORMAT 1
+#define SUMMARY_FORMAT 2
 
 struct message_summary {
 	uint32_t header_length; /* bytes up to and with the empty line */

@@ -61,6 +61,11 @@ static void bodies_are_decoded_leniently(void **state)
 	(void)state;
 	expect(transfer_decode(&arena, ENCODING_BASE64, SLICE("Zm9v\r\nYm!Fy\r\nZg")),
 		SLICE("foobarf"));
+	expect(transfer_decode(&arena, ENCODING_BASE64, SLICE("Zm8=\r\nZm8=\r\nZg==Zg==")),
+		SLICE("fofoff"));
+	expect(transfer_decode(
+		       &arena, ENCODING_BASE64, SLICE("Zm8=\r\n\r\n-- \r\nlist footer\r\n")),
+		SLICE("fo"));
 	static const struct pair quoted[] = {
 		{SLICE_INIT("a=3Db=\r\nc  \r\nd =x =C3=A4"), SLICE_INIT("a=bc\r\nd =x \xc3\xa4")},
 		{SLICE_INIT("end="), SLICE_INIT("end")},
