@@ -18,6 +18,8 @@
 #include "net/relay.h"
 
 #define UPLOAD_MAX MIB(1)
+/* On the local socket messages come too, in base64. */
+#define LOCAL_UPLOAD_MAX (UPLOAD_MAX + admin_config.max_message_bytes / 3 * 4)
 
 /* From a request's first header to its last byte. */
 #define UPLOAD_NS (60 * NS_PER_S)
@@ -31,6 +33,7 @@ static struct {
 	const char *token_file;
 	uint64_t threads;
 	uint64_t failure_delay_ms;
+	uint64_t max_message_bytes;
 } admin_config;
 
 /* clang-format off */
@@ -41,6 +44,8 @@ const struct setting admin_settings[] = {
 		"Addresses of the REST interface and its page over HTTPS, commas between; none if empty."},
 	{"admin.token_file", SETTING_TEXT, &admin_config.token_file, "", 0, 0, NULL, false,
 		"File with a token that may do everything over HTTP, beside those that holdfastctl token makes; none if empty."},
+	{"admin.max_message", SETTING_BYTES, &admin_config.max_message_bytes, "50 MiB", 1024, 1073741824, NULL, true,
+		"The largest message that holdfastctl import puts into a mailbox."},
 	{"admin.threads", SETTING_NUMBER, &admin_config.threads, "4", 1, 64, NULL, false,
 		"Administrative requests worked on at the same time."},
 	{"admin.failure_delay", SETTING_DURATION, &admin_config.failure_delay_ms, "250 ms", 0, 10000, NULL, true,
@@ -70,6 +75,11 @@ struct admin {
 	struct mutex lock;
 	struct door http; /* its daemon: under lock */
 };
+
+uint64_t admin_max_message_bytes(void)
+{
+	return admin_config.max_message_bytes;
+}
 
 uint64_t admin_failure_delay_ms(void)
 {
@@ -219,8 +229,9 @@ static enum MHD_Result take_request(void *context, struct MHD_Connection *connec
 	if (*upload_len) {
 		if (clock_monotonic_ns() - request->op.begun_ns > UPLOAD_NS)
 			return MHD_NO;
+		uint64_t most = door->is_local ? LOCAL_UPLOAD_MAX : UPLOAD_MAX;
 		request->is_too_big =
-			request->is_too_big || request->upload.len + *upload_len > UPLOAD_MAX;
+			request->is_too_big || request->upload.len + *upload_len > most;
 		if (!request->is_too_big)
 			buf_append(&request->upload, slice_of(upload, *upload_len));
 		*upload_len = 0;

@@ -3,6 +3,7 @@
 #include "base/uuid.h"
 
 #define UUID_PATTERN "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+#define BASE64_PATTERN "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
 
 static uint64_t most_of(const struct admin_field *field)
 {
@@ -77,6 +78,7 @@ struct error *admin_check_text(struct op *op, const struct admin_field *field, s
 	case ADMIN_LIST:
 	case ADMIN_REALS:
 	case ADMIN_ANY:
+	case ADMIN_BASE64:
 		return op_fail(op, ERR_INVALID, "\"%s\" cannot be said so", field->name);
 	}
 	uint64_t length = count_characters(text);
@@ -144,6 +146,11 @@ static struct error *check_value(
 					 field->name);
 	case ADMIN_TEXTS:
 		return check_texts(op, field, value);
+	case ADMIN_BASE64:
+		/* Whether it is base64 is found by who decodes it. */
+		return json_is_string(value)
+			       ? NULL
+			       : op_fail(op, ERR_INVALID, "\"%s\" is no text", field->name);
 	case ADMIN_OBJECT:
 		return admin_check_object(op, field->fields, value);
 	case ADMIN_REAL:
@@ -255,6 +262,9 @@ static json_t *type_schema(const struct admin_field *field, bool is_request)
 	case ADMIN_REALS:
 		return list_schema(
 			field, json_pack("{s:[s, s]}", "type", "number", "null"), is_request);
+	case ADMIN_BASE64:
+		return json_pack("{s:s, s:s, s:s}", "type", "string", "contentEncoding", "base64",
+			"pattern", BASE64_PATTERN);
 	case ADMIN_ANY:
 		break;
 	}

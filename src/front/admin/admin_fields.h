@@ -20,6 +20,7 @@ enum admin_type {
 	ADMIN_LIST,   /* of objects of `fields` */
 	ADMIN_REALS,  /* a list of numbers, null where there is none */
 	ADMIN_ANY,    /* any object */
+	ADMIN_BASE64, /* bytes (RFC 4648 4); the size of a request is their limit */
 };
 
 enum admin_field_flag {

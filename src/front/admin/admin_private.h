@@ -106,6 +106,7 @@ extern const struct admin_routes admin_consistency_routes;
 extern const struct admin_routes admin_consumer_routes;
 extern const struct admin_routes admin_history_routes;
 extern const struct admin_routes admin_index_routes;
+extern const struct admin_routes admin_message_routes;
 extern const struct admin_routes admin_overview_routes;
 extern const struct admin_routes admin_session_routes;
 extern const struct admin_routes admin_status_routes;
@@ -167,6 +168,9 @@ MUST_CHECK struct error *admin_may_see(struct admin_request *request, struct sli
 /* Finds request->caller by the token that it carries. No token, or a wrong one, is no error: nobody
  * is the caller then, and a wrong one is to be held back. */
 MUST_CHECK struct error *admin_find_caller(struct admin_request *request, struct slice file_token);
+
+/* The largest message that is taken. */
+uint64_t admin_max_message_bytes(void);
 
 /* How long the answer to the first wrong token is held back. */
 uint64_t admin_failure_delay_ms(void);

@@ -4,7 +4,7 @@ static const struct admin_routes *const tables[] = {&admin_status_routes, &admin
 	&admin_alias_routes, &admin_vault_routes, &admin_index_routes, &admin_session_routes,
 	&admin_task_routes, &admin_consistency_routes, &admin_token_routes, &admin_overview_routes,
 	&admin_history_routes, &admin_trace_routes, &admin_consumer_routes,
-	&admin_checkpoint_routes};
+	&admin_checkpoint_routes, &admin_message_routes};
 
 #define PAGE_DEFAULT 1000
 #define PAGE_MOST 10000
@@ -26,6 +26,7 @@ static const struct admin_field path_fields[] = {
 	{"task", ADMIN_UUID, "The id of a task"},
 	{"checkpoint", ADMIN_UUID, "The id of a checkpoint"},
 	{"operation", ADMIN_UUID, "The id of an operation"},
+	{"uid", ADMIN_NUMBER, "The UID of a message", 0, 1, UINT32_MAX},
 	{"session", ADMIN_NUMBER, "The number of a session of this node", 0, 1},
 	{"letter", ADMIN_TEXT, "The name of a dead letter", 0, 1, 320},
 	{"token", ADMIN_UUID, "The id of a token"},
