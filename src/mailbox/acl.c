@@ -204,12 +204,15 @@ struct error *mailbox_rights(struct op *op, struct mail_store *store, struct acc
 	return NULL;
 }
 
+/* So many mailboxes that one user is named by are looked at: nobody asks him before. */
+#define SHARED_ROWS_MAX 10000
+
 static struct error *add_sharers(
 	struct op *op, struct mail_store *store, struct account_id grantee, struct buf *owners)
 {
 	struct engine_rows rows;
 	TRY(engine_scan(store->engine, op, &shared_to_table, key_id(&op->arena, grantee.uuid),
-		SLICE_NONE, SLICE_NONE, SIZE_MAX, false, READ_NORMAL, &rows));
+		SLICE_NONE, SLICE_NONE, SHARED_ROWS_MAX, false, READ_NORMAL, &rows));
 	for (size_t i = 0; i < rows.count; i++)
 		buf_append(owners, slice_range(rows.rows[i].key, 1, 1 + sizeof(struct account_id)));
 	return NULL;

@@ -212,6 +212,7 @@ struct creation {
 	struct slice path;
 	uint32_t special_use;
 	struct mailbox_id id;
+	const struct metadata_list *metadata; /* that it is to begin with; NULL: none */
 };
 
 static uint32_t next_uidvalidity(struct commit_plan *plan)
@@ -278,6 +279,8 @@ static struct error *plan_create(struct op *op, struct commit_plan *plan, void *
 	struct buf entry = log_entry_begin(&op->arena);
 	add_parents(op, plan, &entry, creation->path);
 	add_mailbox(op, plan, &entry, creation->id, creation->path, creation->special_use);
+	if (creation->metadata)
+		plan_copied_metadata(op, plan, &entry, creation->metadata, creation->id);
 	plan_log(plan, buf_as_slice(&entry));
 	return NULL;
 }
@@ -419,18 +422,23 @@ static struct error *plan_rename(struct op *op, struct commit_plan *plan, void *
 	return NULL;
 }
 
-/* INBOX stays, with its id, UIDVALIDITY and children; its messages move (RFC 9051 6.3.6). */
+/* INBOX stays, with its id, UIDVALIDITY, metadata and children; its messages move (RFC 9051 6.3.6),
+ * and its metadata is copied (RFC 5464 4.1). */
 static struct error *rename_inbox(
 	struct op *op, struct mail_store *store, struct account_id account, struct slice to)
 {
 	struct mailbox_status status;
-	struct mailbox_id target;
+	struct metadata_list all_metadata, metadata;
+	struct creation creation = {.path = to, .id.uuid = uuid_v7(), .metadata = &metadata};
+	struct commit_change change = {.plan = plan_create, .context = &creation};
 	struct copy_result result;
 	struct uid_set all = {.arena = &op->arena};
 	uid_set_add_range(&all, 1, UINT32_MAX);
 	TRY(mailbox_find(op, store, account, inbox, &status));
-	TRY(mailbox_create(op, store, account, to, 0, &target));
-	return mailbox_move(op, store, account, status.id, &all, target, &result);
+	TRY(mailbox_metadata(op, store, account, &all_metadata));
+	metadata = metadata_of(&all_metadata, status.id);
+	TRY(commit_run(op, store->commit, account, &change));
+	return mailbox_move(op, store, account, status.id, &all, creation.id, &result);
 }
 
 struct error *mailbox_rename(struct op *op, struct mail_store *store, struct account_id account,

@@ -91,19 +91,26 @@ static struct error *check_sizes(struct op *op, struct metadata_change *change)
 	return NULL;
 }
 
+/* All bytes as they are in the plan, and the entries of one mailbox. */
+static void measure(struct op *op, struct commit_plan *plan, struct mailbox_id mailbox,
+	uint64_t *ret_bytes, uint64_t *ret_beside)
+{
+	struct planned_annotation *all;
+	size_t count;
+	*ret_bytes = *ret_beside = 0;
+	plan_annotations(op, plan, &all, &count);
+	for (size_t i = 0; i < count; i++) {
+		*ret_bytes += all[i].name.len + all[i].value_bytes + ENTRY_OVERHEAD;
+		*ret_beside += ID_EQUAL(all[i].mailbox, mailbox);
+	}
+}
+
 /* With the entries of this change already in the plan. */
 static struct error *check_room(
 	struct op *op, struct commit_plan *plan, struct metadata_change *change)
 {
-	struct planned_annotation *all;
-	size_t count;
-	uint64_t bytes = 0;
-	uint64_t beside = 0;
-	plan_annotations(op, plan, &all, &count);
-	for (size_t i = 0; i < count; i++) {
-		bytes += all[i].name.len + all[i].value_bytes + ENTRY_OVERHEAD;
-		beside += ID_EQUAL(all[i].mailbox, change->mailbox);
-	}
+	uint64_t bytes, beside;
+	measure(op, plan, change->mailbox, &bytes, &beside);
 	if (beside > metadata_limits.entries)
 		return does_not_fit(op, change, METADATA_TOO_MANY, "there are too many entries");
 	if (bytes > metadata_limits.account_bytes)
@@ -151,6 +158,24 @@ struct error *mailbox_change_metadata(struct op *op, struct mail_store *store,
 	TRY(commit_run(op, store->commit, account, &commit));
 	change->modseq = commit.modseq;
 	return NULL;
+}
+
+void plan_copied_metadata(struct op *op, struct commit_plan *plan, struct buf *entry,
+	const struct metadata_list *metadata, struct mailbox_id to)
+{
+	struct buf names = buf_in(&op->arena);
+	uint64_t bytes, beside;
+	uint64_t more = 0;
+	measure(op, plan, to, &bytes, &beside);
+	for (size_t i = 0; i < metadata->count; i++)
+		more += metadata->items[i].name.len + metadata->items[i].value.len + ENTRY_OVERHEAD;
+	if (!more || more > CHANGE_BYTES_MAX || bytes + more > metadata_limits.account_bytes)
+		return;
+	for (size_t i = 0; i < metadata->count; i++) {
+		plan_annotate(plan, to, metadata->items[i].name, metadata->items[i].value);
+		buf_slice(&names, metadata->items[i].name);
+	}
+	log_entry_metadata(entry, to, buf_as_slice(&names));
 }
 
 void plan_forget_metadata(struct op *op, struct commit_plan *plan, struct mailbox_id mailbox)

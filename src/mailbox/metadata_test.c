@@ -81,6 +81,22 @@ static void entries_go_where_their_mailbox_goes(void **state)
 	assert_int_equal(all.count, 0);
 }
 
+static void a_renamed_inbox_leaves_its_entries_and_takes_a_copy(void **state)
+{
+	struct mail_world *w = *state;
+	struct metadata_limits before = metadata_limits;
+	set(w, mail_world_status(w, "INBOX").id, "/private/comment", "in");
+	assert_null(mailbox_rename(&w->op, w->store, w->account, SLICE("INBOX"), SLICE("Old")));
+	then_value_is(w, mail_world_status(w, "INBOX").id, "in");
+	then_value_is(w, mail_world_status(w, "Old").id, "in");
+	/* Where there is no room for a copy, there is none. */
+	metadata_limits.account_bytes = 200;
+	assert_null(mailbox_rename(&w->op, w->store, w->account, SLICE("INBOX"), SLICE("Older")));
+	then_value_is(w, mail_world_status(w, "INBOX").id, "in");
+	assert_int_equal(of(w, mail_world_status(w, "Older").id).count, 0);
+	metadata_limits = before;
+}
+
 static void an_emptied_account_keeps_none(void **state)
 {
 	struct mail_world *w = *state;
@@ -159,6 +175,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		SCENARIO(entries_are_kept_apart_by_mailbox),
 		SCENARIO(entries_go_where_their_mailbox_goes),
+		SCENARIO(a_renamed_inbox_leaves_its_entries_and_takes_a_copy),
 		SCENARIO(an_emptied_account_keeps_none),
 		SCENARIO(a_change_beyond_the_limits_changes_nothing),
 		SCENARIO(a_mailbox_that_is_not_there_has_no_metadata),

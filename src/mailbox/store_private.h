@@ -174,6 +174,10 @@ MUST_CHECK struct error *check_pieces(
 void plan_pieces(struct op *op, const struct mail_store *store, struct commit_plan *plan,
 	const struct copy_pieces *pieces, struct mailbox_id to, uint32_t first_uid, size_t count);
 
+/* Gives a new mailbox these entries, or, where there is no room for all of them, none. */
+void plan_copied_metadata(struct op *op, struct commit_plan *plan, struct buf *entry,
+	const struct metadata_list *metadata, struct mailbox_id to);
+
 /* The annotations of a mailbox go with it. */
 void plan_forget_metadata(struct op *op, struct commit_plan *plan, struct mailbox_id mailbox);
 

@@ -48,6 +48,7 @@ struct entry {
 	bool is_root; /* of a namespace, or of one user's part of it */
 	bool has_children;
 	bool is_subscribed;
+	bool is_selected;          /* not shown for its children alone */
 	bool has_subscribed_child; /* CHILDINFO */
 };
 
@@ -451,6 +452,20 @@ static void write_attributes(
 			write_attribute(out, special_use_names[i].name, &first);
 }
 
+static void write_details(struct op *op, struct imap_session *session,
+	const struct list_request *request, const struct entry *entry)
+{
+	const struct imap_metadata_lists lists = {request->metadata, entry->metadata};
+	const unsigned reads = RIGHTS_OF_FLAGS | RIGHT_READ | RIGHT_INSERT | RIGHT_POST;
+	if (request->options & LIST_RETURN_MYRIGHTS)
+		imap_write_myrights(op, session, entry->path, entry->rights);
+	/* RFC 5819 2, RFC 5464 3.3: as STATUS and GETMETADATA would be answered. */
+	if ((request->options & LIST_RETURN_STATUS) && (entry->rights & RIGHT_READ))
+		imap_write_status(op, session, entry->mailbox, request->status);
+	if ((request->options & LIST_RETURN_METADATA) && (entry->rights & reads))
+		imap_metadata_write(op, session, &lists, entry->mailbox, &request->metadata_names);
+}
+
 static void write_entry(struct op *op, struct imap_session *session,
 	const struct list_request *request, const struct entry *entry)
 {
@@ -462,16 +477,9 @@ static void write_entry(struct op *op, struct imap_session *session,
 	if (entry->has_subscribed_child)
 		buf_append(out, SLICE(" (\"CHILDINFO\" (\"SUBSCRIBED\"))"));
 	buf_append(out, SLICE("\r\n"));
-	if ((request->options & LIST_RETURN_MYRIGHTS) && entry->mailbox)
-		imap_write_myrights(op, session, entry->path, entry->rights);
-	/* RFC 5819 2, RFC 5464 3.3: as STATUS and GETMETADATA would be answered. */
-	if ((request->options & LIST_RETURN_STATUS) && entry->mailbox &&
-		(entry->rights & RIGHT_READ))
-		imap_write_status(op, session, entry->mailbox, request->status);
-	const struct imap_metadata_lists lists = {request->metadata, entry->metadata};
-	if ((request->options & LIST_RETURN_METADATA) && entry->mailbox &&
-		(entry->rights & (RIGHTS_OF_FLAGS | RIGHT_READ | RIGHT_INSERT | RIGHT_POST)))
-		imap_metadata_write(op, session, &lists, entry->mailbox, &request->metadata_names);
+	/* RFC 5819 2, RFC 8440 4: not of what is shown for its children alone. */
+	if (entry->mailbox && entry->is_selected)
+		write_details(op, session, request, entry);
 }
 
 /* RFC 3501 6.3.9: LSUB "%" shows a parent whose child alone is subscribed, as \Noselect. */
@@ -504,6 +512,7 @@ static void write_matches(struct op *op, struct imap_session *session,
 			entry.mailbox = NULL;
 			selected = true;
 		}
+		entry.is_selected = selected;
 		if (selected || entry.has_subscribed_child)
 			write_entry(op, session, request, &entry);
 	}

@@ -7,7 +7,7 @@ static bool is_entry_name(struct slice name)
 		slice_find(name, SLICE("//")) < name.len)
 		return false;
 	for (size_t i = 0; i < name.len; i++)
-		if (name.ptr[i] <= ' ' || name.ptr[i] >= 0x7f || name.ptr[i] == '*' ||
+		if (name.ptr[i] < ' ' || name.ptr[i] >= 0x7f || name.ptr[i] == '*' ||
 			name.ptr[i] == '%')
 			return false;
 	return slice_starts_with(name, SLICE("/private/")) ||
