@@ -204,3 +204,41 @@ def test_what_is_no_source_is_refused(importing, user, tmp_path):
     assert code == 1 and "nobody" in said
     command = [HOLDFASTCTL, "--socket", tmp_path / "none", "import", "maildir", root, user, "--manifest", manifest]
     assert subprocess.run(command, capture_output=True, timeout=30).returncode == 69
+
+
+def test_what_is_exported_is_what_was_imported(importing, user, tmp_path):
+    root = make_maildir(tmp_path / "Maildir")
+    put(root, "cur/1.a:2,FRS", mail("first", BINARY), 1_000_000_000)
+    put(root, "cur/2.b:2,", mail("second", b"From here\n>From there\n"), 1_000_000_001)
+    put(make_maildir(root / ".Archive.Entw&APw-rfe"), "cur/1.x:2,S", mail("filed"), 1_100_000_000)
+    # What is no mail with CRLF stays as it is.
+    put(root, "cur/3.c:2,", b"Subject: mixed\r\n\r\na\rb\r\r\nc\r\n", 1_000_000_002)
+    run(importing, "maildir", root, user, "--manifest", tmp_path / "manifest")
+    importing.ctl("folder", "add", user, "v1.2")
+
+    target = tmp_path / "exported"
+    done = importing.ctl("export", "maildir", user, target, as_json=True, check=False)
+    assert json.loads(done.stdout) == {"written": 4, "there_already": 0, "failed": 1} and done.returncode == 1
+    assert "v1.2: a dot in its name" in done.stderr
+
+    def files(maildir):
+        found = [path for path in maildir.rglob("*") if path.is_file()]
+        return sorted((str(path.parent.relative_to(maildir)), path.name.rpartition(":")[2], path.stat().st_mtime, path.read_bytes()) for path in found)
+
+    assert files(target) == files(root)
+    done = importing.ctl("export", "maildir", user, target, as_json=True, check=False)
+    assert json.loads(done.stdout) == {"written": 0, "there_already": 4, "failed": 1} and files(target) == files(root)
+    # Into another account and out of it, nothing has changed.
+    other = f"other-{user}"
+    importing.add_user(other)
+    assert run(importing, "maildir", target, other, "--manifest", tmp_path / "second")[0]["added"] == 4
+    assert mails(importing, other) == mails(importing, user)
+
+    mbox = tmp_path / "mbox"
+    assert json.loads(importing.ctl("export", "mbox", user, mbox, "--mailbox", "INBOX", as_json=True).stdout)["written"] == 3
+    assert b"\n\n>From here\n>>From there\n\nFrom " in mbox.read_bytes()
+    arguments = ("mbox", mbox, other, "--manifest", tmp_path / "third", "--into", "Back")
+    assert run(importing, *arguments)[0]["added"] == 3
+    here = mails(importing, user)
+    assert [(content, when) for content, _, when in mails(importing, other, "Back")][:2] == [(content, when) for content, _, when in here][:2]
+    assert importing.ctl("export", "mbox", user, mbox, "--mailbox", "INBOX", check=False).returncode == 1

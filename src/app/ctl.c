@@ -11,6 +11,7 @@
 
 #include "app/ctl_backup.h"
 #include "app/ctl_client.h"
+#include "app/ctl_export.h"
 #include "app/ctl_import.h"
 #include "app/ctl_letters.h"
 #include "app/ctl_schema.h"
@@ -296,6 +297,8 @@ static NORETURN void print_usage(FILE *out, int code)
 		fprintf(out, "  %s\n", ctl_backup_usage[i]);
 	for (size_t i = 0; ctl_import_usage[i]; i++)
 		fprintf(out, "  %s\n", ctl_import_usage[i]);
+	for (size_t i = 0; ctl_export_usage[i]; i++)
+		fprintf(out, "  %s\n", ctl_export_usage[i]);
 	exit(code);
 }
 
@@ -437,6 +440,8 @@ static int print_requests(void)
 		printf("%s\n", ctl_backup_requests[i]);
 	for (size_t i = 0; ctl_import_requests[i]; i++)
 		printf("%s\n", ctl_import_requests[i]);
+	for (size_t i = 0; ctl_export_requests[i]; i++)
+		printf("%s\n", ctl_export_requests[i]);
 	return EXIT_SUCCESS;
 }
 
@@ -509,6 +514,12 @@ int main(int argc, char **argv)
 	}
 	if (strcmp(argv[optind], "import") == 0) {
 		int code = ctl_import(&ctl.op, ctl.socket_path, ctl.wants_json, argc - optind - 1,
+			argv + optind + 1);
+		op_done(&ctl.op);
+		return code;
+	}
+	if (strcmp(argv[optind], "export") == 0) {
+		int code = ctl_export(&ctl.op, ctl.socket_path, ctl.wants_json, argc - optind - 1,
 			argv + optind + 1);
 		op_done(&ctl.op);
 		return code;

@@ -12,6 +12,7 @@
 
 #include "app/ctl_client.h"
 #include "app/ctl_table.h"
+#include "app/mbox_file.h"
 #include "base/buf.h"
 #include "base/clock.h"
 
@@ -177,37 +178,6 @@ static int purge(struct vault_call *call)
 	return worst;
 }
 
-/* ---- mbox, as "mboxrd" has it: lines end in LF, and one that begins with any number of '>' before
- * "From " gets one more. ---- */
-
-static bool looks_like_from(struct slice line)
-{
-	size_t at = 0;
-	while (at < line.len && line.ptr[at] == '>')
-		at++;
-	return slice_starts_with(slice_from(line, at), SLICE("From "));
-}
-
-static void write_message(FILE *out, struct slice content, time_t received)
-{
-	struct slice line;
-	struct tm parts;
-	char date[32];
-	gmtime_r(&received, &parts);
-	strftime(date, sizeof(date), "%a %b %e %H:%M:%S %Y", &parts);
-	fprintf(out, "From MAILER-DAEMON %s\n", date);
-	if (slice_ends_with(content, SLICE("\n")))
-		content.len--;
-	while (slice_split(&content, '\n', &line)) {
-		if (slice_ends_with(line, SLICE("\r")))
-			line.len--;
-		fprintf(out, "%s", looks_like_from(line) ? ">" : "");
-		fwrite(line.ptr, 1, line.len, out);
-		fputc('\n', out);
-	}
-	fputc('\n', out);
-}
-
 static int export_one(struct vault_call *call, FILE *out, json_t *message)
 {
 	struct ctl_reply reply;
@@ -216,7 +186,7 @@ static int export_one(struct vault_call *call, FILE *out, json_t *message)
 	int code = ask(call, "GET",
 		path_of(call, json_string_value(json_object_get(message, "id")), ""), NULL, &reply);
 	if (!code)
-		write_message(out, reply.text, (time_t)(received_us / (json_int_t)US_PER_S));
+		mbox_file_write(out, reply.text, received_us / (json_int_t)US_PER_S);
 	json_decref(reply.json);
 	arena_release(&call->op->arena, mark);
 	return code;

@@ -41,6 +41,17 @@ static const struct admin_field message_fields[] = {
 	{0},
 };
 
+static const struct admin_field listed_fields[] = {
+	{"uid", ADMIN_NUMBER, "Its UID"},
+	{"uidvalidity", ADMIN_NUMBER, "UIDVALIDITY of its mailbox"},
+	{"bytes", ADMIN_NUMBER, "Its size"},
+	{"flags", ADMIN_TEXTS, "Flags and keywords"},
+	{"received_us", ADMIN_TIME, "When it came"},
+	{0},
+};
+static const struct admin_field list_fields[] = {
+	{"messages", ADMIN_LIST, "By UID", .fields = listed_fields}, {0}};
+
 static const struct {
 	struct slice name;
 	uint16_t flag;
@@ -181,28 +192,108 @@ static struct error *find_message(struct admin_request *request, struct account_
 	return count ? NULL : op_fail(&request->op, ERR_NOT_FOUND, "there is no such message");
 }
 
+/* The message that the path and the argument name. */
+static struct error *find_named(struct admin_request *request, struct account_id *ret_account,
+	struct mailbox_status *ret_mailbox, struct message **ret_message)
+{
+	struct op *op = &request->op;
+	uint32_t uid;
+	TRY(account_named(request, ret_account));
+	TRY(mailbox_find(op, request->context->store, *ret_account,
+		admin_argument(request, "mailbox"), ret_mailbox));
+	if (!slice_parse_u32(UID(request), &uid) || !uid)
+		return op_fail(op, ERR_NOT_FOUND, "there is no such message");
+	return find_message(request, *ret_account, ret_mailbox, uid, ret_message);
+}
+
 static struct error *get_message(struct admin_request *request)
+{
+	struct account_id account;
+	struct mailbox_status mailbox;
+	struct snapshot *snapshot;
+	struct message *message;
+	TRY(find_named(request, &account, &mailbox, &message));
+	TRY(mailbox_snapshot(
+		&request->op, request->context->store, account, mailbox.id, &snapshot));
+	struct error *err = answer_message(request, message, snapshot);
+	snapshot_unref(snapshot);
+	return err;
+}
+
+/* The bytes, and nothing of what the message is beside them. */
+static struct error *get_content(struct admin_request *request)
+{
+	struct account_id account;
+	struct mailbox_status mailbox;
+	struct message *message;
+	struct slice content;
+	TRY(find_named(request, &account, &mailbox, &message));
+	TRY(message_content(
+		&request->op, request->context->store, message, 0, UINT64_MAX, &content));
+	buf_append(&request->text, content);
+	request->content_type = "message/rfc822";
+	return NULL;
+}
+
+/* Ten digits, so that pages come in the order of UIDs. */
+static struct slice cursor_of(struct arena *arena, uint32_t uid)
+{
+	return slice_from_cstr(arena_printf(arena, "%010u", uid));
+}
+
+static json_t *listed_json(const struct message *message, const struct snapshot *snapshot)
+{
+	return json_pack("{s:I, s:I, s:I, s:o, s:I}", "uid", (json_int_t)message->uid,
+		"uidvalidity", (json_int_t)snapshot_uidvalidity(snapshot), "bytes",
+		(json_int_t)message->size, "flags",
+		flags_json(message, snapshot_keyword_names(snapshot)), "received_us",
+		(json_int_t)message->internal_date_us);
+}
+
+static struct error *list_snapshot(struct admin_request *request, struct account_id account,
+	struct mailbox_id mailbox, const struct snapshot *snapshot, struct admin_page *page)
+{
+	struct uid_set uids;
+	struct message *messages;
+	size_t count;
+	uint32_t after = 0;
+	slice_parse_u32(page->after, &after);
+	uid_set_init(&uids, &request->op.arena);
+	uint32_t from = snapshot_lower_bound(snapshot, after + 1);
+	/* One more than the page has room for tells that there are more. */
+	for (uint32_t i = from; i < snapshot_count(snapshot) && i - from <= page->limit; i++)
+		uid_set_add(&uids, snapshot_at(snapshot, i).uid);
+	TRY(mailbox_messages(
+		&request->op, request->context->store, account, mailbox, &uids, &messages, &count));
+	for (size_t i = 0; i < count; i++) {
+		struct slice name = cursor_of(&request->op.arena, messages[i].uid);
+		if (admin_page_wants(page, name))
+			admin_page_add(page, name, listed_json(&messages[i], snapshot));
+	}
+	return NULL;
+}
+
+static struct error *list_messages(struct admin_request *request)
 {
 	struct op *op = &request->op;
 	struct mail_store *store = request->context->store;
 	struct account_id account;
 	struct mailbox_status mailbox;
 	struct snapshot *snapshot;
-	struct message *message;
-	uint32_t uid;
 	TRY(account_named(request, &account));
 	TRY(mailbox_find(op, store, account, admin_argument(request, "mailbox"), &mailbox));
-	if (!slice_parse_u32(UID(request), &uid) || !uid)
-		return op_fail(op, ERR_NOT_FOUND, "there is no such message");
-	TRY(find_message(request, account, &mailbox, uid, &message));
 	TRY(mailbox_snapshot(op, store, account, mailbox.id, &snapshot));
-	struct error *err = answer_message(request, message, snapshot);
+	struct admin_page page = admin_page_begin(request);
+	struct error *err = list_snapshot(request, account, mailbox.id, snapshot, &page);
 	snapshot_unref(snapshot);
+	admin_page_end(request, &page, "messages");
 	return err;
 }
 
 /* clang-format off */
 static const struct admin_route routes[] = {
+	{"GET", "v1/users/{address}/messages", ADMIN_ADMIN, ADMIN_PATH_DOMAIN, 200, list_messages, "The messages of a mailbox", mailbox_query, NULL, list_fields, NULL, true},
+	{"GET", "v1/users/{address}/messages/{uid}/content", ADMIN_ADMIN, ADMIN_PATH_DOMAIN, 200, get_content, "The bytes of a message", mailbox_query, NULL, NULL, "message/rfc822"},
 	{"POST", "v1/users/{address}/messages", ADMIN_ADMIN, ADMIN_PATH_DOMAIN, 201, add_message, "Puts a message into a mailbox, as an import does", NULL, new_message_fields, added_fields},
 	{"GET", "v1/users/{address}/messages/{uid}", ADMIN_ADMIN, ADMIN_PATH_DOMAIN, 200, get_message, "What a message is: its SHA-256, flags, date", mailbox_query, NULL, message_fields},
 };
