@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from support import certificates
 from support.patience import until
 from support.receiver import Receiver
 from support.server import Server
@@ -46,7 +47,7 @@ def told(tmp_path_factory, receiver):
 @pytest.fixture
 def user(told, request):
     """A new account for each test."""
-    address = f"{re.sub('[^a-z]', '', request.node.name)[:40]}@example.org"
+    address = f"{re.sub('[^a-z0-9]', '', request.node.name)[:40]}@example.org"
     told.add_user(address)
     return address
 
@@ -105,8 +106,9 @@ def test_a_receiver_that_fails_is_asked_again_and_in_order(told, receiver, user)
     assert not letters(told, "--address", user)
 
 
-def test_a_receiver_may_ask_for_time(told, receiver, user):
-    fail(receiver, "/one", (503, {"Retry-After": "1"}))
+@pytest.mark.parametrize("status", (429, 503))
+def test_a_receiver_may_ask_for_time(told, receiver, user, status):
+    fail(receiver, "/one", (status, {"Retry-After": "1"}))
     told.deliver(MAIL.format("one"), to=user)
     until(lambda: len(receiver.of("/one", user)) == 2)
     first, second = (when for _, when, _ in receiver.of("/one", user))
@@ -237,6 +239,36 @@ def test_letters_of_a_hook_that_is_gone_are_in_nobody_s_way(told, receiver, user
     assert "redelivered: 1, failed: 1" in told.ctl("dead-letter", "redeliver", "--all", check=False).stdout
     assert "deleted: 1" in told.ctl("dead-letter", "delete", "--all").stdout
     assert not letters(told)
+
+
+def test_over_tls_only_who_has_the_name_and_the_authority_is_told(bare_server):
+    folder = bare_server.folder
+    known, unknown = (certificates.make(folder / name, "hooks.example") for name in ("known", "unknown"))
+    trusted, stranger = Receiver(KEY, known), Receiver(KEY, unknown)
+    (folder / "key").write_bytes(KEY)
+    (folder / "hooks").write_text(
+        f"right {trusted.url}/right {folder}/key delivered\n"
+        f"name https://localhost:{trusted.port}/name {folder}/key delivered\n"
+        f"authority {stranger.url}/authority {folder}/key delivered\n"
+    )
+    bare_server.settings = {
+        "webhook.hooks": folder / "hooks",
+        "webhook.ca_file": known / "ca.pem",
+        "consumer.tries": 2,
+        "consumer.retry_first": "20 ms",
+    }
+    bare_server.start()
+    bare_server.add_domain("example.org")
+    bare_server.add_user("ann@example.org")
+    bare_server.deliver(MAIL.format("one"), to="ann@example.org")
+    until(lambda: trusted.of("/right", "ann@example.org"))
+    until(lambda: len(letters(bare_server)) == 2)
+    errors = {letter["consumer"]: letter["error"] for letter in letters(bare_server)}
+    assert set(errors) == {"webhook-name", "webhook-authority"}
+    assert "name" in errors["webhook-name"] and "certificate" in errors["webhook-authority"]
+    assert len(trusted.events) == 1 and not stranger.events
+    trusted.close()
+    stranger.close()
 
 
 def test_a_wrong_list_of_hooks_stops_the_start(bare_server):

@@ -14,6 +14,8 @@ from cassandra import ConsistencyLevel
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile
 from cassandra.policies import AddressTranslator, FallthroughRetryPolicy, WhiteListRoundRobinPolicy
 
+from support import certificates
+
 SCRIPTS = pathlib.Path(__file__).parents[1] / "engines"
 PAXOS = os.environ.get("HOLDFAST_CASSANDRA_PAXOS", "v2")
 
@@ -314,18 +316,8 @@ class RabbitMQ(Engine):
         self.folder = pathlib.Path(folder)
         self.ca = self.folder / "ca.pem"
 
-    def make_certificates(self):
-        names = self.folder / "names"
-        names.write_text("subjectAltName = IP:127.0.0.1, DNS:broker.example\n")
-        for command in (
-            "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -subj /CN=ca -days 2",
-            "req -newkey rsa:2048 -nodes -keyout key.pem -out request.pem -subj /CN=broker.example",
-            "x509 -req -in request.pem -CA ca.pem -CAkey ca.key -out certificate.pem -days 2 -extfile names",
-        ):
-            subprocess.run(["openssl", *command.split()], cwd=self.folder, check=True, capture_output=True)
-
     def up(self):
-        self.make_certificates()
+        certificates.make(self.folder, "broker.example")
         self.do("up", "--fresh", "--tls", self.folder)
         self.is_paused = self.is_absent = False
 

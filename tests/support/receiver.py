@@ -5,15 +5,17 @@ import hmac
 import http.server
 import json
 import re
+import ssl
 import threading
 import time
 
 
 class Receiver:
     """`behave[path]` is a list: each request takes one answer off its front, then all are taken (204). An answer is a
-    status, (status, headers), or "hang". `fails_first`: the paths at which each event fails when it comes first."""
+    status, (status, headers), or "hang". `fails_first`: the paths at which each event fails when it comes first.
+    `certificates`: a folder of support.certificates, for HTTPS."""
 
-    def __init__(self, key):
+    def __init__(self, key, certificates=None):
         self.key = key
         self.behave = {}
         self.fails_first = set()
@@ -34,7 +36,13 @@ class Receiver:
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        self.port = self.server.server_address[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        if certificates:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificates / "certificate.pem", certificates / "key.pem")
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+            self.url = f"https://127.0.0.1:{self.port}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def _take(self, request):
