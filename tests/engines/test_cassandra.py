@@ -108,3 +108,36 @@ def test_two_nodes_deliver_at_once_with_the_older_paxos(cassandra_v1, keyspace, 
                 uids = [int(re.search(rb"UID (\d+)", part[0]).group(1)) for part in parts]
                 assert uids == sorted(set(uids))
                 client.logout()
+
+
+DAY_MS = 86400 * 1000
+
+
+def given_a_repair(session, keyspace, days_ago, fault=None):
+    ended_ms = int(time.time() * 1000) - days_ago * DAY_MS
+    session.execute(
+        "INSERT INTO system_distributed.parent_repair_history"
+        " (parent_id, keyspace_name, finished_at, exception_message) VALUES (%s, %s, %s, %s)",
+        (uuid.uuid1(), keyspace, ended_ms, fault),
+    )
+    return ended_ms * 1000
+
+
+def test_health_tells_of_paxos_and_of_the_last_repair(cassandra_v1, keyspace, tmp_path):
+    with nodes_over(tmp_path, cassandra_v1, keyspace, count=1) as nodes, cassandra_v1.session() as session:
+        server = nodes.servers[0]
+
+        def repairs():
+            return [finding for finding in server.ctl_json("health")["findings"] if "repair" in finding]
+
+        def repaired_us():
+            return server.ctl_json("overview")["repaired_us"]
+
+        assert any("paxos_variant is v1" in finding for finding in server.ctl_json("health")["findings"])
+        assert repairs() == [f"keyspace {keyspace} has never been repaired"] and repaired_us() is None
+        old = given_a_repair(session, keyspace, 11)
+        given_a_repair(session, keyspace, 1, fault="a stream failed")
+        given_a_repair(session, "another", 1)
+        assert "11 days ago" in repairs()[0] and repaired_us() == old
+        assert given_a_repair(session, keyspace, 3) == repaired_us()
+        assert not repairs()

@@ -4,6 +4,10 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/metric.h"
+
+METRIC_GAUGE(repaired, "cassandra_repaired_microseconds",
+	"When the last whole repair of the keyspace that succeeded has ended; 0: never seen");
 
 /* Clocks further apart than this make plain deletes and writes of different nodes overtake each
  * other; MODSEQ itself is safe from it. */
@@ -135,6 +139,7 @@ static struct error *check_repair(struct health *health)
 			cql_to_bigint(cql_at(&result, i, 1), &ended_ms) && ended_ms > newest_ms)
 			newest_ms = ended_ms;
 	}
+	metric_set(&repaired, newest_ms * 1000);
 	int64_t age_s = ((int64_t)(clock_realtime_us() / 1000) - newest_ms) / 1000;
 	if (newest_ms && age_s <= REPAIR_MOST_S)
 		return NULL;

@@ -21,9 +21,11 @@ static const struct admin_field overview_fields[] = {
 	{"name", ADMIN_TEXT, "This node"},
 	{"ready", ADMIN_BOOL, "Mail can be taken and read"},
 	{"now_us", ADMIN_TIME, "By this node's clock"},
-	{"findings", ADMIN_TEXTS,
-		"What there is to mend; of a cluster also how long ago it was repaired"},
+	{"findings", ADMIN_TEXTS, "What there is to mend"},
 	{"has_levels", ADMIN_BOOL, "The engine has consistency levels: v1/consistency"},
+	{"repaired_us", ADMIN_TIME,
+		"When the last repair of the keyspace has ended; null: no cluster, or never",
+		ADMIN_NULLABLE},
 	{"uncertain", ADMIN_NUMBER, "Writes whose outcome is not known yet"},
 	{"uncertain_since_us", ADMIN_TIME, "Since when the oldest is not; null: there is none",
 		ADMIN_NULLABLE},
@@ -70,6 +72,11 @@ static void add_failure(struct op *op, json_t *answer, const struct error *err)
 			json_string(error_chain(&op->arena, err)));
 }
 
+static json_t *time_or_null(json_int_t time_us)
+{
+	return time_us ? json_integer(time_us) : json_null();
+}
+
 static json_t *nodes_json(struct op *op, struct engine *engine, json_t *answer)
 {
 	struct node_info *nodes;
@@ -108,16 +115,20 @@ static struct error *get_overview(struct admin_request *request)
 {
 	const struct admin_context *context = request->context;
 	struct engine *engine = mail_store_engine(context->store);
-	json_int_t oldest_us = counted("holdfast_ledger_oldest_recorded_microseconds");
-	request->answer = json_pack("{s:s, s:s, s:s, s:b, s:I, s:o, s:b, s:I, s:o, s:I, s:b, s:I}",
-		"version", context->version, "engine", context->engine, "name", net_server_name(),
-		"ready", context->is_ready(context->ready_context), "now_us",
-		(json_int_t)clock_realtime_us(), "findings", admin_findings_json(request),
-		"has_levels", context->has_levels, "uncertain",
+	/* They ask the stores, and so come before what is counted of these. */
+	json_t *findings = admin_findings_json(request);
+	request->answer = json_pack(
+		"{s:s, s:s, s:s, s:b, s:I, s:o, s:b, s:o, s:I, s:o, s:I, s:b, s:I}", "version",
+		context->version, "engine", context->engine, "name", net_server_name(), "ready",
+		context->is_ready(context->ready_context), "now_us",
+		(json_int_t)clock_realtime_us(), "findings", findings, "has_levels",
+		context->has_levels, "repaired_us",
+		time_or_null(counted("holdfast_cassandra_repaired_microseconds")), "uncertain",
 		(json_int_t)ledger_length(context->ledger), "uncertain_since_us",
-		oldest_us ? json_integer(oldest_us) : json_null(), "accounts_owed",
-		counted("holdfast_projection_accounts_owed"), "has_index", context->search != NULL,
-		"index_waiting", counted("holdfast_index_accounts_waiting"));
+		time_or_null(counted("holdfast_ledger_oldest_recorded_microseconds")),
+		"accounts_owed", counted("holdfast_projection_accounts_owed"), "has_index",
+		context->search != NULL, "index_waiting",
+		counted("holdfast_index_accounts_waiting"));
 	json_object_set_new(
 		request->answer, "dead_letters", json_integer(counted("holdfast_dead_letters")));
 	json_object_set_new(

@@ -5,6 +5,7 @@ import { act, count, fill, make, span } from "./dom.js";
 
 const SILENT_S = 60;
 const SHOWN_MOST = 10;
+const GC_GRACE_S = 10 * 86400;
 
 function card(title, value, isWell, detail, actions = []) {
 	return make("section", { class: isWell ? "card" : "card look" },
@@ -38,6 +39,12 @@ function levelCard(level, again) {
 	const actions = level.pinned !== "no" ? [release] : hasFallback ? [pin("primary"), pin("fallback")] : [];
 	return card(`Level of ${name}s`, level.in_force, isWell,
 		`For ${span(level.in_force_ms / 1000)}; wanted: ${level.primary}.${probe}${pinned}`, actions);
+}
+
+function repairCard(overview) {
+	const age = overview.repaired_us ? (overview.now_us - overview.repaired_us) / 1e6 : null;
+	return card("Last repair", age === null ? "never" : `${span(age)} ago`, age !== null && age <= GC_GRACE_S,
+		`A deletion that a replica missed comes back if none ends within ${span(GC_GRACE_S)} (gc_grace_seconds).`);
 }
 
 function uncertainCard(overview, entries, again) {
@@ -115,6 +122,7 @@ export async function show(main, again) {
 			overview.findings.length ? "They stand above." : "Stores, repairs and indexes give nothing to mend.",
 			[task("audit", "Audit content", again)]),
 		...levels.map((level) => levelCard(level, again)),
+		overview.has_levels ? repairCard(overview) : null,
 		uncertainCard(overview, uncertain, again),
 		card("Copies behind", overview.accounts_owed, overview.accounts_owed < 1000,
 			"Accounts whose copies are not written yet. They are read rightly meanwhile.", [task("solve", "Solve all", again)]),
