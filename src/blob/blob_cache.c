@@ -2,110 +2,22 @@
 
 #include <stdlib.h>
 
-#include "base/hash_map.h"
+#include "base/byte_cache.h"
 #include "base/metric.h"
-#include "base/sync.h"
 
 METRIC_COUNTER(cache_hits, "content_cache_hits_total", "Reads of content that the cache answered");
 METRIC_COUNTER(cache_misses, "content_cache_misses_total", "Reads of content that it did not");
 METRIC_GAUGE(cache_bytes, "content_cache_bytes", "Content that is in the cache");
 
-/* Each id has its shard, with a lock and a part of the room of its own. */
-#define SHARDS 16
-
-struct entry {
-	struct blob_id id;
-	struct entry *newer, *older;
-	size_t length;
-	char bytes[];
-};
-
-struct shard {
-	struct mutex lock;
-	struct hash_map by_id;
-	struct entry *newest, *oldest;
-	uint64_t bytes;
-};
-
 struct blob_cache {
 	struct blob_store store;
 	struct blob_store *below;
-	uint64_t shard_max;
-	struct shard shards[SHARDS];
+	struct byte_cache *kept;
 };
 
 static struct blob_cache *self(struct blob_store *store)
 {
 	return (struct blob_cache *)store;
-}
-
-/* The last bytes of an id are random. */
-static struct shard *shard_of(struct blob_store *store, struct blob_id id)
-{
-	return &self(store)->shards[id.uuid.bytes[15] % SHARDS];
-}
-
-/* ---- One shard, under its lock ---- */
-
-static void unlink_entry(struct shard *shard, struct entry *entry)
-{
-	*(entry->newer ? &entry->newer->older : &shard->newest) = entry->older;
-	*(entry->older ? &entry->older->newer : &shard->oldest) = entry->newer;
-}
-
-static void link_newest(struct shard *shard, struct entry *entry)
-{
-	entry->newer = NULL;
-	entry->older = shard->newest;
-	*(shard->newest ? &shard->newest->newer : &shard->oldest) = entry;
-	shard->newest = entry;
-}
-
-static uint64_t cost_of(const struct entry *entry)
-{
-	return sizeof(*entry) + entry->length;
-}
-
-static void drop(struct shard *shard, struct entry *entry)
-{
-	unlink_entry(shard, entry);
-	hash_map_remove(&shard->by_id, ID_SLICE(entry->id));
-	shard->bytes -= cost_of(entry);
-	metric_add(&cache_bytes, -(int64_t)cost_of(entry));
-	free(entry);
-}
-
-/* ---- The cache ---- */
-
-static void keep(struct blob_store *store, struct blob_id id, struct slice content)
-{
-	struct shard *shard = shard_of(store, id);
-	uint64_t cost = sizeof(struct entry) + content.len;
-	if (content.len > BLOB_CACHE_ENTRY_MAX || cost > self(store)->shard_max)
-		return;
-	AUTO_LOCK(&shard->lock);
-	if (hash_map_find(&shard->by_id, ID_SLICE(id)))
-		return;
-	while (shard->bytes + cost > self(store)->shard_max)
-		drop(shard, shard->oldest);
-	struct entry *entry = heap_alloc(sizeof(*entry) + content.len);
-	entry->id = id;
-	entry->length = content.len;
-	if (content.len)
-		memcpy(entry->bytes, content.ptr, content.len);
-	link_newest(shard, entry);
-	hash_map_put(&shard->by_id, ID_SLICE(entry->id), entry);
-	shard->bytes += cost;
-	metric_add(&cache_bytes, (int64_t)cost);
-}
-
-static void forget(struct blob_store *store, struct blob_id id)
-{
-	struct shard *shard = shard_of(store, id);
-	AUTO_LOCK(&shard->lock);
-	struct entry *entry = hash_map_find(&shard->by_id, ID_SLICE(id));
-	if (entry)
-		drop(shard, entry);
 }
 
 static struct slice part_of(struct slice content, uint64_t offset, uint64_t length)
@@ -116,18 +28,12 @@ static struct slice part_of(struct slice content, uint64_t offset, uint64_t leng
 
 static bool find(struct blob_store *store, struct op *op, struct blob_part *part)
 {
-	struct shard *shard = shard_of(store, part->id);
-	AUTO_LOCK(&shard->lock);
-	struct entry *entry = hash_map_find(&shard->by_id, ID_SLICE(part->id));
-	metric_add(entry ? &cache_hits : &cache_misses, 1);
-	if (!entry)
-		return false;
-	unlink_entry(shard, entry);
-	link_newest(shard, entry);
-	struct slice content = slice_of(entry->bytes, entry->length);
-	part->bytes = arena_dup(&op->arena, part_of(content, part->offset, part->length));
-	part->err = NULL;
-	return true;
+	bool is_found = byte_cache_find(self(store)->kept, &op->arena, part->id.uuid, part->offset,
+		part->length, &part->bytes);
+	metric_add(is_found ? &cache_hits : &cache_misses, 1);
+	if (is_found)
+		part->err = NULL;
+	return is_found;
 }
 
 /* What is read from memory is not compared any more: it is now. */
@@ -144,7 +50,7 @@ static struct error *cache_put(struct blob_store *store, struct op *op, struct b
 	TRY(blob_put(self(store)->below, op, id, content, sha256, staged));
 	/* What was only staged may never be committed: then nobody asks for it. */
 	if (content.len <= BLOB_CACHE_ENTRY_MAX && has_checksum(content, sha256))
-		keep(store, id, content);
+		byte_cache_put(self(store)->kept, id.uuid, content);
 	return NULL;
 }
 
@@ -176,7 +82,7 @@ static void take(struct blob_store *store, const struct blob_part *wide, struct 
 	if (wide->err)
 		return;
 	if (is_whole)
-		keep(store, part->id, wide->bytes);
+		byte_cache_put(self(store)->kept, part->id.uuid, wide->bytes);
 	part->bytes = is_near_the_start(part) ? part_of(wide->bytes, part->offset, part->length)
 					      : wide->bytes;
 }
@@ -210,7 +116,7 @@ static struct error *cache_read(struct blob_store *store, struct op *op, struct 
 
 static struct error *cache_remove(struct blob_store *store, struct op *op, struct blob_id id)
 {
-	forget(store, id);
+	byte_cache_forget(self(store)->kept, id.uuid);
 	return blob_remove(self(store)->below, op, id);
 }
 
@@ -218,7 +124,7 @@ static struct error *cache_remove_many(
 	struct blob_store *store, struct op *op, const struct blob_id *ids, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		forget(store, ids[i]);
+		byte_cache_forget(self(store)->kept, ids[i].uuid);
 	return blob_remove_many(self(store)->below, op, ids, count);
 }
 
@@ -238,13 +144,7 @@ static void cache_close(struct blob_store *store)
 {
 	struct blob_cache *cache = self(store);
 	blob_store_close(cache->below);
-	for (size_t i = 0; i < SHARDS; i++) {
-		struct shard *shard = &cache->shards[i];
-		while (shard->oldest)
-			drop(shard, shard->oldest);
-		hash_map_done(&shard->by_id);
-		mutex_done(&shard->lock);
-	}
+	byte_cache_free(cache->kept);
 	free(cache);
 }
 
@@ -267,10 +167,6 @@ struct blob_store *blob_cache_new(struct blob_store *below, uint64_t max_bytes)
 					     .is_apart = below->is_apart,
 					     .inline_max = below->inline_max},
 		.below = below,
-		.shard_max = max_bytes / SHARDS};
-	for (size_t i = 0; i < SHARDS; i++) {
-		mutex_init(&cache->shards[i].lock);
-		hash_map_init(&cache->shards[i].by_id);
-	}
+		.kept = byte_cache_new(max_bytes, BLOB_CACHE_ENTRY_MAX, &cache_bytes)};
 	return &cache->store;
 }
