@@ -55,6 +55,8 @@ const struct setting storage_settings[] = {
 		"With content.key_file: content that was stored without encryption is served too."},
 	{"content.cache", SETTING_BYTES, &content_cache_bytes, "64 MiB", 0, 1099511627776, NULL, false,
 		"Memory for content lately stored in or read from an S3 store, up to 256 KiB each; 0: none."},
+	{"content.summary_cache", SETTING_BYTES, &mail_settings.summary_cache_bytes, "32 MiB", 0, 1099511627776, NULL, false,
+		"Memory for envelopes and structures of messages lately shown, some 2 KiB each; 0: none."},
 	{"content.inline_max", SETTING_BYTES, &content_inline_max, "0", 0, BLOB_INLINE_MOST, NULL, false,
 		"New messages up to this size are kept among the rows of engine.kind instead of in content.store; 0: none."},
 	{"content.grace", SETTING_DURATION, &mail_settings.grace_ms, "1 d", 7200000, 31536000000, NULL, true,

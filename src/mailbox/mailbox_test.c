@@ -277,6 +277,44 @@ static void a_deleted_mailbox_is_cleaned_up(void **state)
 	assert_non_null(mailbox_snapshot(&w->op, w->store, w->account, id, &snapshot));
 }
 
+static struct message only_message(struct mail_world *w)
+{
+	struct message *messages;
+	size_t count;
+	struct uid_set all = all_uids(w);
+	assert_null(mailbox_messages(&w->op, w->store, w->account, mail_world_status(w, "INBOX").id,
+		&all, &messages, &count));
+	assert_int_equal(count, 1);
+	return messages[0];
+}
+
+static void then_the_envelope_has(
+	struct mail_world *w, const struct message *message, struct slice text)
+{
+	struct message_summary summary;
+	assert_null(message_summary_get(&w->op, w->store, message, &summary));
+	assert_true(slice_find(summary.envelope, text) < summary.envelope.len);
+}
+
+static void a_summary_that_was_shown_stays_in_memory(void **state)
+{
+	struct mail_world *w = *state;
+	struct message_summary summary;
+	struct mutations rows;
+	append(w, "INBOX", "Subject: one\r\n\r\n", 0);
+	struct message message = only_message(w);
+	then_the_envelope_has(w, &message, SLICE("one"));
+	mutations_init(&rows, &w->op.arena);
+	mutations_delete(&rows, &message_table, key_id(&w->op.arena, message.id.uuid),
+		key_kind_row(&w->op.arena, MESSAGE_SUMMARY), clock_realtime_us());
+	assert_null(engine_write(w->engine, &w->op, rows.items, rows.count, DURABLE));
+	assert_null(blob_remove(w->blobs, &w->op, message.blob_id));
+	then_the_envelope_has(w, &message, SLICE("one"));
+	mail_world_restart(w);
+	assert_int_equal(
+		message_summary_get(&w->op, w->store, &message, &summary)->kind, ERR_CORRUPT);
+}
+
 static void a_once_key_makes_one_of_two(void **state)
 {
 	struct mail_world *w = *state;
@@ -461,6 +499,7 @@ static int run(const char *name)
 		SCENARIO(a_tree_is_renamed_whole),
 		SCENARIO(a_deleted_mailbox_is_cleaned_up),
 		SCENARIO(a_once_key_makes_one_of_two),
+		SCENARIO(a_summary_that_was_shown_stays_in_memory),
 		SCENARIO(what_has_gone_is_read_from_the_log),
 		SCENARIO(what_has_gone_may_be_purged),
 		SCENARIO(quota_is_checked_inside_the_commit),

@@ -1,5 +1,6 @@
 #include "mailbox/store_private.h"
 
+#include "base/byte_cache.h"
 #include "base/metric.h"
 #include "format/header.h"
 
@@ -7,6 +8,10 @@
 
 METRIC_COUNTER(contents_missing, "contents_missing_total",
 	"Reads of messages whose content the store says it does not have");
+
+METRIC_COUNTER(
+	summaries_hit, "summary_cache_hits_total", "Reads of summaries answered from memory");
+METRIC_COUNTER(summaries_missed, "summary_cache_misses_total", "Reads of summaries that were not");
 
 /* Runs of UIDs closer than this are read by one scan. */
 #define SCAN_GAP 32
@@ -377,9 +382,9 @@ struct error *mailbox_messages(struct op *op, struct mail_store *store, struct a
 			 : NULL;
 }
 
-static struct error *read_summary(struct op *op, struct mail_store *store,
+static struct error *read_summary_row(struct op *op, struct mail_store *store,
 	const struct message *message, enum read_level level, bool *ret_found,
-	struct message_summary_columns *ret_columns)
+	struct message_summary_columns *ret_columns, struct slice *ret_row)
 {
 	struct engine_row row;
 	TRY(engine_get(store->engine, op, &message_table, key_id(&op->arena, message->id.uuid),
@@ -387,6 +392,7 @@ static struct error *read_summary(struct op *op, struct mail_store *store,
 	if (!*ret_found)
 		return NULL;
 	struct error *err = row_decode(op, &message_summary_row, row.value, ret_columns);
+	*ret_row = row.value;
 	/* What it said is in the content too, except how the message came. */
 	*ret_found = !err;
 	return err && err->kind == ERR_CORRUPT ? NULL : err;
@@ -398,12 +404,30 @@ static bool is_of_use(bool found, const struct message_summary_columns *columns)
 	return found && columns->envelope.len && columns->bodystructure.len;
 }
 
+/* For what a client is shown: a summary says the same as long as it is there. */
+static struct error *read_summary(struct op *op, struct mail_store *store,
+	const struct message *message, bool *ret_found, struct message_summary_columns *ret_columns)
+{
+	struct slice row;
+	if (byte_cache_find(store->summaries, &op->arena, message->id.uuid, 0, UINT64_MAX, &row)) {
+		metric_add(&summaries_hit, 1);
+		*ret_found = true;
+		return row_decode(op, &message_summary_row, row, ret_columns);
+	}
+	metric_add(&summaries_missed, 1);
+	TRY(read_summary_row(op, store, message, READ_RELAXED, ret_found, ret_columns, &row));
+	if (is_of_use(*ret_found, ret_columns))
+		byte_cache_put(store->summaries, message->id.uuid, row);
+	return NULL;
+}
+
 struct error *summary_find(struct op *op, struct mail_store *store, const struct message *message,
 	bool *ret_found, struct message_summary_columns *ret_columns)
 {
 	bool found;
+	struct slice row;
 	*ret_columns = (struct message_summary_columns){0};
-	TRY(read_summary(op, store, message, READ_NORMAL, &found, ret_columns));
+	TRY(read_summary_row(op, store, message, READ_NORMAL, &found, ret_columns, &row));
 	*ret_found = is_of_use(found, ret_columns);
 	return NULL;
 }
@@ -414,7 +438,7 @@ struct error *message_measure(
 	bool found;
 	struct message_summary_columns columns;
 	struct slice content;
-	TRY(read_summary(op, store, inout_message, READ_RELAXED, &found, &columns));
+	TRY(read_summary(op, store, inout_message, &found, &columns));
 	if (found) {
 		inout_message->size = columns.size;
 		inout_message->header_length = columns.header_length;
@@ -434,7 +458,7 @@ struct error *message_smtp_envelope_get(struct op *op, struct mail_store *store,
 {
 	bool found;
 	struct message_summary_columns columns;
-	TRY(read_summary(op, store, message, READ_RELAXED, &found, &columns));
+	TRY(read_summary(op, store, message, &found, &columns));
 	*ret_envelope = found ? columns.smtp_envelope : SLICE_NONE;
 	return NULL;
 }
@@ -444,7 +468,7 @@ struct error *message_summary_get(struct op *op, struct mail_store *store,
 {
 	bool found;
 	struct message_summary_columns columns;
-	TRY(read_summary(op, store, message, READ_RELAXED, &found, &columns));
+	TRY(read_summary(op, store, message, &found, &columns));
 	if (!is_of_use(found, &columns)) {
 		/* Rebuilt from what is certain: the content. */
 		struct slice content;

@@ -1,5 +1,6 @@
 #include "mailbox/store_private.h"
 
+#include "base/byte_cache.h"
 #include "base/clock.h"
 #include "base/metric.h"
 #include "base/world.h"
@@ -155,6 +156,7 @@ static struct error *remove_content(
 		key_kind_row(arena, MESSAGE_SUMMARY), now_us);
 	mutations_delete(&rows, &blob_ref_table, blob_partition,
 		key_id_row(arena, 0, c->message.uuid), now_us);
+	byte_cache_forget(store->summaries, c->message.uuid);
 	TRY(engine_write(store->engine, op, rows.items, rows.count, DURABLE));
 	TRY(is_referred_to(op, store->engine, c->blob, &is_shared));
 	if (is_shared)

@@ -3,13 +3,20 @@
 
 #include <stdlib.h>
 
+#include "base/byte_cache.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"
 
 METRIC_COUNTER(work_failures, "background_failures_total", "Steps of background work that failed");
 
-struct mail_settings mail_settings = {.grace_ms = 86400 * 1000, .keeps_vault = true};
+METRIC_GAUGE(summary_bytes, "summary_cache_bytes", "Summaries of messages that are in memory");
+
+struct mail_settings mail_settings = {
+	.grace_ms = 86400 * 1000, .keeps_vault = true, .summary_cache_bytes = MIB(32)};
+
+/* A longer summary, of a message of very many parts, is read anew each time. */
+#define SUMMARY_KEPT_MOST KIB(64)
 
 #define OWED_UNDOS_MOST 100000
 #define SWEEP_EVERY_NS (30 * NS_PER_S)
@@ -26,6 +33,8 @@ struct mail_store *mail_store_new(
 	store->engine = engine;
 	store->blobs = blobs;
 	store->commit = commit_new(engine, ledger, &rules);
+	store->summaries = byte_cache_new(
+		mail_settings.summary_cache_bytes, SUMMARY_KEPT_MOST, &summary_bytes);
 	store->instance = uuid_random();
 	store->own_helper = (struct mail_helper){.store = store, .parts = 1};
 	mutex_init(&store->lock);
@@ -40,6 +49,7 @@ void mail_store_free(struct mail_store *store)
 	if (!store)
 		return;
 	snapshot_cache_done(store);
+	byte_cache_free(store->summaries);
 	commit_free(store->commit);
 	hash_map_done(&store->copying);
 	hash_map_done(&store->owed_intents);

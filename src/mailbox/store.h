@@ -8,8 +8,9 @@
 struct blob_store;
 
 struct mail_settings {
-	uint64_t grace_ms; /* how long content is kept that nothing refers to any more */
-	bool keeps_vault;  /* what is expunged can be listed and restored as long */
+	uint64_t grace_ms;            /* how long content is kept that nothing refers to any more */
+	bool keeps_vault;             /* what is expunged can be listed and restored as long */
+	uint64_t summary_cache_bytes; /* of a store that is opened from now on */
 };
 
 extern struct mail_settings mail_settings;

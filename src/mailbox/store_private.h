@@ -37,6 +37,7 @@ struct mail_store {
 	struct engine *engine;
 	struct commit *commit;
 	struct blob_store *blobs;
+	struct byte_cache *summaries; /* rows, by message_id: those that clients are shown */
 	quota_lookup quota;
 	void *quota_context;
 	struct snapshot_shard shards[SNAPSHOT_SHARDS];
@@ -60,7 +61,7 @@ void snapshot_cache_done(struct mail_store *store);
 MUST_CHECK struct error *plan_snapshot(struct op *op, struct mail_store *store,
 	struct commit_plan *plan, struct mailbox_id mailbox, struct snapshot **ret_snapshot);
 
-/* The stored summary; not found: missing, damaged or of no use. */
+/* The summary as it is stored now; not found: missing, damaged or of no use. */
 MUST_CHECK struct error *summary_find(struct op *op, struct mail_store *store,
 	const struct message *message, bool *ret_found,
 	struct message_summary_columns *ret_columns);

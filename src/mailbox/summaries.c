@@ -1,5 +1,6 @@
 #include "mailbox/store_private.h"
 
+#include "base/byte_cache.h"
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/log.h"
@@ -45,7 +46,9 @@ static struct error *write_summary(struct op *op, const struct filling *f,
 	mutations_put(&out, &message_table, key_id(&op->arena, message->id.uuid),
 		key_kind_row(&op->arena, MESSAGE_SUMMARY),
 		row_encode_in(&op->arena, &message_summary_row, &columns), clock_realtime_us());
-	return engine_write(f->store->engine, op, out.items, out.count, DURABLE);
+	struct error *err = engine_write(f->store->engine, op, out.items, out.count, DURABLE);
+	byte_cache_forget(f->store->summaries, message->id.uuid);
+	return err;
 }
 
 static struct error *fill(struct op *op, const struct filling *f, const struct message *message)

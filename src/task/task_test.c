@@ -3,6 +3,7 @@
 
 #include "task/task_private.h"
 
+#include "base/byte_cache.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/scratch.h"
@@ -595,6 +596,7 @@ static void given_old_summary(
 	mutations_put(&rows, &message_table, partition, key,
 		row_encode_in(&op->arena, &message_summary_row, &columns), clock_realtime_us());
 	assert_null(engine_write(w->mail.engine, op, rows.items, rows.count, DURABLE));
+	byte_cache_forget(w->mail.store->summaries, message->id.uuid);
 }
 
 static void a_summary_of_an_older_format_is_served_and_made_anew(void **state)
