@@ -265,7 +265,7 @@ def test_over_tls_only_who_has_the_name_and_the_authority_is_told(bare_server):
     until(lambda: len(letters(bare_server)) == 2)
     errors = {letter["consumer"]: letter["error"] for letter in letters(bare_server)}
     assert set(errors) == {"webhook-name", "webhook-authority"}
-    assert "name" in errors["webhook-name"] and "certificate" in errors["webhook-authority"]
+    assert "localhost" in errors["webhook-name"] and "certificate" in errors["webhook-authority"]
     assert len(trusted.events) == 1 and not stranger.events
     trusted.close()
     stranger.close()

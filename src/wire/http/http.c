@@ -112,6 +112,7 @@ struct transfer {
 	CURL *easy;
 	struct http_request *request;
 	struct buf answer;
+	char detail[CURL_ERROR_SIZE]; /* of a failure */
 };
 
 static size_t take_body(char *bytes, size_t size, size_t count, void *context)
@@ -174,6 +175,7 @@ static void set_options(
 	curl_easy_setopt(easy, CURLOPT_USERAGENT, "holdfast/" HOLDFAST_VERSION);
 	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body);
 	curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
+	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->detail);
 	if (client->ca_file)
 		curl_easy_setopt(easy, CURLOPT_CAINFO, client->ca_file);
 	if (client->user) {
@@ -209,9 +211,11 @@ static void note_result(struct op *op, struct transfer *transfer, CURLcode resul
 	curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
 	request->is_late = result == CURLE_OPERATION_TIMEDOUT;
 	if (result != CURLE_OK) {
-		request->problem = request->is_too_large ? "the answer is too large"
-							 : arena_printf(&op->arena, "%s",
-								   curl_easy_strerror(result));
+		request->problem =
+			request->is_too_large
+				? "the answer is too large"
+				: arena_printf(&op->arena, "%s%s%s", curl_easy_strerror(result),
+					  *transfer->detail ? ": " : "", transfer->detail);
 		return;
 	}
 	curl_off_t retry_after_s = 0;
@@ -235,6 +239,7 @@ void http_send(struct op *op, struct http_client *client, struct http_request *r
 	set_options(op, client, &transfer);
 	curl_easy_setopt(handle->easy, CURLOPT_HTTPHEADER, headers);
 	note_result(op, &transfer, curl_easy_perform(handle->easy));
+	curl_easy_setopt(handle->easy, CURLOPT_ERRORBUFFER, NULL);
 	curl_slist_free_all(headers);
 	give_handle_back(client, handle);
 }
