@@ -27,7 +27,7 @@ bool usage_is_wanted(void)
 
 struct error *usage_note(struct op *op, struct mail_store *store, struct account_id account)
 {
-	struct account_facts facts;
+	struct account_facts facts = {0};
 	struct mutations list;
 	struct error *err = account_facts_get(op, store, account, &facts);
 	if (err)

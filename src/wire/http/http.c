@@ -239,7 +239,7 @@ void http_send(struct op *op, struct http_client *client, struct http_request *r
 	set_options(op, client, &transfer);
 	curl_easy_setopt(handle->easy, CURLOPT_HTTPHEADER, headers);
 	note_result(op, &transfer, curl_easy_perform(handle->easy));
-	curl_easy_setopt(handle->easy, CURLOPT_ERRORBUFFER, NULL);
+	curl_easy_setopt(handle->easy, CURLOPT_ERRORBUFFER, (char *)NULL);
 	curl_slist_free_all(headers);
 	give_handle_back(client, handle);
 }
