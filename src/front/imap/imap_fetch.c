@@ -15,6 +15,7 @@ struct fetch {
 	struct uid_cursor cursor;       /* behind what is done */
 	uint32_t next;                  /* UIDs below are done */
 	bool misses_some;               /* sequence numbers of messages that are gone */
+	bool has_unknown_encoding;      /* BINARY was asked of a part that has one */
 	uint32_t rowless[ROWLESS_MOST]; /* UIDs in the snapshot, of which no row was found */
 	size_t rowless_count;
 };
@@ -174,6 +175,7 @@ static struct error *write_one(struct op *op, struct imap_session *session,
 	bool is_there = message.sequence && (row || fetch->request.need == FETCH_NEEDS_SNAPSHOT);
 	if (is_there)
 		err = imap_fetch_write(op, session, &fetch->request, &message);
+	fetch->has_unknown_encoding = message.has_unknown_encoding;
 	/* Its content is kept for a time only. */
 	if (!is_there || (err && err->kind == ERR_NOT_FOUND && row && row->is_expunged)) {
 		/* Removed by somebody while we were at it, or its row is lost. */
@@ -300,7 +302,10 @@ IMAP_HANDLER(imap_fetch)
 	if (!fetch)
 		TRY(begin(op, session, args, &fetch));
 	args->cursor = fetch;
-	TRY(write_pages(op, session, args, fetch));
+	struct error *err = write_pages(op, session, args, fetch);
+	if (err && fetch->has_unknown_encoding)
+		args->no_code = SLICE("UNKNOWN-CTE");
+	TRY(err);
 	if (args->wants_more)
 		return NULL;
 	TRY(check_rowless(op, session, fetch));

@@ -79,7 +79,9 @@ struct fetch_message {
 	uint32_t sequence;
 	const struct message *row; /* NULL if no item needs it */
 	bool seen_changed;         /* by this command: the client is told */
+	/* Out: it failed since BINARY was asked of a part whose transfer encoding is not known. */
+	bool has_unknown_encoding;
 };
 
 MUST_CHECK struct error *imap_fetch_write(struct op *op, struct imap_session *session,
-	const struct fetch_request *request, const struct fetch_message *message);
+	const struct fetch_request *request, struct fetch_message *message);

@@ -8,7 +8,7 @@
 
 /* What has been read of a message so far. */
 struct content {
-	const struct fetch_message *message;
+	struct fetch_message *message;
 	bool has_summary;
 	struct message_summary summary;
 	bool has_header, has_bytes;
@@ -146,6 +146,7 @@ static struct error *decode(struct op *op, struct imap_session *session, struct 
 		section_part(scan(op, content), item->section.parts, item->section.part_count);
 	enum transfer_encoding encoding =
 		part->kind == MIME_LEAF ? transfer_encoding_of(part->encoding) : ENCODING_IDENTITY;
+	content->message->has_unknown_encoding = encoding == ENCODING_UNKNOWN;
 	if (encoding == ENCODING_UNKNOWN)
 		return op_fail(op, ERR_INVALID, "The part's transfer encoding is not known");
 	*ret_bytes = transfer_decode(&op->arena, encoding, *ret_bytes);
@@ -300,7 +301,7 @@ static void write_unasked(struct imap_session *session, const struct fetch_reque
 }
 
 static struct error *write_all(struct op *op, struct imap_session *session,
-	const struct fetch_request *request, const struct fetch_message *message)
+	const struct fetch_request *request, struct fetch_message *message)
 {
 	struct content content = {.message = message};
 	bool first = true;
@@ -317,7 +318,7 @@ static struct error *write_all(struct op *op, struct imap_session *session,
 }
 
 struct error *imap_fetch_write(struct op *op, struct imap_session *session,
-	const struct fetch_request *request, const struct fetch_message *message)
+	const struct fetch_request *request, struct fetch_message *message)
 {
 	size_t start = session->out->len;
 	struct error *err = write_all(op, session, request, message);
