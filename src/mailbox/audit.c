@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "mailbox/follow.h"
 
 /* Holds what is stored as content against what refers to it. Finds what no list of work knows of:
  * what a node left that never came back. It tells, and when told to leaves what is nobody's and old
@@ -97,15 +98,37 @@ static uint64_t put_us(struct blob_id blob)
 	return (high << 16 | reader_u16(&reader)) * 1000;
 }
 
-/* No commit takes it any more, since none is sent long after its content was put. */
+/* No commit takes the content any more, since none is sent long after it was put. But one that was
+ * sent in time, and that few replicas have heard of, is finished by whoever comes next: this commit
+ * finishes or bars it. *ret_is_here false: that is for the account's home to do. */
+static struct error *end_earlier_commits(
+	struct op *op, struct audit *a, struct account_id account, bool *ret_is_here)
+{
+	struct account_facts facts = {.is_here = true};
+	uint64_t modseq;
+	struct error *err = account_facts_get(op, a->store, account, &facts);
+	*ret_is_here = facts.is_here;
+	if (!err && facts.is_here)
+		err = step_modseq(op, a->store, account, &modseq);
+	return err && err->kind == ERR_NOT_FOUND ? NULL : err;
+}
+
 static struct error *leave_orphan(struct op *op, struct audit *a, struct blob_id blob)
 {
+	static const struct uuid nobody;
 	struct uuid account;
 	bool has_owner;
+	bool is_here = true;
 	if (put_us(blob) >= a->leave_before_us)
 		return NULL;
 	TRY(may_have_owner(op, a, blob, &account, &has_owner));
 	if (has_owner)
+		return NULL;
+	if (!uuid_equal(account, nobody)) {
+		TRY(end_earlier_commits(op, a, (struct account_id){account}, &is_here));
+		TRY(may_have_owner(op, a, blob, &account, &has_owner));
+	}
+	if (has_owner || !is_here)
 		return NULL;
 	/* What was applied between the two looks has its place now. */
 	TRY(has_place(op, a, ID_SLICE(blob), &has_owner));

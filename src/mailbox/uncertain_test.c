@@ -494,6 +494,13 @@ static struct error *scan_of_few(struct engine *engine, struct op *op, const str
 		engine, op, table, partition, from, to, limit, backwards, level, ret_rows);
 }
 
+static struct error *cas_of_few(
+	struct engine *engine, struct op *op, const struct cas *cas, struct slice *ret_current)
+{
+	is_finished |= cas->table == &account_table;
+	return whole_ops->cas(engine, op, cas, ret_current);
+}
+
 static void remember_the_account(struct world *w)
 {
 	bool found;
@@ -527,6 +534,36 @@ static void given_a_note_so_old_that_it_is_cleared(struct world *w)
 	assert_null(engine_write(w->mail.engine, &w->mail.op, note.items, note.count, DURABLE));
 }
 
+static void given_few_replicas(struct world *w)
+{
+	static struct engine_ops few;
+	whole_ops = w->mail.engine->ops;
+	few = *whole_ops;
+	few.get = get_of_few;
+	few.scan = scan_of_few;
+	few.cas = cas_of_few;
+	is_finished = false;
+	w->mail.engine->ops = &few;
+}
+
+static void content_that_such_a_commit_took_is_not_tidied_away(void **state)
+{
+	struct world *w = *state;
+	struct audit_report report;
+	w->mail.engine->is_shared = true;
+	given_an_account_at_rest(w);
+	remember_the_account(w);
+	given_a_commit_by_a_node_that_is_killed(w);
+	clock_sleep_ns(3 * NS_PER_MS);
+	given_few_replicas(w);
+	assert_null(mail_store_tidy(&w->mail.op, w->mail.store, 1, &report));
+	w->mail.engine->ops = whole_ops;
+	assert_int_equal(report.left, 0);
+	when_everything_is_reclaimed(w);
+	assert_int_equal(blobs_stored(w), 1);
+	then_the_mailbox_holds(w, 1);
+}
+
 static void a_commit_that_few_replicas_have_is_found_before_the_last_note_of_it_goes(void **state)
 {
 	struct world *w = *state;
@@ -538,12 +575,7 @@ static void a_commit_that_few_replicas_have_is_found_before_the_last_note_of_it_
 	given_a_commit_by_a_node_that_is_killed(w);
 	given_a_note_so_old_that_it_is_cleared(w);
 
-	whole_ops = w->mail.engine->ops;
-	struct engine_ops few = *whole_ops;
-	few.get = get_of_few;
-	few.scan = scan_of_few;
-	is_finished = false;
-	w->mail.engine->ops = &few;
+	given_few_replicas(w);
 	struct error *err = commit_sweep(&w->mail.op, w->mail.store->commit);
 	size_t owed = commit_apply_owed(&w->mail.op, w->mail.store->commit);
 	w->mail.engine->ops = whole_ops;
@@ -790,6 +822,7 @@ int main(void)
 		SCENARIO(a_log_with_a_hole_is_no_verdict),
 		SCENARIO(a_half_applied_move_is_not_reclaimed),
 		SCENARIO(a_half_applied_expunge_leaves_nothing),
+		SCENARIO(content_that_such_a_commit_took_is_not_tidied_away),
 		SCENARIO(a_commit_that_few_replicas_have_is_found_before_the_last_note_of_it_goes),
 	};
 	const struct CMUnitTest about_content[] = {
