@@ -154,25 +154,37 @@ static UChar *to_utf16(struct arena *arena, struct slice text, int32_t *ret_len)
 	return U_FAILURE(status) ? NULL : wide;
 }
 
-static bool normalise(
-	struct arena *arena, const UNormalizer2 *form, struct slice text, struct slice *ret_text)
+/* One UTF-16 unit becomes this many at the very worst (U+FDFA in NFKC). */
+#define GROWTH 18
+
+static UChar *normalise_wide(
+	struct arena *arena, const UNormalizer2 *form, const UChar *wide, int32_t *inout_len)
+{
+	UErrorCode status = U_ZERO_ERROR;
+	int32_t capacity = *inout_len * GROWTH + 16;
+	UChar *normal = arena_alloc_raw(arena, (size_t)capacity * sizeof(*normal));
+	*inout_len = unorm2_normalize(form, wide, *inout_len, normal, capacity, &status);
+	return U_FAILURE(status) ? NULL : normal;
+}
+
+/* `then` NULL: the one form is all. */
+static bool normalise(struct arena *arena, const UNormalizer2 *form, const UNormalizer2 *then,
+	struct slice text, struct slice *ret_text)
 {
 	int32_t len;
 	if (text.len > PIECE_SIZE * 8)
 		return false;
 	UChar *wide = to_utf16(arena, text, &len);
+	if (wide)
+		wide = normalise_wide(arena, form, wide, &len);
+	if (wide && then)
+		wide = normalise_wide(arena, then, wide, &len);
 	if (!wide)
 		return false;
 	UErrorCode status = U_ZERO_ERROR;
-	/* One character becomes eighteen at the very worst (U+FDFA). */
-	int32_t capacity = len * 18 + 16;
-	UChar *normal = arena_alloc_raw(arena, (size_t)capacity * sizeof(*normal));
-	len = unorm2_normalize(form, wide, len, normal, capacity, &status);
-	if (U_FAILURE(status))
-		return false;
 	char *utf8 = arena_alloc_raw(arena, (size_t)len * 3 + 1);
 	int32_t utf8_len;
-	u_strToUTF8WithSub(utf8, len * 3 + 1, &utf8_len, normal, len, 0xfffd, NULL, &status);
+	u_strToUTF8WithSub(utf8, len * 3 + 1, &utf8_len, wide, len, 0xfffd, NULL, &status);
 	if (U_FAILURE(status))
 		return false;
 	*ret_text = slice_of(utf8, (size_t)utf8_len);
@@ -187,7 +199,8 @@ bool utf8_to_nfc(struct arena *arena, struct slice text, struct slice *ret_nfc)
 	}
 	UErrorCode status = U_ZERO_ERROR;
 	const UNormalizer2 *form = unorm2_getNFCInstance(&status);
-	return U_SUCCESS(status) && utf8_is_valid(text) && normalise(arena, form, text, ret_nfc);
+	return U_SUCCESS(status) && utf8_is_valid(text) &&
+	       normalise(arena, form, NULL, text, ret_nfc);
 }
 
 static struct slice fold_ascii(struct arena *arena, struct slice text)
@@ -205,8 +218,9 @@ static struct slice fold_piece(struct arena *arena, struct slice text)
 		return fold_ascii(arena, text);
 	UErrorCode status = U_ZERO_ERROR;
 	const UNormalizer2 *form = unorm2_getNFKCCasefoldInstance(&status);
+	const UNormalizer2 *decomposed = unorm2_getNFDInstance(&status);
 	struct slice folded;
-	if (U_FAILURE(status) || !normalise(arena, form, text, &folded))
+	if (U_FAILURE(status) || !normalise(arena, form, decomposed, text, &folded))
 		return fold_ascii(arena, text);
 	return folded;
 }

@@ -18,8 +18,9 @@ bool utf8_is_valid(struct slice text);
 /* Composed normal form (NFC); false for invalid UTF-8. Borrows when it is that already. */
 bool utf8_to_nfc(struct arena *arena, struct slice text, struct slice *ret_nfc);
 
-/* What equal-looking texts have in common: compatibility forms and case are folded
- * (NFKC_Casefold, which takes i;unicode-casemap one step further). Invalid bytes become U+FFFD. */
+/* What equal-looking texts have in common, as i;unicode-casemap has it (RFC 5051): compatibility
+ * forms and case are folded (NFKC_Casefold), and what is left is decomposed (NFD), so that a letter
+ * is found with and without its marks behind it. Invalid bytes become U+FFFD. */
 struct slice utf8_fold(struct arena *arena, struct slice text);
 
 /* True if the folded text holds the folded needle. Works through the text in pieces, so memory does

@@ -17,9 +17,9 @@ IGNORABLE = re.compile(
 
 
 def fold(text):
-    """i;unicode-casemap, and the compatibility forms (NFKC_Casefold)."""
+    """i;unicode-casemap (NFKC_Casefold, decomposed)."""
     text = IGNORABLE.sub("", unicodedata.normalize("NFKC", text))
-    return IGNORABLE.sub("", unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text.casefold()).casefold()))
+    return IGNORABLE.sub("", unicodedata.normalize("NFD", unicodedata.normalize("NFKC", text.casefold()).casefold()))
 
 
 def to_text(data, charset):
