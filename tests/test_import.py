@@ -184,6 +184,18 @@ def test_an_mbox_comes_whole_and_once(importing, user, tmp_path):
     assert b"\r\nFrom here\r\n>>From there\r\n" in mails(importing, user, "O")[0][0]
 
 
+def test_a_manifest_is_one_account_s(importing, user, tmp_path):
+    other = f"other-{user}"
+    importing.add_user(other)
+    maildir = make_maildir(tmp_path / "Maildir")
+    put(maildir, "new/1", mail("one"), 1_700_000_000)
+    manifest = tmp_path / "manifest"
+    assert run(importing, "maildir", maildir, user, "--manifest", manifest)[2] == 0
+    done = importing.ctl("import", "maildir", maildir, other, "--manifest", manifest, check=False)
+    assert done.returncode != 0 and f"is the manifest of {user}" in done.stderr
+    assert importing.folders(other)["INBOX"]["messages"] == 0
+
+
 def test_what_is_no_source_is_refused(importing, user, tmp_path):
     manifest = tmp_path / "manifest"
     (tmp_path / "text").write_text("Subject: no mbox\n")

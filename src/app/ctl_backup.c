@@ -336,8 +336,10 @@ static int run(struct backup_call *call, const char *noun, const char *verb)
 {
 	if (strcmp(noun, "restore") == 0)
 		return with_folder(call, 2, 3, BACKUP_READS, restore);
+	bool is_verb = strcmp(verb, "list") == 0 || strcmp(verb, "verify") == 0 ||
+		       strcmp(verb, "remove") == 0;
 	if (call->word_count < 2)
-		return take_backup(call);
+		return is_verb ? usage() : take_backup(call);
 	call->words++;
 	call->word_count--;
 	if (strcmp(verb, "list") == 0)

@@ -130,7 +130,10 @@ static struct slice with_lf(struct arena *arena, struct slice content)
 static struct error *write_bytes(
 	struct op *op, const char *path, struct slice bytes, uint64_t received_us)
 {
-	FILE *file = fopen(path, "we");
+	/* In somebody's own Maildir it may be a link to anywhere. */
+	if (unlink(path) != 0 && errno != ENOENT)
+		return fail_io(op, "remove", path);
+	FILE *file = fopen(path, "wxe");
 	if (!file)
 		return fail_io(op, "make", path);
 	const struct timespec time = {.tv_sec = (time_t)(received_us / US_PER_S),
@@ -172,11 +175,12 @@ static struct error *note_names(struct op *op, struct export_call *call, const c
 	DIR *files = opendir(folder);
 	if (!files)
 		return fail_io(op, "list", folder);
-	while ((entry = readdir(files)))
+	while (errno = 0, (entry = readdir(files)))
 		hash_map_put(&call->there,
 			maildir_name_parse(slice_from_cstr(entry->d_name)).unique, call);
+	struct error *err = errno ? fail_io(op, "list", folder) : NULL;
 	closedir(files);
-	return NULL;
+	return err;
 }
 
 static struct error *open_maildir(struct op *op, struct export_call *call, const char *place)

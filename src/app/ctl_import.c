@@ -139,7 +139,7 @@ static struct error *find_files(struct op *op, const char *folder, struct founds
 		return NULL;
 	if (!files)
 		return fail_io(op, "list", folder);
-	while ((entry = readdir(files))) {
+	while (errno = 0, (entry = readdir(files))) {
 		struct stat status;
 		char *path = NULL;
 		/* Names with a dot in front are no mail. */
@@ -157,8 +157,9 @@ static struct error *find_files(struct op *op, const char *folder, struct founds
 		founds->items[founds->count++] =
 			(struct found){path, path + strlen(folder) + 1, status.st_mtim};
 	}
+	struct error *err = errno ? fail_io(op, "list", folder) : NULL;
 	closedir(files);
-	return NULL;
+	return err;
 }
 
 static struct error *import_file(
@@ -189,9 +190,10 @@ static struct error *import_maildir(
 	struct op *op, struct import_call *call, const char *maildir, const char *folder)
 {
 	struct founds founds = {0};
-	struct error *err = find_files(op, arena_printf(&op->arena, "%s/cur", maildir), &founds);
+	/* A program that reads it moves from new to cur: in this order nothing escapes. */
+	struct error *err = find_files(op, arena_printf(&op->arena, "%s/new", maildir), &founds);
 	if (!err)
-		err = find_files(op, arena_printf(&op->arena, "%s/new", maildir), &founds);
+		err = find_files(op, arena_printf(&op->arena, "%s/cur", maildir), &founds);
 	if (founds.count)
 		qsort(founds.items, founds.count, sizeof(*founds.items), compare_founds);
 	for (size_t i = 0; i < founds.count; i++) {
@@ -216,7 +218,7 @@ static const char *folder_in(struct op *op, const struct import_call *call, stru
 static struct error *import_folders(struct op *op, struct import_call *call, DIR *root)
 {
 	struct dirent *entry;
-	while ((entry = readdir(root))) {
+	while (errno = 0, (entry = readdir(root))) {
 		struct stat status;
 		struct slice path;
 		struct slice name = slice_from_cstr(entry->d_name);
@@ -231,7 +233,7 @@ static struct error *import_folders(struct op *op, struct import_call *call, DIR
 		else
 			import_failed(&call->import, name, "the folder's name can be no path");
 	}
-	return NULL;
+	return errno ? fail_io(op, "list", call->source) : NULL;
 }
 
 static struct error *run_maildir(struct op *op, struct import_call *call)

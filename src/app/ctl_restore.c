@@ -8,13 +8,15 @@ struct check {
 	uint64_t accounts;
 	uint64_t messages;
 	struct solve_report report;
+	struct op *op;
+	const struct file_watch *watch;
 };
 
 static bool count_rows(void *context, size_t rows)
 {
 	struct check *check = context;
 	check->messages += rows;
-	return true;
+	return !check->watch->tick(check->op, check->watch->context, 0);
 }
 
 static struct error *check_account(
@@ -92,7 +94,7 @@ struct error *ctl_restore(struct op *op, const char *config_path,
 	const struct file_watch *watch, json_t **ret_told)
 {
 	struct backup_manifest manifest;
-	struct check check = {0};
+	struct check check = {.op = op, .watch = watch};
 	log_set_level(LOG_LEVEL_WARNING);
 	TRY(backup_folder_manifest(op, folder, id, &manifest));
 	TRY(backup_restore(op, folder, &manifest, directory, DATA_FORMAT_FILE, watch));

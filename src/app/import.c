@@ -47,7 +47,7 @@ static struct error *each_line(
 		struct arena_mark mark = arena_mark(&op->arena);
 		json_t *object = json_loadb(line, (size_t)len, JSON_REJECT_DUPLICATES, NULL);
 		bool is_whole = line[len - 1] == '\n';
-		if (is_whole && !text_field(object, "sha256").len)
+		if (line[0] != '{' || (is_whole && !text_field(object, "sha256").len))
 			err = op_fail(op, ERR_INVALID, "this is no manifest: \"%.60s\"", line);
 		else if (is_whole)
 			err = visit(op, context, object);
@@ -56,6 +56,8 @@ static struct error *each_line(
 		if (!err)
 			arena_release(&op->arena, mark);
 	}
+	if (!err && ferror(file))
+		err = op_fail(op, ERR_UNAVAILABLE, "cannot read the manifest: %s", strerror(errno));
 	free(line);
 	return err;
 }
@@ -63,6 +65,10 @@ static struct error *each_line(
 static struct error *know_line(struct op *op, void *context, const json_t *line)
 {
 	struct import *import = context;
+	struct slice address = text_field(line, "address");
+	if (address.len && !slice_equal_nocase(address, slice_from_cstr(import->address)))
+		return op_fail(op, ERR_INVALID, "%s is the manifest of " SLICE_FMT,
+			import->manifest_path, SLICE_ARG(address));
 	hash_map_put(&import->known,
 		key_of(&op->arena, text_field(line, "folder"), text_field(line, "source"),
 			text_field(line, "sha256")),
@@ -109,10 +115,10 @@ struct error *import_close(struct op *op, struct import *import)
 static struct error *note(struct op *op, struct import *import,
 	const struct import_message *message, const char *hex, json_t *answer)
 {
-	json_t *line = json_pack("{s:s%, s:s, s:s, s:I, s:O, s:I, s:O, s:O}", "source",
-		message->source.ptr, message->source.len, "folder", message->folder, "sha256", hex,
-		"size", (json_int_t)message->content.len, "flags", message->flags, "received_us",
-		(json_int_t)message->received_us, "uidvalidity",
+	json_t *line = json_pack("{s:s, s:s%, s:s, s:s, s:I, s:O, s:I, s:O, s:O}", "address",
+		import->address, "source", message->source.ptr, message->source.len, "folder",
+		message->folder, "sha256", hex, "size", (json_int_t)message->content.len, "flags",
+		message->flags, "received_us", (json_int_t)message->received_us, "uidvalidity",
 		json_object_get(answer, "uidvalidity"), "uid", json_object_get(answer, "uid"));
 	char *text = line ? json_dumps(line, JSON_COMPACT) : NULL;
 	json_decref(line);

@@ -1,8 +1,8 @@
 #pragma once
 
 /* Putting mail into an account, one message after the other, each once: what a manifest names is
- * not put again. The manifest has a JSON object a line: source, folder, sha256, size, flags,
- * received_us, uidvalidity, uid. */
+ * not put again. The manifest has a JSON object a line: address, source, folder, sha256, size,
+ * flags, received_us, uidvalidity, uid. All of it is of one account. */
 
 #include <jansson.h>
 #include <stdio.h>
@@ -30,7 +30,7 @@ struct import_message {
 	uint64_t received_us; /* 0: now */
 };
 
-/* Reads the manifest, or begins one. ERR_INVALID: it is no manifest. */
+/* Reads the manifest, or begins one. ERR_INVALID: it is no manifest, or another account's. */
 MUST_CHECK struct error *import_open(struct op *op, struct import *import);
 
 /* What cannot be put is told, counted, and no error: the others come. ERR_UNAVAILABLE: no server,

@@ -35,11 +35,12 @@ struct error *file_is_empty_folder(struct op *op, const char *path, bool *ret_is
 		return NULL;
 	if (!folder)
 		return file_fail(op, "list", path);
-	while ((entry = readdir(folder)))
+	while (errno = 0, (entry = readdir(folder)))
 		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
 			*ret_is_empty = false;
+	struct error *err = errno ? file_fail(op, "list", path) : NULL;
 	closedir(folder);
-	return NULL;
+	return err;
 }
 
 static int remove_one(const char *path, const struct stat *status, int type, struct FTW *place)
@@ -67,15 +68,15 @@ struct error *file_copy(struct op *op, const char *from, const char *to)
 static struct error *sync_with(
 	struct op *op, const char *path, int (*sync)(int descriptor), const char *what)
 {
-	int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (folder < 0)
+	int file = open(path, O_RDONLY | O_CLOEXEC);
+	if (file < 0)
 		return file_fail(op, what, path);
-	struct error *err = sync(folder) == 0 ? NULL : file_fail(op, what, path);
-	close(folder);
+	struct error *err = sync(file) == 0 ? NULL : file_fail(op, what, path);
+	close(file);
 	return err;
 }
 
-struct error *file_sync_folder(struct op *op, const char *path)
+struct error *file_sync(struct op *op, const char *path)
 {
 	return sync_with(op, path, fsync, "sync");
 }
@@ -201,7 +202,8 @@ static struct error *visit_entries(
 	struct dirent *entry;
 	while (errno = 0, (entry = readdir(folder))) {
 		struct arena_mark mark = arena_mark(&op->arena);
-		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
+			slice_ends_with(slice_from_cstr(entry->d_name), SLICE(".new")))
 			continue;
 		TRY(visit(op, walk,
 			arena_printf(&op->arena, "%s%s%s", below, *below ? "/" : "", entry->d_name),
@@ -218,8 +220,6 @@ static struct error *visit_folder(
 	if (depth > DEPTH_MOST)
 		return op_fail(op, ERR_INVALID, "%s is too deep", path);
 	DIR *folder = opendir(path);
-	if (!folder && errno == ENOENT && depth == 0)
-		return NULL;
 	if (!folder)
 		return file_fail(op, "list", path);
 	struct error *err = visit_entries(op, walk, folder, below, depth);

@@ -20,8 +20,8 @@ MUST_CHECK struct error *file_remove_tree(struct op *op, const char *path);
 /* Copies to a new file, mode 0600. ERR_NOT_FOUND: there is no `from`. */
 MUST_CHECK struct error *file_copy(struct op *op, const char *from, const char *to);
 
-/* Makes what was written and renamed in the folder durable. */
-MUST_CHECK struct error *file_sync_folder(struct op *op, const char *path);
+/* Makes a file's bytes durable; of a folder, what was written and renamed in it. */
+MUST_CHECK struct error *file_sync(struct op *op, const char *path);
 
 /* Everything on the file system of this folder. */
 MUST_CHECK struct error *file_sync_all(struct op *op, const char *path);
@@ -48,7 +48,8 @@ struct file_found {
 };
 
 /* Calls `each` for every regular file below the folder, in no order. The operation's arena is
- * released after each file. A folder that is not there holds none. */
+ * released after each file. What is being written (".new") is passed over: nothing refers to it
+ * yet, and it may have got its name by now. */
 MUST_CHECK struct error *file_walk(struct op *op, const char *folder,
 	struct error *(*each)(struct op *op, void *context, const struct file_found *file),
 	void *context);

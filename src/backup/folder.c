@@ -79,7 +79,7 @@ static struct error *make_parts(struct op *op, const struct backup_folder *folde
 	TRY(file_make_folder(op, below(&op->arena, folder, "unfinished")));
 	TRY(file_make_folder(op, below(&op->arena, folder, "objects")));
 	TRY(file_make_folder(op, below(&op->arena, folder, "backups")));
-	return file_sync_folder(op, folder->path);
+	return file_sync(op, folder->path);
 }
 
 struct error *backup_folder_open(
@@ -119,7 +119,7 @@ struct error *backup_folder_list(
 	*ret_count = 0;
 	if (!lists)
 		return file_fail(op, "list", path);
-	while ((entry = readdir(lists))) {
+	while (errno = 0, (entry = readdir(lists))) {
 		struct slice name = slice_from_cstr(entry->d_name);
 		if (!slice_ends_with(name, SLICE(SUFFIX)))
 			continue;
@@ -128,7 +128,10 @@ struct error *backup_folder_list(
 			(*ret_count + 1) * sizeof(**ret_ids));
 		(*ret_ids)[(*ret_count)++] = arena_cstr(&op->arena, name);
 	}
+	struct error *err = errno ? file_fail(op, "list", path) : NULL;
 	closedir(lists);
+	if (err)
+		return err;
 	if (*ret_count)
 		qsort(*ret_ids, *ret_count, sizeof(**ret_ids), compare_texts);
 	return NULL;

@@ -104,7 +104,7 @@ struct error *manifest_write(struct op *op, const struct backup_manifest *manife
 	if (rename(temporary, path) != 0)
 		return file_fail(op, "name", path);
 	*slash = '\0';
-	return file_sync_folder(op, folder);
+	return file_sync(op, folder);
 }
 
 /* ---- Reading ---- */

@@ -33,7 +33,7 @@ static struct error *bar(struct op *op, const struct restoring *r)
 		write(file, text, strlen(text)) == (ssize_t)strlen(text) && fsync(file) == 0;
 	struct error *err = is_written ? NULL : file_fail(op, "write", path);
 	close(file);
-	return err ? err : file_sync_folder(op, r->target);
+	return err ? err : file_sync(op, r->target);
 }
 
 static struct error *make_parents(struct op *op, const struct restoring *r, struct slice path)
@@ -71,7 +71,7 @@ static struct error *restore_last(
 	TRY(file_sync_all(op, r->target));
 	if (rename(temporary, path) != 0)
 		return file_fail(op, "name", path);
-	return file_sync_folder(op, r->target);
+	return file_sync(op, r->target);
 }
 
 static struct error *restore_files(

@@ -44,6 +44,9 @@ static struct error *keep_object(
 		return unlink(temporary) == 0 ? NULL : file_fail(op, "remove", temporary);
 	TRY(file_make_folder(op,
 		arena_printf(&op->arena, "%s/objects/%.2s", t->folder->path, file->sha256.ptr)));
+	/* Earlier backups may name what is there: a power cut must not leave less in its place. */
+	if (access(object, F_OK) == 0)
+		TRY(file_sync(op, temporary));
 	if (rename(temporary, object) != 0)
 		return file_fail(op, "name", object);
 	t->manifest->copied_files++;
@@ -69,9 +72,6 @@ static struct error *take_file(struct op *op, void *context, const struct file_f
 {
 	struct taking *t = context;
 	const struct backup_file *before;
-	/* What is being written, and nothing refers to yet. */
-	if (slice_ends_with(slice_from_cstr(found->path), SLICE(".new")))
-		return NULL;
 	const char *prefix = t->source->prefix;
 	struct slice path = slice_from_cstr(
 		arena_printf(&t->own.arena, "%s%s%s", prefix, *prefix ? "/" : "", found->path));

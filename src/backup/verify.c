@@ -131,7 +131,7 @@ static struct error *remove_and_sweep(struct op *op, struct sweeping *s, const c
 		return errno == ENOENT ? op_fail(op, ERR_NOT_FOUND, "%s holds no backup %s",
 						 s->folder->path, id)
 				       : file_fail(op, "remove", list);
-	TRY(file_sync_folder(op, arena_printf(&op->arena, "%s/backups", s->folder->path)));
+	TRY(file_sync(op, arena_printf(&op->arena, "%s/backups", s->folder->path)));
 	return file_walk(
 		op, arena_printf(&op->arena, "%s/objects", s->folder->path), sweep_object, s);
 }

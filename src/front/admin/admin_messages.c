@@ -260,16 +260,18 @@ static struct error *list_snapshot(struct admin_request *request, struct account
 	slice_parse_u32(page->after, &after);
 	uid_set_init(&uids, &request->op.arena);
 	uint32_t from = snapshot_lower_bound(snapshot, after + 1);
-	/* One more than the page has room for tells that there are more. */
-	for (uint32_t i = from; i < snapshot_count(snapshot) && i - from <= page->limit; i++)
-		uid_set_add(&uids, snapshot_at(snapshot, i).uid);
+	uint32_t end = from;
+	for (; end < snapshot_count(snapshot) && end - from < page->limit; end++)
+		uid_set_add(&uids, snapshot_at(snapshot, end).uid);
 	TRY(mailbox_messages(
 		&request->op, request->context->store, account, mailbox, &uids, &messages, &count));
-	for (size_t i = 0; i < count; i++) {
-		struct slice name = cursor_of(&request->op.arena, messages[i].uid);
-		if (admin_page_wants(page, name))
-			admin_page_add(page, name, listed_json(&messages[i], snapshot));
-	}
+	for (size_t i = 0; i < count; i++)
+		admin_page_add(page, cursor_of(&request->op.arena, messages[i].uid),
+			listed_json(&messages[i], snapshot));
+	/* Some may have gone since the snapshot: it alone tells whether there are more. */
+	page->has_more = end < snapshot_count(snapshot);
+	if (page->has_more)
+		page->last = cursor_of(&request->op.arena, snapshot_at(snapshot, end - 1).uid);
 	return NULL;
 }
 
