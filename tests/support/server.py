@@ -38,6 +38,8 @@ OFFSETS = {
 }
 
 
+# Those of tests that run beside each other are apart.
+FIRST_PORT = int(os.environ.get("HOLDFAST_PORTS", "10000"))
 given_out = []
 
 
@@ -52,9 +54,10 @@ def is_free(port):
 
 
 def free_port_base():
-    """Below the ports that the system hands out by itself, apart for each test process."""
+    """Below the ports that the system hands out by itself, apart for each test process. No two OFFSETS are a multiple of
+    125 apart: servers of one process have no port in common."""
     for step in range(200):
-        base = 10000 + (os.getpid() * 7 + step * 1000) % 20000
+        base = FIRST_PORT + (os.getpid() * 7 + step * 125) % 5000
         if base not in given_out and all(is_free(base + offset) for offset in OFFSETS.values()):
             given_out.append(base)
             del given_out[:-10]  # a long run of tests comes back to the first ones
