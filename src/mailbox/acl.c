@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "mailbox/store_private.h"
 
 #define ACL_FORMAT 1
@@ -162,7 +163,7 @@ struct error *mailbox_change_acl(struct op *op, struct mail_store *store, struct
 	return commit_run(op, store->commit, owner, &commit);
 }
 
-/* The names of a list that cannot be read are not known: the task that solves finds their rows. */
+/* The names of a list that cannot be read are not known: their rows stay, and show nothing. */
 void log_acl(struct op *op, struct buf *entry, struct mailbox_id mailbox, struct slice acl,
 	bool is_granted_now)
 {
@@ -253,7 +254,11 @@ static struct error *find_missing(struct op *op, struct mail_store *store,
 	struct shared_to row = {.modseq = status->highest_modseq};
 	if (!status->acl.len)
 		return NULL;
-	TRY(decode(op, status->acl, &acl));
+	/* Whom it names is not known; the rest of the account is looked at. */
+	if (!acl_decode(&op->arena, status->acl, &acl)) {
+		log_warn(op, "access-list-unreadable", FIELD_ID("mailbox", op, status->id.uuid));
+		return NULL;
+	}
 	for (size_t i = 0; i < acl.count; i++) {
 		struct slice partition = key_id(&op->arena, acl.entries[i].account.uuid);
 		struct slice key = key_shared_to(&op->arena, account, status->id);

@@ -21,6 +21,8 @@ enum right {
 };
 #define RIGHTS_ALL 0x7ffU
 #define RIGHTS_OF_FLAGS (RIGHT_SEEN | RIGHT_WRITE | RIGHT_DELETE_MAIL)
+/* RFC 5464 3.3: who has one of them, and may look the mailbox up, may read its entries. */
+#define RIGHTS_OF_METADATA (RIGHT_READ | RIGHT_SEEN | RIGHT_WRITE | RIGHT_INSERT | RIGHT_POST)
 
 /* Names of one list, and its bytes: it is written with each change of its mailbox. */
 #define ACL_ENTRIES_MAX 100

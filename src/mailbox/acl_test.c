@@ -122,7 +122,7 @@ static void what_is_shared_is_listed_while_it_is(void **state)
 	assert_int_equal(sharers_with(p, p->bob), 1);
 	grant(p, "INBOX", 0);
 	assert_int_equal(sharers_with(p, p->bob), 1);
-	assert_null(mailbox_delete(&p->w.op, p->w.store, p->alice, SLICE("Sent")));
+	assert_null(mailbox_delete(&p->w.op, p->w.store, p->alice, SLICE("Sent"), NULL));
 	assert_int_equal(sharers_with(p, p->bob), 0);
 }
 
@@ -137,7 +137,7 @@ static void a_new_mailbox_has_the_list_of_the_one_above(void **state)
 	assert_int_equal(rights_of_bob(p, "Archive/2024"), RIGHT_LOOKUP | RIGHT_READ);
 	assert_int_equal(sharers_with(p, p->bob), 1);
 	assert_null(mailbox_rename(
-		&p->w.op, p->w.store, p->alice, SLICE("Archive/2024"), SLICE("Old")));
+		&p->w.op, p->w.store, p->alice, SLICE("Archive/2024"), NULL, SLICE("Old")));
 	assert_int_equal(rights_of_bob(p, "Old/May"), RIGHT_LOOKUP | RIGHT_READ);
 	assert_null(mail_store_empty_account(&p->w.op, p->w.store, p->alice));
 	assert_int_equal(sharers_with(p, p->bob), 0);

@@ -131,9 +131,7 @@ void plan_pieces(struct op *op, const struct mail_store *store, struct commit_pl
 	}
 	struct uuid id = is_open ? pieces->intent : plan_operation(plan).uuid;
 	struct uid_set all = {.arena = &op->arena};
-	for (size_t i = 0; i < pieces->copied.count; i++)
-		uid_set_add_range(
-			&all, pieces->copied.ranges[i].first, pieces->copied.ranges[i].last);
+	uid_set_add_all(&all, &pieces->copied);
 	uid_set_add_range(&all, first_uid, first_uid + (uint32_t)count - 1);
 	struct buf detail = buf_in(&op->arena);
 	buf_append(&detail, ID_SLICE(to));

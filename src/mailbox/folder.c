@@ -302,8 +302,17 @@ struct error *mailbox_create(struct op *op, struct mail_store *store, struct acc
 
 struct deletion {
 	struct slice path;
-	bool even_inbox;
+	const struct mailbox_id *expected; /* NULL: whichever has the path */
 };
+
+/* Whoever decided by the mailbox that he saw means that one, not one that has its name by now. */
+static struct error *find_expected(struct op *op, struct commit_plan *plan, struct slice path,
+	const struct mailbox_id *expected, struct mailbox_id *ret_id)
+{
+	if (!plan_find_path(plan, path, ret_id) || (expected && !ID_EQUAL(*ret_id, *expected)))
+		return op_fail(op, ERR_NOT_FOUND, "no such mailbox");
+	return NULL;
+}
 
 static void plan_removal(
 	struct op *op, struct commit_plan *plan, struct buf *entry, struct mailbox_id id)
@@ -319,7 +328,6 @@ static void plan_removal(
 		.kind = INTENT_REMOVE_MAILBOX, .detail = arena_dup(&op->arena, ID_SLICE(id))};
 	/* The mailbox's id names the intent: one removal, one intent. */
 	plan_put_intent(plan, id.uuid, &intent);
-	plan_forget_metadata(op, plan, id);
 	log_entry_mailbox(entry, id);
 	log_acl(op, entry, id, row->acl, false);
 	row->acl = SLICE_NONE;
@@ -332,22 +340,22 @@ static struct error *plan_delete(struct op *op, struct commit_plan *plan, void *
 	struct mailbox_id *ids;
 	const struct account_mailbox **rows;
 	size_t count;
-	if (!plan_find_path(plan, deletion->path, &id))
-		return op_fail(op, ERR_NOT_FOUND, "no such mailbox");
+	TRY(find_expected(op, plan, deletion->path, deletion->expected, &id));
 	plan_all_mailboxes(op, plan, &ids, &rows, &count);
 	for (size_t i = 0; i < count; i++)
 		if (!rows[i]->deleted_modseq && is_below(rows[i]->path, deletion->path))
 			return op_fail(op, ERR_INVALID, "the mailbox has others below it");
 	struct buf entry = log_entry_begin(&op->arena);
 	plan_removal(op, plan, &entry, id);
+	plan_forget_metadata(op, plan, &id);
 	plan_log(plan, buf_as_slice(&entry));
 	return NULL;
 }
 
-struct error *mailbox_delete(
-	struct op *op, struct mail_store *store, struct account_id account, struct slice path)
+struct error *mailbox_delete(struct op *op, struct mail_store *store, struct account_id account,
+	struct slice path, const struct mailbox_id *expected)
 {
-	struct deletion deletion = {.path = canonical(op, path)};
+	struct deletion deletion = {.path = canonical(op, path), .expected = expected};
 	struct commit_change change = {.plan = plan_delete, .context = &deletion};
 	if (is_inbox(deletion.path))
 		return op_fail(op, ERR_INVALID, "INBOX cannot be deleted");
@@ -368,7 +376,7 @@ static struct error *plan_delete_all(struct op *op, struct commit_plan *plan, vo
 	for (size_t i = 0; i < count; i++)
 		if (!rows[i]->deleted_modseq)
 			plan_removal(op, plan, &entry, ids[i]);
-	plan_forget_metadata(op, plan, (struct mailbox_id){0});
+	plan_forget_metadata(op, plan, NULL);
 	plan_log(plan, buf_as_slice(&entry));
 	return NULL;
 }
@@ -386,6 +394,7 @@ struct error *mail_store_empty_account(
 
 struct renaming {
 	struct slice from;
+	const struct mailbox_id *expected; /* as in struct deletion */
 	struct slice to;
 };
 
@@ -396,8 +405,7 @@ static struct error *plan_rename(struct op *op, struct commit_plan *plan, void *
 	struct mailbox_id id;
 	const struct account_mailbox **rows;
 	size_t count;
-	if (!plan_find_path(plan, renaming->from, &id))
-		return op_fail(op, ERR_NOT_FOUND, "no such mailbox");
+	TRY(find_expected(op, plan, renaming->from, renaming->expected, &id));
 	if (plan_find_path(plan, renaming->to, &id))
 		return op_fail(op, ERR_EXISTS, "the mailbox exists");
 	TRY(check_room(op, plan, MAILBOX_DEPTH_MAX));
@@ -442,9 +450,10 @@ static struct error *rename_inbox(
 }
 
 struct error *mailbox_rename(struct op *op, struct mail_store *store, struct account_id account,
-	struct slice from, struct slice to)
+	struct slice from, const struct mailbox_id *expected, struct slice to)
 {
-	struct renaming renaming = {.from = canonical(op, from), .to = canonical(op, to)};
+	struct renaming renaming = {
+		.from = canonical(op, from), .expected = expected, .to = canonical(op, to)};
 	struct commit_change change = {.plan = plan_rename, .context = &renaming};
 	TRY(check_path(op, renaming.to));
 	if (is_below(renaming.to, renaming.from))

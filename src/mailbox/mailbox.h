@@ -63,13 +63,16 @@ MUST_CHECK struct error *mailbox_create(struct op *op, struct mail_store *store,
 	struct account_id account, struct slice path, uint32_t special_use,
 	struct mailbox_id *ret_id);
 
-/* ERR_INVALID for INBOX and for a mailbox with children. */
-MUST_CHECK struct error *mailbox_delete(
-	struct op *op, struct mail_store *store, struct account_id account, struct slice path);
+/* ERR_INVALID for INBOX and for a mailbox with children. `expected`: ERR_NOT_FOUND if another one
+ * has the path; NULL: whichever has it. */
+MUST_CHECK struct error *mailbox_delete(struct op *op, struct mail_store *store,
+	struct account_id account, struct slice path, const struct mailbox_id *expected);
 
-/* The whole subtree in one commit. INBOX: its messages move, it stays (RFC 9051 6.3.6). */
+/* The whole subtree in one commit. INBOX: its messages move, it stays (RFC 9051 6.3.6). `expected`
+ * as above. */
 MUST_CHECK struct error *mailbox_rename(struct op *op, struct mail_store *store,
-	struct account_id account, struct slice from, struct slice to);
+	struct account_id account, struct slice from, const struct mailbox_id *expected,
+	struct slice to);
 
 /* Subscriptions are names: they outlive the mailbox. */
 MUST_CHECK struct error *mailbox_subscribe(struct op *op, struct mail_store *store,

@@ -240,7 +240,7 @@ static void a_tree_is_renamed_whole(void **state)
 	struct mailbox_id id;
 	assert_null(mailbox_create(&w->op, w->store, w->account, SLICE("a/b/c"), 0, &id));
 	append(w, "a/b", "x\r\n", 0);
-	assert_null(mailbox_rename(&w->op, w->store, w->account, SLICE("a"), SLICE("z/y")));
+	assert_null(mailbox_rename(&w->op, w->store, w->account, SLICE("a"), NULL, SLICE("z/y")));
 	assert_int_equal(mail_world_status(w, "z/y/b").messages, 1);
 	assert_true(ID_EQUAL(mail_world_status(w, "z/y/b/c").id, id));
 	struct mailbox_status status;
@@ -253,13 +253,32 @@ static void a_tree_is_renamed_whole(void **state)
 	assert_int_equal(list.count, 10);
 }
 
+static void another_mailbox_that_has_the_path_by_now_is_left_alone(void **state)
+{
+	struct mail_world *w = *state;
+	struct mailbox_id seen;
+	struct mailbox_id now;
+	assert_null(mailbox_create(&w->op, w->store, w->account, SLICE("work"), 0, &seen));
+	assert_null(
+		mailbox_rename(&w->op, w->store, w->account, SLICE("work"), &seen, SLICE("old")));
+	assert_null(mailbox_create(&w->op, w->store, w->account, SLICE("work"), 0, &now));
+	assert_int_equal(mailbox_delete(&w->op, w->store, w->account, SLICE("work"), &seen)->kind,
+		ERR_NOT_FOUND);
+	assert_int_equal(
+		mailbox_rename(&w->op, w->store, w->account, SLICE("work"), &seen, SLICE("new"))
+			->kind,
+		ERR_NOT_FOUND);
+	assert_true(ID_EQUAL(mail_world_status(w, "work").id, now));
+	assert_null(mailbox_delete(&w->op, w->store, w->account, SLICE("work"), &now));
+}
+
 static void a_deleted_mailbox_is_cleaned_up(void **state)
 {
 	struct mail_world *w = *state;
 	struct mailbox_id id;
 	assert_null(mailbox_create(&w->op, w->store, w->account, SLICE("tmp"), 0, &id));
 	append(w, "tmp", "x\r\n", 0);
-	assert_null(mailbox_delete(&w->op, w->store, w->account, SLICE("tmp")));
+	assert_null(mailbox_delete(&w->op, w->store, w->account, SLICE("tmp"), NULL));
 	struct quota quota;
 	assert_null(mailbox_quota(&w->op, w->store, w->account, &quota));
 	assert_int_equal(quota.used_count, 0);
@@ -497,6 +516,7 @@ static int run(const char *name)
 		SCENARIO(a_large_store_changes_all),
 		SCENARIO(a_copy_that_was_finished_is_not_undone),
 		SCENARIO(a_tree_is_renamed_whole),
+		SCENARIO(another_mailbox_that_has_the_path_by_now_is_left_alone),
 		SCENARIO(a_deleted_mailbox_is_cleaned_up),
 		SCENARIO(a_once_key_makes_one_of_two),
 		SCENARIO(a_summary_that_was_shown_stays_in_memory),

@@ -178,14 +178,14 @@ void plan_copied_metadata(struct op *op, struct commit_plan *plan, struct buf *e
 	log_entry_metadata(entry, to, buf_as_slice(&names));
 }
 
-void plan_forget_metadata(struct op *op, struct commit_plan *plan, struct mailbox_id mailbox)
+void plan_forget_metadata(struct op *op, struct commit_plan *plan, const struct mailbox_id *mailbox)
 {
 	struct planned_annotation *all;
 	size_t count;
 	plan_annotations(op, plan, &all, &count);
 	for (size_t i = 0; i < count; i++)
-		if (ID_EQUAL(all[i].mailbox, mailbox))
-			plan_remove_annotation(plan, mailbox, all[i].name);
+		if (!mailbox || ID_EQUAL(all[i].mailbox, *mailbox))
+			plan_remove_annotation(plan, all[i].mailbox, all[i].name);
 }
 
 /* ---- News ---- */

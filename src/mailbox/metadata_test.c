@@ -72,9 +72,10 @@ static void entries_go_where_their_mailbox_goes(void **state)
 	struct mail_world *w = *state;
 	struct mailbox_id sent = mail_world_status(w, "Sent").id;
 	set(w, sent, "/private/comment", "out");
-	assert_null(mailbox_rename(&w->op, w->store, w->account, SLICE("Sent"), SLICE("Out")));
+	assert_null(
+		mailbox_rename(&w->op, w->store, w->account, SLICE("Sent"), NULL, SLICE("Out")));
 	then_value_is(w, mail_world_status(w, "Out").id, "out");
-	assert_null(mailbox_delete(&w->op, w->store, w->account, SLICE("Out")));
+	assert_null(mailbox_delete(&w->op, w->store, w->account, SLICE("Out"), NULL));
 	mail_world_restart(w);
 	struct metadata_list all;
 	assert_null(mailbox_metadata(&w->op, w->store, w->account, &all));
@@ -86,12 +87,14 @@ static void a_renamed_inbox_leaves_its_entries_and_takes_a_copy(void **state)
 	struct mail_world *w = *state;
 	struct metadata_limits before = metadata_limits;
 	set(w, mail_world_status(w, "INBOX").id, "/private/comment", "in");
-	assert_null(mailbox_rename(&w->op, w->store, w->account, SLICE("INBOX"), SLICE("Old")));
+	assert_null(
+		mailbox_rename(&w->op, w->store, w->account, SLICE("INBOX"), NULL, SLICE("Old")));
 	then_value_is(w, mail_world_status(w, "INBOX").id, "in");
 	then_value_is(w, mail_world_status(w, "Old").id, "in");
 	/* Where there is no room for a copy, there is none. */
 	metadata_limits.account_bytes = 200;
-	assert_null(mailbox_rename(&w->op, w->store, w->account, SLICE("INBOX"), SLICE("Older")));
+	assert_null(
+		mailbox_rename(&w->op, w->store, w->account, SLICE("INBOX"), NULL, SLICE("Older")));
 	then_value_is(w, mail_world_status(w, "INBOX").id, "in");
 	assert_int_equal(of(w, mail_world_status(w, "Older").id).count, 0);
 	metadata_limits = before;

@@ -179,10 +179,10 @@ struct error *derive_projections(struct op *op, struct account_id account,
 		case LOG_EXPUNGE:
 			derive_expunge(op, account, &item, log->modseq, out);
 			break;
-		case LOG_DELETION:
 		case LOG_GRANTS:
 			derive_grants(op, account, &item, log->modseq, out);
 			break;
+		case LOG_DELETION:
 		case LOG_MAILBOX:
 		case LOG_METADATA:
 			break;

@@ -179,8 +179,9 @@ void plan_pieces(struct op *op, const struct mail_store *store, struct commit_pl
 void plan_copied_metadata(struct op *op, struct commit_plan *plan, struct buf *entry,
 	const struct metadata_list *metadata, struct mailbox_id to);
 
-/* The annotations of a mailbox go with it. */
-void plan_forget_metadata(struct op *op, struct commit_plan *plan, struct mailbox_id mailbox);
+/* The annotations of a mailbox go with it; NULL: all of the account. */
+void plan_forget_metadata(
+	struct op *op, struct commit_plan *plan, const struct mailbox_id *mailbox);
 
 /* Bits for keyword names in a mailbox that is being changed; new names are added to it. ERR_LIMIT
  * when the list is full (the message keeps no keyword then, if `may_drop`). */

@@ -64,6 +64,12 @@ void uid_set_add_range(struct uid_set *set, uint32_t first, uint32_t last)
 	set->ranges[from] = (struct uid_range){first, last};
 }
 
+void uid_set_add_all(struct uid_set *set, const struct uid_set *more)
+{
+	for (size_t i = 0; i < more->count; i++)
+		uid_set_add_range(set, more->ranges[i].first, more->ranges[i].last);
+}
+
 bool uid_set_contains(const struct uid_set *set, uint32_t uid)
 {
 	size_t at = find_range(set, uid);

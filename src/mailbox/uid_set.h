@@ -21,6 +21,7 @@ void uid_set_init(struct uid_set *set, struct arena *arena);
 /* In any order; cheap when ascending. Adjacent and overlapping ranges are joined. */
 void uid_set_add(struct uid_set *set, uint32_t uid);
 void uid_set_add_range(struct uid_set *set, uint32_t first, uint32_t last);
+void uid_set_add_all(struct uid_set *set, const struct uid_set *more);
 bool uid_set_contains(const struct uid_set *set, uint32_t uid);
 uint64_t uid_set_size(const struct uid_set *set);
 

@@ -168,7 +168,7 @@ static void a_deleted_mailbox_leaves_its_mail_in_the_vault(void **state)
 	struct mailbox_id id;
 	assert_null(mailbox_create(&w->op, w->store, w->account, SLICE("tmp"), 0, &id));
 	given(w, "tmp", mail);
-	assert_null(mailbox_delete(&w->op, w->store, w->account, SLICE("tmp")));
+	assert_null(mailbox_delete(&w->op, w->store, w->account, SLICE("tmp"), NULL));
 	when_applied(w);
 	struct vault_message *messages;
 	assert_int_equal(listed(w, NULL, &messages), 1);

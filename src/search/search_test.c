@@ -216,7 +216,7 @@ static void expunged_mail_leaves_the_index(void **state)
 	append(w, "Archive", mail(w, "third", "plums"));
 	catch_up(w);
 	expunge(w, "INBOX", 1, 1);
-	check(w, mailbox_delete(&w->m.op, w->m.store, w->m.account, SLICE("Archive")));
+	check(w, mailbox_delete(&w->m.op, w->m.store, w->m.account, SLICE("Archive"), NULL));
 	struct search_narrowing narrowing = narrow(w, "INBOX", INDEX_ALL_FIELDS, SLICE("apples"));
 	assert_true(uid_set_contains(&narrowing.maybe, 1));
 	catch_up(w);

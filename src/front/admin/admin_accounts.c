@@ -332,8 +332,8 @@ static struct error *delete_folder(struct admin_request *request)
 {
 	struct account_id account;
 	TRY(account_named(request, &account));
-	return mailbox_delete(
-		&request->op, request->context->store, account, admin_argument(request, "path"));
+	return mailbox_delete(&request->op, request->context->store, account,
+		admin_argument(request, "path"), NULL);
 }
 
 /* clang-format off */

@@ -280,8 +280,16 @@ static enum step execute(struct op *op, struct session *session, struct command 
 {
 	struct imap_session *imap = begin_step(session);
 	const struct imap_command *row = command->row;
-	if (command->cursor)
-		return run(op, imap, command, row, command->cursor);
+	if (command->cursor) {
+		/* It may have run for long. */
+		struct error *err = imap_refresh_rights(op, imap);
+		if (imap->next_step == STEP_CLOSE)
+			return STEP_CLOSE;
+		if (!err)
+			return run(op, imap, command, row, command->cursor);
+		imap_write_error(op, imap, command->cursor, err);
+		return STEP_DONE;
+	}
 
 	metric_add(&imap_commands, 1);
 	struct imap_args *args = ARENA_NEW(&op->arena, struct imap_args);

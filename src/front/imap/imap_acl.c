@@ -36,14 +36,19 @@ static struct error *parse_name(struct op *op, struct imap_args *args, struct sl
 
 /* ---- SETACL, DELETEACL ---- */
 
-static bool may_name_anyone(struct op *op, struct imap_session *session, struct account_id owner)
+static struct error *may_name_anyone(
+	struct op *op, struct imap_session *session, struct account_id owner, bool *ret_may)
 {
 	struct login login;
+	*ret_may = imap_anyone_is_allowed;
 	if (imap_anyone_is_allowed || !imap_shared_account)
-		return imap_anyone_is_allowed;
+		return NULL;
 	struct error *err = account_find_login(
 		op, session->accounts, slice_from_cstr(imap_shared_account), &login);
-	return !err && ID_EQUAL(login.account, owner);
+	if (err && err->kind == ERR_NOT_FOUND)
+		return NULL;
+	*ret_may = !err && ID_EQUAL(login.account, owner);
+	return err;
 }
 
 /* Who is no user any more can still be taken off a list. */
@@ -69,11 +74,12 @@ static struct error *resolve(struct op *op, struct imap_session *session,
 	struct login login;
 	*ret_entry = (struct acl_entry){.is_negative = acl->is_negative};
 	if (slice_equal_nocase(acl->name, anyone)) {
+		bool may = true;
 		ret_entry->name = anyone;
-		if (is_removal || acl->is_negative ||
-			may_name_anyone(op, session, found->place.account))
-			return NULL;
-		return op_fail(op, ERR_DENIED, "Nothing is shared with everybody here");
+		if (!is_removal && !acl->is_negative)
+			TRY(may_name_anyone(op, session, found->place.account, &may));
+		return may ? NULL
+			   : op_fail(op, ERR_DENIED, "Nothing is shared with everybody here");
 	}
 	struct error *err = account_find_login(op, session->accounts, acl->name, &login);
 	if (err && err->kind == ERR_NOT_FOUND)
@@ -155,11 +161,10 @@ static struct error *rights_of_identifier(struct op *op, struct imap_session *se
 	struct login login;
 	*ret_is_owner = false;
 	*ret_is_possible = true;
-	if (slice_equal_nocase(acl->name, anyone)) {
-		*ret_is_possible =
-			acl->is_negative || may_name_anyone(op, session, found->place.account);
-		return NULL;
-	}
+	if (slice_equal_nocase(acl->name, anyone))
+		return acl->is_negative ? NULL
+					: may_name_anyone(op, session, found->place.account,
+						  ret_is_possible);
 	struct error *err = account_find_login(op, session->accounts, acl->name, &login);
 	if (err && err->kind == ERR_NOT_FOUND)
 		return op_fail(op, ERR_INVALID, "There is no such user");

@@ -69,7 +69,8 @@ IMAP_HANDLER(imap_delete)
 	struct imap_found found;
 	TRY(parse_one(op, args, &path));
 	TRY(imap_find(op, session, path, RIGHT_DELETE, &found));
-	TRY(mailbox_delete(op, session->store, found.place.account, found.place.path));
+	TRY(mailbox_delete(
+		op, session->store, found.place.account, found.place.path, &found.status.id));
 	/* Deleting the mailbox one stands in is leaving it. */
 	if (session->state == IMAP_SELECTED && ID_EQUAL(session->mailbox, found.status.id))
 		imap_leave_mailbox(session);
@@ -85,11 +86,17 @@ IMAP_HANDLER(imap_rename)
 	struct imap_found found;
 	struct imap_place place;
 	TRY(imap_find(op, session, from, RIGHT_DELETE, &found));
+	/* INBOX stays, and its messages move. */
+	const unsigned moves = RIGHT_READ | RIGHT_DELETE_MAIL | RIGHT_EXPUNGE;
+	if (!imap_is_own(session, found.place.account) && (found.rights & moves) != moves &&
+		slice_equal_nocase(found.place.path, SLICE("INBOX")))
+		return op_fail(op, ERR_DENIED, "You may not take messages from here");
 	TRY(imap_place_of(op, session, to, &place));
 	TRY(imap_may_create(op, session, to, &place));
 	if (!ID_EQUAL(found.place.account, place.account))
 		return op_fail(op, ERR_INVALID, "A mailbox stays with its account");
-	return mailbox_rename(op, session->store, place.account, found.place.path, place.path);
+	return mailbox_rename(
+		op, session->store, place.account, found.place.path, &found.status.id, place.path);
 }
 
 IMAP_HANDLER(imap_subscribe)

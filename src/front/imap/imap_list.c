@@ -279,15 +279,18 @@ static struct error *add_shared(struct op *op, struct collecting *c, struct acco
 	const struct metadata_list *metadata;
 	size_t shown = 0;
 	struct error *err = mailbox_list(op, c->session->store, owner, &list);
-	if (err && err->kind == ERR_NOT_FOUND)
+	/* Another's damage is not this user's. */
+	if (err && (err->kind == ERR_NOT_FOUND || err->kind == ERR_CORRUPT))
 		return NULL;
 	TRY(err);
 	TRY(read_metadata(op, c, owner, &metadata));
 	for (size_t i = 0; i < list.count; i++) {
 		struct mailbox_status *status = &list.items[i];
 		unsigned rights;
-		TRY(acl_rights(op, status->acl, c->session->account, &rights));
-		if (!(rights & RIGHT_LOOKUP))
+		err = acl_rights(op, status->acl, c->session->account, &rights);
+		if (err && err->kind != ERR_CORRUPT)
+			return err;
+		if (err || !(rights & RIGHT_LOOKUP))
 			continue;
 		struct buf name = buf_in(&op->arena);
 		buf_append(&name, prefix);
@@ -456,13 +459,12 @@ static void write_details(struct op *op, struct imap_session *session,
 	const struct list_request *request, const struct entry *entry)
 {
 	const struct imap_metadata_lists lists = {request->metadata, entry->metadata};
-	const unsigned reads = RIGHTS_OF_FLAGS | RIGHT_READ | RIGHT_INSERT | RIGHT_POST;
 	if (request->options & LIST_RETURN_MYRIGHTS)
 		imap_write_myrights(op, session, entry->path, entry->rights);
 	/* RFC 5819 2, RFC 5464 3.3: as STATUS and GETMETADATA would be answered. */
 	if ((request->options & LIST_RETURN_STATUS) && (entry->rights & RIGHT_READ))
 		imap_write_status(op, session, entry->mailbox, request->status);
-	if ((request->options & LIST_RETURN_METADATA) && (entry->rights & reads))
+	if ((request->options & LIST_RETURN_METADATA) && (entry->rights & RIGHTS_OF_METADATA))
 		imap_metadata_write(op, session, &lists, entry->mailbox, &request->metadata_names);
 }
 

@@ -32,12 +32,6 @@ void imap_live_end(struct imap_session *session)
 	}
 }
 
-static void add_all(struct uid_set *set, const struct uid_set *more)
-{
-	for (size_t i = 0; i < more->count; i++)
-		uid_set_add_range(set, more->ranges[i].first, more->ranges[i].last);
-}
-
 /* What was found, less `gone`, and `come`. */
 static void keep(struct live_search *live, const struct uid_set *gone, const struct uid_set *come)
 {
@@ -51,7 +45,7 @@ static void keep(struct live_search *live, const struct uid_set *gone, const str
 		if (!gone || !uid_set_contains(gone, uid))
 			uid_set_add(&found, uid);
 	if (come)
-		add_all(&found, come);
+		uid_set_add_all(&found, come);
 	arena_done(&live->found_arena);
 	live->found_arena = arena;
 	live->found = found;
@@ -231,8 +225,8 @@ void imap_live_changed(struct op *op, struct imap_session *session, const struct
 {
 	struct update update = {.now = now};
 	uid_set_init(&update.touched, &op->arena);
-	add_all(&update.touched, &difference->changed);
-	add_all(&update.touched, &difference->added);
+	uid_set_add_all(&update.touched, &difference->changed);
+	uid_set_add_all(&update.touched, &difference->added);
 	struct live_search **link = &session->live;
 	while (*link && !uid_set_is_empty(&update.touched)) {
 		struct error *err = bring_up(op, session, *link, &update);

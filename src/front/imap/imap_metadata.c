@@ -153,14 +153,13 @@ void imap_metadata_write(struct op *op, struct imap_session *session,
 static struct error *find_subject(struct op *op, struct imap_session *session, struct slice name,
 	struct imap_found *found, const struct mailbox_status **ret_status)
 {
-	const unsigned some = RIGHT_READ | RIGHT_SEEN | RIGHT_WRITE | RIGHT_INSERT | RIGHT_POST;
 	*ret_status = NULL;
 	found->place.account = session->account;
 	if (!name.len)
 		return NULL;
 	TRY(imap_find(op, session, name, RIGHT_LOOKUP, found));
 	*ret_status = &found->status;
-	return found->rights & some
+	return found->rights & RIGHTS_OF_METADATA
 		       ? NULL
 		       : op_fail(op, ERR_DENIED, "You may not do that with this mailbox");
 }

@@ -164,12 +164,6 @@ static void invert(struct op *op, struct imap_session *session, const struct fla
 			others[ret_change->keyword_count++] = names->names[i];
 }
 
-static void join(struct uid_set *all, const struct uid_set *more)
-{
-	for (size_t i = 0; i < more->count; i++)
-		uid_set_add_range(all, more->ranges[i].first, more->ranges[i].last);
-}
-
 /* FLAGS by one who may not set all of them: what goes, then what comes. */
 static struct error *replace_permitted(struct op *op, struct imap_session *session,
 	const struct uid_set *uids, const struct flag_change *wanted, struct flag_result *result)
@@ -190,7 +184,7 @@ static struct error *replace_permitted(struct op *op, struct imap_session *sessi
 	addition.has_unchanged_since = false;
 	TRY(mailbox_change_flags(op, session->store, session->mailbox_account, session->mailbox,
 		&rest, &addition, &added));
-	join(&result->changed, &added.changed);
+	uid_set_add_all(&result->changed, &added.changed);
 	if (added.modseq)
 		result->modseq = added.modseq;
 	return NULL;
