@@ -128,9 +128,15 @@ static bool is_granted(const struct acl *acl, struct account_id account)
 	return find_entry((struct acl *)acl, &wanted) != NULL;
 }
 
+struct acl_planned {
+	const struct acl_change *change;
+	struct log_grant grant; /* what came of it */
+};
+
 static struct error *plan_acl(struct op *op, struct commit_plan *plan, void *context)
 {
-	const struct acl_change *change = context;
+	struct acl_planned *planned = context;
+	const struct acl_change *change = planned->change;
 	const struct account_mailbox *row;
 	struct acl acl;
 	bool has_changed;
@@ -148,19 +154,42 @@ static struct error *plan_acl(struct op *op, struct commit_plan *plan, void *con
 	if (bytes.len > ACL_BYTES_MAX)
 		return op_fail(op, ERR_LIMIT, "the access list is too long");
 	plan_change_mailbox(plan, change->mailbox)->acl = bytes;
-	struct log_grant grant = {change->entry.account, is_granted(&acl, change->entry.account)};
+	planned->grant =
+		(struct log_grant){change->entry.account, is_granted(&acl, change->entry.account)};
 	struct buf entry = log_entry_begin(&op->arena);
 	log_entry_mailbox(&entry, change->mailbox);
-	log_entry_grants(&entry, change->mailbox, &grant, 1);
+	log_entry_grants(&entry, change->mailbox, &planned->grant, 1);
 	plan_log(plan, buf_as_slice(&entry));
 	return NULL;
+}
+
+/* The row that the log owes, at once: whom something is given finds it by his next LIST. If this
+ * fails, it comes as the others do. */
+static void show_grant(struct op *op, struct mail_store *store, struct account_id owner,
+	const struct acl_planned *planned, uint64_t modseq)
+{
+	struct arena *arena = &op->arena;
+	struct shared_to row = {.modseq = modseq};
+	struct mutations rows;
+	struct slice partition = key_id(arena, planned->grant.account.uuid);
+	struct slice key = key_shared_to(arena, owner, planned->change->mailbox);
+	mutations_init(&rows, arena);
+	mutations_put(&rows, &shared_to_table, partition, key,
+		row_encode_in(arena, &shared_to_row, &row), modseq);
+	struct error *err = engine_write(store->engine, op, rows.items, rows.count, RELAXED);
+	if (err)
+		log_debug(op, "grant-shown-later", FIELD_ERROR(op, err));
 }
 
 struct error *mailbox_change_acl(struct op *op, struct mail_store *store, struct account_id owner,
 	const struct acl_change *change)
 {
-	struct commit_change commit = {.plan = plan_acl, .context = (void *)change};
-	return commit_run(op, store->commit, owner, &commit);
+	struct acl_planned planned = {.change = change};
+	struct commit_change commit = {.plan = plan_acl, .context = &planned};
+	TRY(commit_run(op, store->commit, owner, &commit));
+	if (commit.modseq && planned.grant.is_granted && !engine_is_atomic(store->engine))
+		show_grant(op, store, owner, &planned, commit.modseq);
+	return NULL;
 }
 
 /* The names of a list that cannot be read are not known: their rows stay, and show nothing. */
