@@ -4,6 +4,7 @@ import argparse
 import concurrent.futures
 import json
 import pathlib
+import resource
 import shutil
 import socket
 import statistics
@@ -39,7 +40,8 @@ SERVERS = {
         folder,
         {
             "session.connections_per_account": 10000,
-            "net.max_connections_per_address": 10000,
+            "net.max_connections": 200000,
+            "net.max_connections_per_address": 20000,
             "session.commands_per_second": 1000000,
             "session.pipeline_commands": 1000,
             "search.index": "none",  # nor have the others one
@@ -295,20 +297,48 @@ def measure_idle_notice(server, results, count=100):
     client.close()
 
 
-def measure_idle_memory(server, connections, results):
+def idle_session(server, number, tls):
+    """Signed in, a mailbox selected, and silent; each ten thousand from an address of their own."""
+    source = (f"127.0.{number // 10000}.1", 0)
+    session = socket.create_connection(("127.0.0.1", server.port("imap_tls" if tls else "imap")), source_address=source)
+    if tls:
+        session = tls.wrap_socket(session, server_hostname="localhost")
+    said = b""
+    user = server.user.replace("%u", str(number % READERS))
+    session.sendall(f"a LOGIN {user} holdfast\r\nb SELECT INBOX\r\n".encode())
+    while b"\r\nb OK" not in said:
+        more = session.recv(4096)
+        assert more, said
+        said += more
+    return session
+
+
+def measure_idle_memory(server, connections, results, with_tls=False):
     """On a server just started: memory that earlier work left behind would hide what a connection takes."""
     server.stop()
     server.start()
-    clients = [sign_in(server, 0)]
+    context = server.tls_context() if with_tls else None
+    sessions = [idle_session(server, n, context) for n in range(READERS)]
     time.sleep(1)
     before = memory_kib(server.process.pid)
-    for n in range(connections):
-        clients.append(sign_in(server, n % READERS))
-        clients[-1].imap(b"SELECT INBOX")
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        sessions += pool.map(lambda n: idle_session(server, n, context), range(connections))
     time.sleep(1)
-    results[f"memory of each of {connections} idle sessions, KiB"] = f"{(memory_kib(server.process.pid) - before) / connections:,.0f}"
-    for client in clients:
-        client.close()
+    kind = " with TLS" if with_tls else ""
+    results[f"memory of each of {connections:,} idle sessions{kind}, KiB"] = f"{(memory_kib(server.process.pid) - before) / connections:,.1f}"
+    for session in sessions:
+        session.close()
+
+
+def measure_many_sessions(server, quick, results):
+    measure_idle_memory(server, 100 if quick else 500, results)
+    if not isinstance(server, Holdfast):
+        return  # a process for each
+    for connections in (10000,) if quick else (10000, 100000):
+        if connections + 1000 < resource.getrlimit(resource.RLIMIT_NOFILE)[0]:
+            measure_idle_memory(server, connections, results)
+    if 11000 < resource.getrlimit(resource.RLIMIT_NOFILE)[0]:
+        measure_idle_memory(server, 10000, results, with_tls=True)
 
 
 def measure_start(server, results):
@@ -348,7 +378,7 @@ def run(server, options, sizes):
     measure_idle_notice(server, results)
     measure_qresync(server, results)
     measure_select(server, sizes, results)
-    measure_idle_memory(server, 100 if options.quick else 500, results)
+    measure_many_sessions(server, options.quick, results)
     measure_start(server, results)
     server.stop()
     return results

@@ -91,6 +91,29 @@ static void a_growing_buf_keeps_its_bytes(void **state)
 	arena_done(&arena);
 }
 
+static void a_buf_prints_whatever_room_is_left(void **state)
+{
+	(void)state;
+	static const uint64_t numbers[] = {0, 7, 10, UINT32_MAX, UINT64_MAX};
+	for (int length = 0; length < 200; length++) {
+		struct buf buf = buf_heap();
+		buf_append_char(&buf, '<');
+		buf_printf(&buf, "%0*d>", length, 1);
+		assert_int_equal(buf.len, MAX_OF(length, 1) + 2);
+		assert_int_equal(buf.ptr[buf.len - 2], '1');
+		assert_int_equal(buf.ptr[buf.len - 1], '>');
+		buf_done(&buf);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
+		struct buf buf = buf_heap(), printed = buf_heap();
+		buf_decimal(&buf, numbers[i]);
+		buf_printf(&printed, "%llu", (unsigned long long)numbers[i]);
+		assert_true(slice_equal(buf_as_slice(&buf), buf_as_slice(&printed)));
+		buf_done(&buf);
+		buf_done(&printed);
+	}
+}
+
 static void uuids_ascend_and_survive_their_text(void **state)
 {
 	(void)state;
@@ -266,6 +289,7 @@ int main(void)
 		cmocka_unit_test(a_reader_past_the_end_fails_and_stays_failed),
 		cmocka_unit_test(an_arena_released_to_a_mark_gives_the_same_memory_again),
 		cmocka_unit_test(a_growing_buf_keeps_its_bytes),
+		cmocka_unit_test(a_buf_prints_whatever_room_is_left),
 		cmocka_unit_test(uuids_ascend_and_survive_their_text),
 		cmocka_unit_test(a_hash_map_finds_replaces_and_forgets),
 		cmocka_unit_test(numbers_are_digits_and_nothing_else),

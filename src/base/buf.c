@@ -40,16 +40,31 @@ void buf_append_char(struct buf *buf, char c)
 void buf_printf(struct buf *buf, const char *format, ...)
 {
 	va_list args;
+	char *at = buf_reserve(buf, 1);
+	size_t room = buf->capacity - buf->len;
 	va_start(args, format);
-	int length = vsnprintf(NULL, 0, format, args);
+	int length = vsnprintf(at, room, format, args);
 	va_end(args);
 	if (length < 0)
 		abort();
-	char *at = buf_reserve(buf, (size_t)length + 1);
-	va_start(args, format);
-	vsnprintf(at, (size_t)length + 1, format, args);
-	va_end(args);
+	if ((size_t)length >= room) {
+		at = buf_reserve(buf, (size_t)length + 1);
+		va_start(args, format);
+		vsnprintf(at, (size_t)length + 1, format, args);
+		va_end(args);
+	}
 	buf->len += (size_t)length;
+}
+
+void buf_decimal(struct buf *buf, uint64_t value)
+{
+	char digits[20];
+	size_t at = sizeof(digits);
+	do {
+		digits[--at] = (char)('0' + value % 10);
+		value /= 10;
+	} while (value);
+	buf_append(buf, slice_of(digits + at, sizeof(digits) - at));
 }
 
 static void append_big_endian(struct buf *buf, uint64_t value, size_t size)

@@ -33,6 +33,9 @@ void buf_append(struct buf *buf, struct slice bytes);
 void buf_append_char(struct buf *buf, char c);
 void buf_printf(struct buf *buf, const char *format, ...) PRINTF_LIKE(2, 3);
 
+/* As "%llu", without what printf costs where thousands are written. */
+void buf_decimal(struct buf *buf, uint64_t value);
+
 /* Big-endian, so that encoded numbers sort as bytes. */
 void buf_u8(struct buf *buf, uint8_t value);
 void buf_u16(struct buf *buf, uint16_t value);

@@ -285,7 +285,7 @@ static void write_number(struct buf *out, const struct node *node)
 		return;
 	if (out->ptr[out->len - 1] != '(')
 		buf_append_char(out, ' ');
-	buf_printf(out, "%u", node->message->number);
+	buf_decimal(out, node->message->number);
 }
 
 /* "(3 6 (4 23)(44 7 96))": a chain stays within its parentheses, branches have their own. */

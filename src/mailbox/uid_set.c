@@ -90,10 +90,11 @@ void uid_set_print(const struct uid_set *set, struct buf *out)
 		struct uid_range range = set->ranges[i];
 		if (i)
 			buf_append_char(out, ',');
+		buf_decimal(out, range.first);
 		if (range.first == range.last)
-			buf_printf(out, "%u", range.first);
-		else
-			buf_printf(out, "%u:%u", range.first, range.last);
+			continue;
+		buf_append_char(out, ':');
+		buf_decimal(out, range.last);
 	}
 }
 

@@ -10,6 +10,9 @@
 
 /* Of a name that is wrong; an address is shorter. */
 #define LOGGED_NAME_MAX 320
+/* Of one session, before others have their turn. */
+#define TURN_COMMANDS_MOST 64
+#define TURN_OUTPUT_MOST KIB(16)
 
 METRIC_GAUGE(sessions_open, "sessions", "Sessions of all protocols");
 METRIC_COUNTER(steps_run, "session_steps_total", "Steps run by workers");
@@ -201,18 +204,9 @@ static void run_closed(struct session *session)
 		registry_sign_out(session->account);
 }
 
-/* Takes what is next off the queue; the session is ours from here to finish_step. */
-static enum work begin_step(struct session *session)
+/* With the lock held. */
+static void take_command(struct session *session)
 {
-	AUTO_LOCK(&session->lock);
-	enum lane lane;
-	session->busy = false;
-	enum work work = next_work(session, &lane);
-	session->busy = true;
-	if (work == WORK_WOKEN)
-		session->woken = false;
-	if (work != WORK_COMMAND)
-		return work;
 	struct queued *queued = session->first;
 	session->first = queued->next;
 	if (!session->first)
@@ -228,6 +222,20 @@ static enum work begin_step(struct session *session)
 		session->expected = NULL;
 		session->mode = 0;
 	}
+}
+
+/* Takes what is next off the queue; the session is ours from here to finish_step. */
+static enum work begin_step(struct session *session)
+{
+	AUTO_LOCK(&session->lock);
+	enum lane lane;
+	session->busy = false;
+	enum work work = next_work(session, &lane);
+	session->busy = true;
+	if (work == WORK_WOKEN)
+		session->woken = false;
+	if (work == WORK_COMMAND)
+		take_command(session);
 	return work;
 }
 
@@ -301,11 +309,40 @@ static void finish_step(struct session *session, enum work work, enum step step)
 	queued_free(ended);
 }
 
+/* With the lock held: after a quick command comes another that is here already. */
+static bool goes_on(const struct session *session, enum work work, enum step step)
+{
+	return work == WORK_COMMAND && step == STEP_DONE && !session->hold_ms &&
+	       session->output.len < TURN_OUTPUT_MOST && !session->closing && !session->draining &&
+	       !session->woken && !session->expected && session->first &&
+	       session->first->command.lane == LANE_QUICK &&
+	       session->current->command.lane == LANE_QUICK;
+}
+
+/* Without a turn of its own for each pipelined NOOP: their answers go out together. False: the step
+ * is to be finished. */
+static bool take_next(struct session *session, enum work work, enum step step)
+{
+	struct queued *ended;
+	{
+		AUTO_LOCK(&session->lock);
+		if (!goes_on(session, work, step))
+			return false;
+		ended = settle(session, work, step);
+		session->busy = true;
+		take_command(session);
+	}
+	queued_free(ended);
+	return true;
+}
+
 static void session_run(struct lane_task *task)
 {
 	struct session *session = (struct session *)((char *)task - offsetof(struct session, step));
 	enum work work = begin_step(session);
 	enum step step = run_work(session, work);
+	for (unsigned i = 1; i < TURN_COMMANDS_MOST && take_next(session, work, step); i++)
+		step = run_work(session, work);
 	finish_step(session, work, step);
 	session_unref(session);
 }

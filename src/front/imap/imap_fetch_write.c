@@ -233,13 +233,13 @@ static struct error *write_item(struct op *op, struct imap_session *session,
 	const struct fetch_message *message = content->message;
 	switch (item->kind) {
 	case FETCH_UID:
-		buf_printf(out, "UID %u", message->at.uid);
+		imap_write_uid(session, message->at.uid);
 		return NULL;
 	case FETCH_FLAGS:
 		imap_write_flags(session, message->snapshot, &message->at);
 		return NULL;
 	case FETCH_MODSEQ:
-		buf_printf(out, "MODSEQ (%llu)", (unsigned long long)message->at.modseq);
+		imap_write_modseq(session, message->at.modseq);
 		return NULL;
 	case FETCH_INTERNALDATE:
 		write_date(out, SLICE("INTERNALDATE"), message->row->internal_date_us);
@@ -254,7 +254,8 @@ static struct error *write_item(struct op *op, struct imap_session *session,
 	case FETCH_PREVIEW:
 		return write_preview(op, session, content, item);
 	case FETCH_SIZE:
-		buf_printf(out, "RFC822.SIZE %llu", (unsigned long long)message->row->size);
+		buf_append(out, SLICE("RFC822.SIZE "));
+		buf_decimal(out, message->row->size);
 		return NULL;
 	case FETCH_EMAILID:
 		buf_printf(out, "EMAILID (M%s)", uuid_text(&op->arena, message->row->id.uuid));
@@ -282,7 +283,7 @@ static void write_unasked(struct imap_session *session, const struct fetch_reque
 {
 	struct buf *out = session->out;
 	if (by_uid && !request->wants_uid) {
-		buf_printf(out, "UID %u", message->at.uid);
+		imap_write_uid(session, message->at.uid);
 		*first = false;
 	}
 	if (message->seen_changed && !request->wants_flags) {
@@ -294,8 +295,8 @@ static void write_unasked(struct imap_session *session, const struct fetch_reque
 		request->has_changed_since ||
 		(session->has_condstore && (message->seen_changed || request->wants_flags));
 	if (tells_modseq && !request->wants_modseq) {
-		buf_printf(out, "%sMODSEQ (%llu)", *first ? "" : " ",
-			(unsigned long long)message->at.modseq);
+		buf_append(out, *first ? SLICE("") : SLICE(" "));
+		imap_write_modseq(session, message->at.modseq);
 		*first = false;
 	}
 }

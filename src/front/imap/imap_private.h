@@ -143,6 +143,10 @@ void imap_enable_condstore(struct imap_session *session);
 /* "* n FETCH (", or "* uid UIDFETCH (" with UIDONLY. */
 void imap_write_fetch_start(struct imap_session *session, uint32_t sequence, uint32_t uid);
 
+/* "UID 7" and "MODSEQ (42)", as FETCH has them. */
+void imap_write_uid(struct imap_session *session, uint32_t uid);
+void imap_write_modseq(struct imap_session *session, uint64_t modseq);
+
 /* UIDs go where they belong unless the line begins with one. */
 static inline bool imap_names_uid(const struct imap_session *session, bool by_uid)
 {

@@ -208,8 +208,10 @@ static void write_search(struct imap_session *session, const struct search_reque
 	struct uid_cursor cursor = {0};
 	uint32_t number;
 	buf_append(session->out, SLICE("* SEARCH"));
-	while (uid_cursor_next(&summary->numbers, &cursor, &number))
-		buf_printf(session->out, " %u", number);
+	while (uid_cursor_next(&summary->numbers, &cursor, &number)) {
+		buf_append_char(session->out, ' ');
+		buf_decimal(session->out, number);
+	}
 	if (request->uses_modseq && summary->count)
 		buf_printf(session->out, " (MODSEQ %llu)", (unsigned long long)summary->modseq);
 	buf_append(session->out, SLICE("\r\n"));

@@ -278,9 +278,13 @@ static void write_ordered(struct buf *out, const struct sorting *sorting)
 		while (end < sorting->count &&
 			sorting->items[end].number == sorting->items[end - 1].number + 1)
 			end++;
-		buf_printf(out, "%s%u", i ? "," : "", sorting->items[i].number);
-		if (end - i > 1)
-			buf_printf(out, ":%u", sorting->items[end - 1].number);
+		if (i)
+			buf_append_char(out, ',');
+		buf_decimal(out, sorting->items[i].number);
+		if (end - i > 1) {
+			buf_append_char(out, ':');
+			buf_decimal(out, sorting->items[end - 1].number);
+		}
 		i = end;
 	}
 }
@@ -363,8 +367,10 @@ static void write_sort(struct op *op, struct imap_session *session, const struct
 		return;
 	}
 	buf_append(out, SLICE("* SORT"));
-	for (size_t i = 0; i < sorting->count; i++)
-		buf_printf(out, " %u", sorting->items[i].number);
+	for (size_t i = 0; i < sorting->count; i++) {
+		buf_append_char(out, ' ');
+		buf_decimal(out, sorting->items[i].number);
+	}
 	if (sorting->request.search.uses_modseq && sorting->count)
 		buf_printf(out, " (MODSEQ %llu)", (unsigned long long)modseq);
 	buf_append(out, SLICE("\r\n"));

@@ -53,9 +53,12 @@ static void write_modseq_fetch(struct imap_session *session, uint32_t sequence, 
 	uint64_t modseq, bool with_uid)
 {
 	imap_write_fetch_start(session, sequence, uid);
-	if (imap_names_uid(session, with_uid))
-		buf_printf(session->out, "UID %u ", uid);
-	buf_printf(session->out, "MODSEQ (%llu))\r\n", (unsigned long long)modseq);
+	if (imap_names_uid(session, with_uid)) {
+		imap_write_uid(session, uid);
+		buf_append_char(session->out, ' ');
+	}
+	imap_write_modseq(session, modseq);
+	buf_append(session->out, SLICE(")\r\n"));
 }
 
 /* What the client hears of one message; false if it hears nothing. */

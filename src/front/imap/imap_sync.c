@@ -47,10 +47,23 @@ void imap_write_flags(struct imap_session *session, const struct snapshot *snaps
 
 void imap_write_fetch_start(struct imap_session *session, uint32_t sequence, uint32_t uid)
 {
-	if (session->has_uidonly)
-		buf_printf(session->out, "* %u UIDFETCH (", uid);
-	else
-		buf_printf(session->out, "* %u FETCH (", sequence);
+	struct buf *out = session->out;
+	buf_append(out, SLICE("* "));
+	buf_decimal(out, session->has_uidonly ? uid : sequence);
+	buf_append(out, session->has_uidonly ? SLICE(" UIDFETCH (") : SLICE(" FETCH ("));
+}
+
+void imap_write_uid(struct imap_session *session, uint32_t uid)
+{
+	buf_append(session->out, SLICE("UID "));
+	buf_decimal(session->out, uid);
+}
+
+void imap_write_modseq(struct imap_session *session, uint64_t modseq)
+{
+	buf_append(session->out, SLICE("MODSEQ ("));
+	buf_decimal(session->out, modseq);
+	buf_append_char(session->out, ')');
 }
 
 void imap_write_flag_fetch(struct imap_session *session, const struct snapshot *snapshot,
@@ -59,11 +72,15 @@ void imap_write_flag_fetch(struct imap_session *session, const struct snapshot *
 	struct buf *out = session->out;
 	imap_write_fetch_start(session, sequence, message->uid);
 	/* RFC 7162 3.2.4: with QRESYNC every FETCH of flags names the UID. */
-	if (imap_names_uid(session, with_uid))
-		buf_printf(out, "UID %u ", message->uid);
+	if (imap_names_uid(session, with_uid)) {
+		imap_write_uid(session, message->uid);
+		buf_append_char(out, ' ');
+	}
 	imap_write_flags(session, snapshot, message);
-	if (session->has_condstore)
-		buf_printf(out, " MODSEQ (%llu)", (unsigned long long)message->modseq);
+	if (session->has_condstore) {
+		buf_append_char(out, ' ');
+		imap_write_modseq(session, message->modseq);
+	}
 	buf_append(out, SLICE(")\r\n"));
 }
 
