@@ -1,9 +1,10 @@
 /* What the search index gives, in one process over RocksDB:
- *     search FOLDER MESSAGES [SEARCHES]
+ *     search FOLDER MESSAGES [SEARCHES [words]]
  * Makes that many mails of words of natural frequency (some 2 KiB each) in a new folder, indexes
  * them, and looks for texts that come seldom, sometimes and often, with the index and by reading
  * every message; makes the index anew beside itself; then delivers more of them, with the indexer
- * and without, and at a steady rate, to see how far the index lags. Prints a line of JSON for each.
+ * and without, and at a steady rate, to see how far the index lags. With `words` the index keeps
+ * words too, and they are asked for by how near they come. Prints a line of JSON for each.
  */
 
 #include <inttypes.h>
@@ -183,6 +184,35 @@ static void run_many(const char *name, size_t from, size_t to, unsigned runs, bo
 		times[runs / 2] / 1000, times[runs * 95 / 100] / 1000);
 }
 
+/* The first letters change places. */
+static void rank_many(const char *name, size_t from, size_t to, unsigned runs)
+{
+	static uint64_t times[RUNS_MOST];
+	size_t hits = 0;
+	for (unsigned i = 0; i < runs; i++) {
+		AUTO_OP(op, "search");
+		struct snapshot *snapshot;
+		struct search_words words;
+		struct search_ranking ranking;
+		struct buf text = buf_in(&op.arena);
+		print_word(&text, from + i * (to - from) / runs);
+		char second = text.ptr[1];
+		text.ptr[1] = text.ptr[text.len - 1];
+		text.ptr[text.len - 1] = second;
+		search_words_ask(&op.arena, buf_as_slice(&text), &words);
+		uint64_t begun_ns = clock_monotonic_ns();
+		check(&op, mailbox_snapshot(&op, store, account, inbox, &snapshot));
+		search_rank(&op, search, account, snapshot, INDEX_ALL_FIELDS, &words, &ranking);
+		snapshot_unref(snapshot);
+		times[i] = clock_monotonic_ns() - begun_ns;
+		hits += ranking.count;
+	}
+	qsort(times, runs, sizeof(*times), by_number);
+	printf("{\"words\": \"%s\", \"by\": \"nearness\", \"searches\": %u, \"hits\": %zu, "
+	       "\"p50_us\": %" PRIu64 ", \"p95_us\": %" PRIu64 "}\n",
+		name, runs, hits / runs, times[runs / 2] / 1000, times[runs * 95 / 100] / 1000);
+}
+
 static void index_all(unsigned messages, uint64_t bytes)
 {
 	AUTO_OP(op, "index");
@@ -295,7 +325,7 @@ static void measure_lag(uint64_t before)
 		lags_ns[DELIVERIES * 99 / 100] / NS_PER_MS);
 }
 
-static void open_all(struct op *op, const char *folder, struct engine **ret_engine,
+static void open_all(struct op *op, const char *folder, bool has_words, struct engine **ret_engine,
 	struct ledger **ret_ledger, struct blob_store **ret_blobs)
 {
 	struct index *index;
@@ -307,7 +337,8 @@ static void open_all(struct op *op, const char *folder, struct engine **ret_engi
 	store = mail_store_new(*ret_engine, *ret_ledger, *ret_blobs);
 	const struct fts5_options options = {.folder = arena_printf(&op->arena, "%s/index", folder),
 		.open_files = 4,
-		.rules = search_texts_rules()};
+		.rules = search_texts_rules(),
+		.has_words = has_words};
 	check(op, fts5_open(op, &options, &index));
 	search = search_new(store, index);
 	account.uuid = uuid_v7();
@@ -326,16 +357,20 @@ int main(int argc, char **argv)
 	if (argc < 3 || !slice_parse_u32(slice_from_cstr(argv[2]), &messages) ||
 		(argc > 3 && !slice_parse_u32(slice_from_cstr(argv[3]), &searches)) || !searches ||
 		searches > RUNS_MOST) {
-		fputs("search FOLDER MESSAGES [SEARCHES]\n", stderr);
+		fputs("search FOLDER MESSAGES [SEARCHES [words]]\n", stderr);
 		return EXIT_FAILURE;
 	}
 	mime_limits = (struct mime_limits){MIME_DEPTH_MAX, MIME_PARTS_MAX};
-	open_all(&op, argv[1], &engine, &ledger, &blobs);
+	open_all(&op, argv[1], argc > 4, &engine, &ledger, &blobs);
 	index_all(messages, fill(messages));
 	run_many("seldom", WORDS / 2, WORDS, searches, true);
 	run_many("sometimes", WORDS / 50, WORDS / 10, searches, true);
 	run_many("often", 0, 20, MIN_OF(searches, 20), true);
 	run_many("seldom", WORDS / 2, WORDS, MIN_OF(searches, 5), false);
+	if (argc > 4) {
+		rank_many("seldom", WORDS / 2, WORDS, searches);
+		rank_many("often", 0, 20, MIN_OF(searches, 20));
+	}
 	index_again(messages);
 	mail_store_listen(store, changed, search);
 	deliver("off");

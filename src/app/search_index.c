@@ -15,6 +15,7 @@ static const char *const index_kinds[] = {[INDEX_AUTO] = "auto",
 static struct {
 	int kind; /* enum index_kind */
 	uint64_t open_files;
+	bool has_words;
 } config;
 
 /* clang-format off */
@@ -23,6 +24,8 @@ const struct setting search_index_settings[] = {
 		"What searches of text are made quick by: files of SQLite under data, OpenSearch (opensearch.*), or nothing; auto: fts5 with the embedded engine, unless content is encrypted, since what is indexed is not."},
 	{"search.open_files", SETTING_NUMBER, &config.open_files, "64", 1, 10000, NULL, false,
 		"Accounts whose index stays open, with up to 1 MiB of memory each."},
+	{"search.fuzzy", SETTING_BOOL, &config.has_words, "yes", 0, 0, NULL, false,
+		"The index keeps words too, which SEARCH FUZZY and the order by relevancy need; without them it is smaller. After a change indexes are made anew."},
 };
 const size_t search_index_setting_count = ARRAY_SIZE(search_index_settings);
 /* clang-format on */
@@ -39,6 +42,7 @@ static struct error *open_opensearch(struct op *op, struct index **ret_index)
 {
 	struct opensearch_options options = opensearch_config;
 	options.rules = search_texts_rules();
+	options.has_words = config.has_words;
 	return opensearch_open(op, &options, ret_index);
 }
 
@@ -60,7 +64,8 @@ struct error *search_index_open(struct op *op, const struct data_directory *data
 	enum index_kind kind = kind_in_force(is_embedded);
 	const struct fts5_options fts5 = {.folder = data_directory_file(&op->arena, data, "index"),
 		.open_files = config.open_files,
-		.rules = search_texts_rules()};
+		.rules = search_texts_rules(),
+		.has_words = config.has_words};
 	*ret_search = NULL;
 	if (kind == INDEX_NONE)
 		return NULL;

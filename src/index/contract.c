@@ -416,6 +416,164 @@ static void accounts_know_nothing_of_each_other(void **state)
 	THEN_FOUND(w, w->inbox, INDEX_ALL_FIELDS, "mine", 1, 0);
 }
 
+/* ---- Words ---- */
+
+static struct index_ranking rank(
+	struct world *w, struct mailbox_id mailbox, unsigned fields, const char *text)
+{
+	struct index_ranking ranking;
+	struct search_words words;
+	search_words_ask(&w->op.arena, utf8_fold(&w->op.arena, slice_from_cstr(text)), &words);
+	struct index_word_query query = {.mailbox = mailbox, .fields = fields, .words = &words};
+	struct error *err = index_rank(w->index, &w->op, w->account, &query, &ranking);
+	if (err)
+		fail_msg("%s", error_chain(&w->op.arena, err));
+	return ranking;
+}
+
+/* The UIDs end with 0, and the last of them is the least. */
+static void then_ranked(struct world *w, const char *text, const uint32_t *uids)
+{
+	struct index_ranking ranking = rank(w, w->inbox, INDEX_ALL_FIELDS, text);
+	size_t count = 0;
+	unsigned before = 101;
+	for (; uids[count]; count++) {
+		const struct index_hit *hit = NULL;
+		for (size_t i = 0; i < ranking.count; i++)
+			if (ranking.hits[i].uid == uids[count])
+				hit = &ranking.hits[i];
+		if (!hit || !hit->score)
+			fail_msg("%s: %u is not found", text, uids[count]);
+		else if (hit->score >= before)
+			fail_msg("%s: %u has a score of %u", text, hit->uid, hit->score);
+		else
+			before = hit->score;
+	}
+	if (ranking.count != count)
+		fail_msg("%s: %zu are found", text, ranking.count);
+	for (size_t i = 1; i < ranking.count; i++)
+		assert_true(ranking.hits[i - 1].uid < ranking.hits[i].uid);
+}
+
+#define THEN_RANKED(w, text, ...) then_ranked(w, text, (const uint32_t[]){__VA_ARGS__, 0})
+
+static void words_are_found_by_how_near_they_come(void **state)
+{
+	struct world *w = *state;
+	add(w, w->inbox, 1, "the conferense is on monday");
+	add(w, w->inbox, 3, "conference rooms, a list of them");
+	add(w, w->inbox, 4, "of the cnoferense nothing is known");
+	add(w, w->inbox, 6, "conferences: another word of the same");
+	add(w, w->inbox, 7, "nothing of that kind at all");
+	add(w, w->inbox, 9, "caf\x65\xcc\x81 in the morning");
+	add(w, w->archive, 2, "a conference elsewhere");
+	THEN_RANKED(w, "conference", 3, 6, 1, 4);
+	THEN_RANKED(w, "Conference ROOMS", 3);
+	THEN_RANKED(w, "rooms conference", 3);
+	assert_int_equal(rank(w, w->inbox, INDEX_ALL_FIELDS, "confer").count, 3);
+	THEN_RANKED(w, "caf\xc3\xa9", 9);
+	THEN_RANKED(w, "cafe", 9);
+	struct index_ranking none = rank(w, w->inbox, INDEX_ALL_FIELDS, "xylophone");
+	assert_int_equal(none.count, 0);
+	assert_int_equal(none.coverage.uidnext, 10);
+	assert_true(none.cursor > 0);
+	assert_int_equal(rank(w, w->inbox, INDEX_ALL_FIELDS, "rooms nowhere").count, 0);
+}
+
+static void a_word_in_the_subject_and_a_seldom_one_weigh_more(void **state)
+{
+	struct world *w = *state;
+	struct search_texts common_texts =
+		body("common words that each of them has, and no others");
+	struct search_texts texts = {.is_whole = true};
+	common_texts.fields[TEXT_SUBJECT] = SLICE("subject: what is common");
+	for (uint32_t uid = 1; uid <= 20; uid++)
+		add_texts(w, w->inbox, uid, &common_texts);
+	add(w, w->inbox, 21, "common and seldom words");
+	add(w, w->inbox, 22, "seldom seldom seldom");
+	texts.fields[TEXT_SUBJECT] = SLICE("subject: seldom");
+	add_texts(w, w->inbox, 23, &texts);
+	THEN_RANKED(w, "seldom", 23, 22, 21);
+	struct index_ranking common = rank(w, w->inbox, INDEX_ALL_FIELDS, "common");
+	struct index_ranking seldom = rank(w, w->inbox, INDEX_ALL_FIELDS, "seldom");
+	assert_int_equal(common.count, 21);
+	assert_true(common.hits[0].score < seldom.hits[0].score);
+	/* The name of the field is no word, and only fields that are asked for are looked at. */
+	assert_int_equal(rank(w, w->inbox, INDEX_ALL_FIELDS, "subject").count, 0);
+	assert_int_equal(rank(w, w->inbox, 1U << TEXT_SUBJECT, "seldom").count, 1);
+	assert_int_equal(rank(w, w->inbox, 1U << TEXT_BODY, "seldom").count, 2);
+	assert_int_equal(rank(w, w->inbox, 1U << TEXT_TO, "seldom").count, 0);
+}
+
+static void what_is_not_known_has_no_score(void **state)
+{
+	struct world *w = *state;
+	struct index_add unknown = {.place = {w->inbox, 5}};
+	struct index_coverage covered = coverage(w->inbox, 6);
+	assert_int_equal(rank(w, w->inbox, INDEX_ALL_FIELDS, "anything").cursor, 0);
+	add(w, w->inbox, 2, "whole");
+	apply(w, (struct index_batch){.added = &unknown,
+			 .added_count = 1,
+			 .covered = &covered,
+			 .covered_count = 1});
+	struct index_ranking ranking = rank(w, w->inbox, INDEX_ALL_FIELDS, "whole");
+	assert_int_equal(ranking.count, 2);
+	assert_true(ranking.hits[0].score > 0);
+	assert_int_equal(ranking.hits[1].uid, 5);
+	assert_int_equal(ranking.hits[1].score, 0);
+	remove_place(w, w->inbox, 5, 200);
+	remove_place(w, w->inbox, 2, 201);
+	assert_int_equal(rank(w, w->inbox, INDEX_ALL_FIELDS, "whole").count, 0);
+}
+
+/* What the index finds is what would be found in the texts. */
+static void words_are_found_where_they_are_in_the_texts(void **state)
+{
+	static const char *const pieces[] = {"invoice", "invoices", "invocie", "invo", "voice",
+		"\xc3\xa9t\xc3\xa9", "ete", "\xe6\x9d\xb1\xe4\xba\xac", "an", "and", "ant"};
+	static const char *const asked[] = {"invoice", "invoices", "inv", "voices", "ete", "an ete",
+		"and", "ants", "\xe6\x9d\xb1\xe4\xba\xac", "inovice and"};
+	struct world *w = *state;
+	enum { TEXTS = 30 };
+	struct search_texts made[TEXTS];
+	struct index_add adds[TEXTS];
+	struct index_coverage covered = coverage(w->inbox, TEXTS + 1);
+	struct arena *arena = &w->op.arena;
+	for (uint32_t i = 0; i < TEXTS; i++) {
+		struct buf text = buf_in(arena);
+		for (uint64_t left = 1 + random_below(3); left; left--)
+			buf_printf(&text, "%s ", pieces[random_below(ARRAY_SIZE(pieces))]);
+		made[i] = (struct search_texts){
+			.fields = {[TEXT_BODY] = utf8_fold(arena, buf_as_slice(&text))},
+			.is_whole = true};
+		adds[i] = (struct index_add){.place = {w->inbox, i + 1}, .texts = &made[i]};
+		adds[i].message.uuid = uuid_v7();
+	}
+	apply(w, (struct index_batch){.added = adds,
+			 .added_count = TEXTS,
+			 .covered = &covered,
+			 .covered_count = 1,
+			 .cursor = 1});
+	for (size_t i = 0; i < ARRAY_SIZE(asked); i++) {
+		struct search_words words;
+		size_t next = 0;
+		struct index_ranking found = rank(w, w->inbox, INDEX_ALL_FIELDS, asked[i]);
+		search_words_ask(arena, utf8_fold(arena, slice_from_cstr(asked[i])), &words);
+		for (uint32_t uid = 1; uid <= TEXTS; uid++) {
+			struct slice text = search_words_make(
+				arena, TEXT_BODY, made[uid - 1].fields[TEXT_BODY]);
+			unsigned likeness = search_words_likeness(&words, text);
+			bool is_found = next < found.count && found.hits[next].uid == uid;
+			if (is_found != (likeness > 0))
+				fail_msg("%s in " SLICE_FMT, asked[i], SLICE_ARG(text));
+			if (!is_found)
+				continue;
+			assert_in_range(found.hits[next].score, likeness / 2, likeness);
+			next++;
+		}
+	}
+}
+
 /* Random texts of few characters; what has the needle must be among what is proposed. */
 static void nothing_that_has_the_needle_is_left_out(void **state)
 {
@@ -502,6 +660,13 @@ int index_contract_run(const char *name, struct index *(*open)(struct op *op))
 			accounts_know_nothing_of_each_other, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			nothing_that_has_the_needle_is_left_out, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			words_are_found_by_how_near_they_come, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_word_in_the_subject_and_a_seldom_one_weigh_more, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_is_not_known_has_no_score, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			words_are_found_where_they_are_in_the_texts, set_up, tear_down),
 	};
 	return cmocka_run_group_tests_name(name, tests, NULL, NULL);
 }

@@ -16,6 +16,23 @@ struct error *index_find(struct index *index, struct op *op, struct account_id a
 	return index->ops->find(index, op, account, query, ret_found);
 }
 
+struct error *index_rank(struct index *index, struct op *op, struct account_id account,
+	const struct index_word_query *query, struct index_ranking *ret_ranking)
+{
+	assert(index->has_words && query->words->count);
+	*ret_ranking = (struct index_ranking){0};
+	return index->ops->rank(index, op, account, query, ret_ranking);
+}
+
+/* Likeness sets the bounds: a word that is only near is never worth more than twice what the same
+ * word is at the least. */
+uint8_t index_score(unsigned likeness, double weight)
+{
+	double share = weight > 0 ? weight / (weight + INDEX_WEIGHT_COMMON) : 0;
+	unsigned halves = (unsigned)(likeness * (1 + share));
+	return (uint8_t)MIN_OF(MAX_OF((halves + 1) / 2, 1U), 100U);
+}
+
 struct error *index_get_state(struct index *index, struct op *op, struct account_id account,
 	struct index_state *ret_state)
 {

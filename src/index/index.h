@@ -9,7 +9,7 @@
  * call. */
 
 #include "base/op.h"
-#include "format/search_texts.h"
+#include "format/search_words.h"
 #include "schema/ids.h"
 
 struct index;
@@ -96,6 +96,28 @@ struct index_found {
 	size_t count;
 };
 
+/* Words, as search_words.h has them: in one of these fields is each of them, or one that is like
+ * it.
+ */
+struct index_word_query {
+	struct mailbox_id mailbox;
+	unsigned fields; /* some of SEARCH_WORDS_FIELDS */
+	const struct search_words *words;
+};
+
+struct index_hit {
+	uint32_t uid;
+	uint8_t score; /* index_score(); 0: it is not known what this message holds */
+};
+
+/* Of one moment of the index. Here it does not propose: its answer stands. */
+struct index_ranking {
+	uint64_t cursor; /* as in struct index_found */
+	struct index_coverage coverage;
+	struct index_hit *hits; /* ascending */
+	size_t count;
+};
+
 struct index_ops {
 	const char *name;
 	bool is_shared; /* every node has the same one: it is enough if one of them adds to it */
@@ -103,6 +125,8 @@ struct index_ops {
 		const struct index_batch *batch);
 	struct error *(*find)(struct index *index, struct op *op, struct account_id account,
 		const struct index_query *query, struct index_found *ret_found);
+	struct error *(*rank)(struct index *index, struct op *op, struct account_id account,
+		const struct index_word_query *query, struct index_ranking *ret_ranking);
 	struct error *(*state)(struct index *index, struct op *op, struct account_id account,
 		struct index_state *ret_state);
 	struct error *(*has)(struct index *index, struct op *op, struct account_id account,
@@ -121,12 +145,23 @@ struct index_ops {
 
 struct index {
 	const struct index_ops *ops;
+	bool has_words; /* it keeps words, and can be asked for them */
 };
 
 MUST_CHECK struct error *index_apply(struct index *index, struct op *op, struct account_id account,
 	const struct index_batch *batch);
 MUST_CHECK struct error *index_find(struct index *index, struct op *op, struct account_id account,
 	const struct index_query *query, struct index_found *ret_found);
+MUST_CHECK struct error *index_rank(struct index *index, struct op *op, struct account_id account,
+	const struct index_word_query *query, struct index_ranking *ret_ranking);
+
+/* 1 to 100: how much a message has to do with what was asked. `likeness` in percent, of all words
+ * on the average; `weight` is what BM25 makes of how often they come here and how seldom elsewhere,
+ * of one word on the average. */
+uint8_t index_score(unsigned likeness, double weight);
+/* Where nothing else is known. */
+#define INDEX_WEIGHT_COMMON 2.0
+
 MUST_CHECK struct error *index_get_state(struct index *index, struct op *op,
 	struct account_id account, struct index_state *ret_state);
 

@@ -54,6 +54,31 @@ static inline bool search_is_left_out(const struct search_narrowing *narrowing, 
 	return uid < narrowing->below && !uid_set_contains(&narrowing->maybe, uid);
 }
 
+/* ---- Words, and how near they come (RFC 6203) ---- */
+
+/* Does the index keep words? Without them, or without an index, there is no FUZZY. */
+bool search_has_words(const struct search *search);
+
+/* What an index says about words in one mailbox: of the messages below `below`, those in `hits`
+ * have them. */
+struct search_ranking {
+	uint32_t below; /* 0: nothing is known */
+	const struct index_hit *hits;
+	size_t count;
+};
+
+/* As search_narrow. */
+void search_rank(struct op *op, struct search *search, struct account_id account,
+	const struct snapshot *snapshot, unsigned fields, const struct search_words *words,
+	struct search_ranking *ret_ranking);
+
+/* Has a message them, by what the index said? *ret_score is 0 if not. False: it is not known. */
+bool search_ranking_score(const struct search_ranking *ranking, uint32_t uid, unsigned *ret_score);
+
+/* Has this message them? Its words are those that the index would have. 0: no. */
+unsigned search_score_message(struct op *op, struct slice content, size_t header_length,
+	unsigned fields, const struct search_words *words);
+
 /* ---- For the administrator ---- */
 
 /* The last turns of the indexer have all failed. */

@@ -2,8 +2,10 @@
 
 import re
 
+import pytest
+
 from support.mailbox import Mailbox
-from support.searching import QUERIES, answers, fill, index, mail, wait_for_index
+from support.searching import QUERIES, answers, fill, fuzzy_answers, index, mail, wait_for_index
 from support.server import Server
 
 
@@ -21,8 +23,15 @@ def test_what_was_just_delivered_is_found(mailbox):
     assert first['BODY "in bold"'] == b"6"
     assert first['BODY "report.pdf"'] == b"8"
     assert first['BODY "nowhere at all"'] == b""
+    near = fuzzy_answers(mailbox)
+    assert near['FUZZY TEXT "paers"'] == b"1 4 7 10"
+    assert near['FUZZY SUBJECT "7 number"'] == b"7"
+    assert near['FUZZY FROM "carl"'] == b"1 3 5 7 9 11"
+    assert near['FUZZY BODY "aple"'] == b""
+    assert near['FUZZY TEXT "daev"'] == b"4 8 12"
     wait_for_index(mailbox)
     assert answers(mailbox) == first
+    assert fuzzy_answers(mailbox) == near
     mailbox.server.deliver(mail(13), to=mailbox.address)
     client = mailbox.server.imap(mailbox.address)
     client.select("INBOX")
@@ -101,6 +110,11 @@ def test_a_search_that_takes_long_says_how_far_it_is(tmp_path):
         mailbox = Mailbox(server, "alice@example.org")
         fill(mailbox)
         client = server.imap(mailbox.address)
+        # What only an index knows is not offered.
+        assert "SEARCH=FUZZY" not in client.capabilities
+        client.select("INBOX")
+        with pytest.raises(client.error, match="FUZZY"):
+            client.search(None, "FUZZY", "ALL")
         for _ in range(7):
             client.select("INBOX")
             client.copy("1:*", "INBOX")

@@ -27,6 +27,7 @@ QUERIES = [
     'UID 3:* BODY "apples"',
     'BODY "nowhere at all"',
 ]
+FUZZY = ['FUZZY TEXT "paers"', 'FUZZY SUBJECT "7 number"', 'FUZZY FROM "carl"', 'FUZZY BODY "aple"', 'FUZZY TEXT "daev"']
 FRUIT = ["apples", "pears", "plums"]
 
 
@@ -51,6 +52,14 @@ def answers(mailbox):
     client = mailbox.server.imap(mailbox.address)
     client.select("INBOX", readonly=True)
     found = {query: client.uid("SEARCH", query)[1][0] for query in QUERIES}
+    client.logout()
+    return found
+
+
+def fuzzy_answers(mailbox):
+    client = mailbox.server.imap(mailbox.address)
+    client.select("INBOX", readonly=True)
+    found = {query: client.uid("SEARCH", query)[1][0] for query in FUZZY}
     client.logout()
     return found
 

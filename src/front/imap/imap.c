@@ -301,6 +301,7 @@ static enum step execute(struct op *op, struct session *session, struct command 
 	args->bodies = command->bodies;
 	args->body_count = command->body_count;
 	args->has_utf8 = imap_speaks_utf8(imap);
+	args->has_fuzzy = search_has_words(imap->search);
 	const char *reason = refusal(imap, row, command->flags);
 	if (!reason && needs_uids(imap, row, args))
 		reason = "[UIDREQUIRED] UIDs alone are known here";

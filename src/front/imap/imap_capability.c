@@ -69,6 +69,8 @@ void imap_write_capabilities(struct imap_session *session)
 		buf_append(out, capabilities[i].name);
 	}
 	if (session->state != IMAP_NOT_AUTHED) {
+		if (search_has_words(session->search))
+			buf_append(out, SLICE(" SEARCH=FUZZY"));
 		buf_printf(out, " APPENDLIMIT=%llu", (unsigned long long)imap_limits.message_bytes);
 		if (imap_other_users)
 			buf_append(out, SLICE(" ACL RIGHTS=texk LIST-MYRIGHTS"));

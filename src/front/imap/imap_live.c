@@ -11,7 +11,7 @@ struct live_search {
 	struct live_search *next;
 	struct arena arena; /* of what follows, but for `found` */
 	struct slice tag, charset, keys;
-	bool has_utf8, is_uid;
+	bool has_utf8, has_fuzzy, is_uid;
 	struct arena found_arena;
 	struct uid_set found; /* as the client was told */
 };
@@ -108,7 +108,8 @@ void imap_live_begin(struct imap_session *session, const struct imap_args *args,
 		return;
 	}
 	struct live_search *live = HEAP_NEW(struct live_search);
-	*live = (struct live_search){.has_utf8 = args->has_utf8, .is_uid = args->is_uid};
+	*live = (struct live_search){
+		.has_utf8 = args->has_utf8, .has_fuzzy = args->has_fuzzy, .is_uid = args->is_uid};
 	arena_init(&live->arena);
 	arena_init(&live->found_arena);
 	uid_set_init(&live->found, &live->found_arena);
@@ -205,8 +206,10 @@ static struct error *bring_up(struct op *op, struct imap_session *session, struc
 	struct update *update)
 {
 	struct search_request request = {.charset = live->charset, .has_charset = true};
-	struct imap_args args = {
-		.line = live->keys, .rest = live->keys, .has_utf8 = live->has_utf8};
+	struct imap_args args = {.line = live->keys,
+		.rest = live->keys,
+		.has_utf8 = live->has_utf8,
+		.has_fuzzy = live->has_fuzzy};
 	TRY(imap_search_parse_keys(op, &args, &request));
 	imap_search_set_instants(request.root);
 	update->root = request.root;

@@ -24,6 +24,7 @@ struct imap_args {
 	bool is_uid;
 	bool is_bad;          /* the grammar was broken */
 	bool has_utf8;        /* mailbox names come as UTF-8 (rev2), not as modified UTF-7 */
+	bool has_fuzzy;       /* words can be searched for by how near they come */
 	bool wants_more;      /* the handler's answer: call again when the output has drained */
 	void *cursor;         /* for that */
 	struct slice ok_code; /* response code of the tagged OK: "APPENDUID 1 2" */

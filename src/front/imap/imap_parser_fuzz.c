@@ -64,8 +64,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	struct slice line = slice_of(bytes + 1, size - 1);
 	struct slice name;
 	imap_args_begin(line, &args, &name);
-	args = (struct imap_args){
-		.line = line, .rest = line, .has_utf8 = bytes[0] & 64, .is_uid = bytes[0] & 128};
+	args = (struct imap_args){.line = line,
+		.rest = line,
+		.has_utf8 = bytes[0] & 64,
+		.has_fuzzy = true,
+		.is_uid = bytes[0] & 128};
 	struct error *err = parse(&op, &args, bytes[0] & 63);
 	return err && err->kind == ERR_INTERNAL;
 }

@@ -7,6 +7,7 @@
 #include "front/imap/imap_private.h"
 
 #define PAGE_SIZE 200
+#define SCORE_HIGHEST 100
 
 /* Depth is bounded by the parser. */
 static void set_instants(struct search_node *node, uint64_t now_us)
@@ -53,20 +54,17 @@ static struct slice needle_of(struct op *op, const struct search_node *node)
 	return utf8_fold(&op->arena, node->field);
 }
 
-static unsigned fields_of(const struct search_node *node)
-{
-	if (node->kind == SEARCH_HEADER)
-		return 1U << text_field_of(node->field);
-	return node->kind == SEARCH_BODY ? 1U << TEXT_BODY : INDEX_ALL_FIELDS;
-}
-
 /* Asks the index for the texts in the tree. */
 static void narrow(struct op *op, struct imap_session *session, const struct snapshot *now,
 	struct search_node *node, size_t *inout_left)
 {
 	if (node->cost == SEARCH_COSTS_CONTENT && !node->first && *inout_left) {
-		search_narrow(op, session->search, session->mailbox_account, now, fields_of(node),
-			needle_of(op, node), &node->narrowing);
+		if (node->words)
+			search_rank(op, session->search, session->mailbox_account, now,
+				imap_search_fields(node), node->words, &node->ranking);
+		else
+			search_narrow(op, session->search, session->mailbox_account, now,
+				imap_search_fields(node), needle_of(op, node), &node->narrowing);
 		--*inout_left;
 	}
 	for (struct search_node *child = node->first; child; child = child->next)
@@ -88,10 +86,10 @@ static void find_candidates(struct op *op, struct imap_session *session, const s
 	}
 }
 
-/* Reads a page of candidates and sets `ret_found` bits for those that match. */
+/* Reads a page of candidates and sets `ret_scores` for those that match. */
 static struct error *match_page(struct op *op, struct imap_session *session,
 	const struct snapshot *now, const struct search_node *root, const struct uid_set *page,
-	bool *ret_found, uint32_t *ret_uids, size_t *ret_count)
+	unsigned *ret_scores, uint32_t *ret_uids, size_t *ret_count)
 {
 	struct message *rows;
 	TRY(mailbox_messages(op, session->store, session->mailbox_account, session->mailbox, page,
@@ -99,13 +97,18 @@ static struct error *match_page(struct op *op, struct imap_session *session,
 	for (size_t i = 0; i < *ret_count; i++) {
 		struct search_message message = {.snapshot = now, .row = &rows[i]};
 		uint32_t position;
+		bool is_found = false;
 		ret_uids[i] = rows[i].uid;
-		ret_found[i] = false;
+		ret_scores[i] = 0;
 		if (!snapshot_find(now, rows[i].uid, &position, &message.at))
 			continue;
 		struct arena_mark mark = arena_mark(&op->arena);
-		TRY(imap_search_match(op, session, root, &message, &ret_found[i]));
+		TRY(imap_search_match(op, session, root, &message, &is_found));
 		arena_release(&op->arena, mark);
+		if (is_found)
+			ret_scores[i] = message.score_count
+						? message.score_sum / message.score_count
+						: SCORE_HIGHEST;
 		if (session_is_gone(session->session))
 			return op_fail(op, ERR_CANCELLED, "The client is gone");
 	}
@@ -116,7 +119,7 @@ static struct error *match_page(struct op *op, struct imap_session *session,
 static struct error *match_next_page(struct op *op, struct imap_session *session,
 	const struct snapshot *now, struct search_run *run, bool *ret_more)
 {
-	bool found[PAGE_SIZE] = {0};
+	unsigned scores[PAGE_SIZE] = {0};
 	uint32_t uids[PAGE_SIZE] = {0};
 	struct arena_mark mark = arena_mark(&op->arena);
 	struct uid_set page;
@@ -131,12 +134,34 @@ static struct error *match_next_page(struct op *op, struct imap_session *session
 	*ret_more = count == PAGE_SIZE;
 	if (count == 0)
 		return NULL;
-	TRY(match_page(op, session, now, run->request->root, &page, found, uids, &count));
+	TRY(match_page(op, session, now, run->request->root, &page, scores, uids, &count));
 	arena_release(&op->arena, mark);
-	for (size_t i = 0; i < count; i++)
-		if (found[i])
-			uid_set_add(&run->found, uids[i]);
+	for (size_t i = 0; i < count; i++) {
+		const struct index_hit hit = {uids[i], (uint8_t)scores[i]};
+		if (!hit.score)
+			continue;
+		uid_set_add(&run->found, hit.uid);
+		if (run->request->has_fuzzy)
+			buf_append(&run->scores, slice_of(&hit, sizeof(hit)));
+	}
 	return NULL;
+}
+
+unsigned imap_search_score(const struct search_run *run, uint32_t uid)
+{
+	size_t from = 0, to = run->scores.len / sizeof(struct index_hit);
+	while (from < to) {
+		struct index_hit hit;
+		size_t middle = from + (to - from) / 2;
+		memcpy(&hit, run->scores.ptr + middle * sizeof(hit), sizeof(hit));
+		if (hit.uid == uid)
+			return hit.score;
+		if (hit.uid < uid)
+			from = middle + 1;
+		else
+			to = middle;
+	}
+	return SCORE_HIGHEST;
 }
 
 /* As many pages as fit into one step; *ret_more when another is needed. */
@@ -156,6 +181,7 @@ struct summary {
 	uint64_t modseq;        /* the highest of what is told */
 	struct uid_set uids;    /* what is told of: all, or MIN, MAX and the page */
 	struct uid_set numbers; /* all or the page, as the client counts */
+	struct buf scores;      /* of these, as they are told (RFC 6203 4) */
 };
 
 static uint64_t modseq_of(const struct snapshot *now, uint32_t uid)
@@ -172,9 +198,11 @@ bool imap_search_tells_of_all(unsigned returns)
 }
 
 static void summarise(struct op *op, struct imap_session *session, const struct snapshot *now,
-	const struct search_request *request, const struct uid_set *found, bool by_uid,
-	struct summary *summary)
+	const struct search_run *run, bool by_uid, struct summary *summary)
 {
+	const struct search_request *request = run->request;
+	const struct uid_set *found = run->result;
+	bool has_scores = request->returns & SEARCH_RETURN_RELEVANCY;
 	struct uid_cursor cursor = {0};
 	uint64_t count = uid_set_size(found), from = 0, to = count;
 	bool all = imap_search_tells_of_all(request->returns);
@@ -183,6 +211,7 @@ static void summarise(struct op *op, struct imap_session *session, const struct 
 		imap_page_bounds(&request->page, count, &from, &to);
 	uid_set_init(&summary->numbers, &op->arena);
 	uid_set_init(&summary->uids, &op->arena);
+	summary->scores = buf_in(&op->arena);
 	for (uint64_t i = 0; uid_cursor_next(found, &cursor, &uid); i++) {
 		uint32_t number = by_uid ? uid : imap_view_sequence(session->view, uid);
 		bool on_page = i >= from && i < to;
@@ -191,6 +220,9 @@ static void summarise(struct op *op, struct imap_session *session, const struct 
 		summary->max = number;
 		if (on_page)
 			uid_set_add(&summary->numbers, number);
+		if (on_page && has_scores)
+			buf_printf(&summary->scores, "%s%u", summary->scores.len ? " " : "",
+				imap_search_score(run, uid));
 		if (!all && !(request->page.is_wanted && on_page) &&
 			!((request->returns & SEARCH_RETURN_MIN) && i == 0) &&
 			!((request->returns & SEARCH_RETURN_MAX) && i + 1 == count))
@@ -253,17 +285,20 @@ static void write_esearch(struct imap_session *session, const struct imap_args *
 	}
 	if (returns & SEARCH_RETURN_PARTIAL)
 		write_page(out, request, &summary->numbers);
+	if (summary->scores.len)
+		buf_printf(out, " RELEVANCY (" SLICE_FMT ")",
+			SLICE_ARG(buf_as_slice(&summary->scores)));
 	if (request->uses_modseq && summary->modseq)
 		buf_printf(out, " MODSEQ %llu", (unsigned long long)summary->modseq);
 	buf_append(out, SLICE("\r\n"));
 }
 
 static void write_result(struct op *op, struct imap_session *session, const struct imap_args *args,
-	const struct search_request *request, const struct snapshot *now,
-	const struct uid_set *uids)
+	const struct search_run *run, const struct snapshot *now)
 {
 	struct summary summary = {0};
-	summarise(op, session, now, request, uids, args->is_uid, &summary);
+	const struct search_request *request = run->request;
+	summarise(op, session, now, run, args->is_uid, &summary);
 	if (request->returns & SEARCH_RETURN_SAVE)
 		imap_view_save(session->view, &summary.uids);
 	/* SAVE alone saves and says nothing (RFC 5182 2.1). */
@@ -292,6 +327,7 @@ struct error *imap_search_begin(struct op *op, struct imap_session *session, str
 	find_candidates(op, session, now, request->root, &ret_run->candidates);
 	snapshot_unref(now);
 	uid_set_init(&ret_run->found, &op->arena);
+	ret_run->scores = buf_in(&op->arena);
 	return NULL;
 }
 
@@ -322,7 +358,7 @@ static struct error *begin(
 static void end(struct op *op, struct imap_session *session, const struct imap_args *args,
 	const struct search *search, const struct snapshot *now)
 {
-	write_result(op, session, args, &search->request, now, search->run.result);
+	write_result(op, session, args, &search->run, now);
 	if (search->request.returns & SEARCH_RETURN_UPDATE)
 		imap_live_begin(session, args, &search->request, search->run.result);
 }

@@ -66,6 +66,8 @@ struct search_node {
 	struct imap_sequence sequence;
 	struct uid_set uids;               /* the sequence, once it is known what it names */
 	struct search_narrowing narrowing; /* of a text */
+	const struct search_words *words;  /* of a text that is searched for by FUZZY; else NULL */
+	struct search_ranking ranking;     /* of them */
 };
 
 enum search_return {
@@ -77,6 +79,7 @@ enum search_return {
 	SEARCH_RETURN_PARTIAL = 1 << 5,
 	SEARCH_RETURN_UPDATE = 1 << 6,
 	SEARCH_RETURN_CONTEXT = 1 << 7, /* a hint */
+	SEARCH_RETURN_RELEVANCY = 1 << 8,
 };
 
 struct search_request {
@@ -85,7 +88,9 @@ struct search_request {
 	unsigned returns;
 	struct imap_page page; /* of PARTIAL */
 	bool uses_modseq;
-	bool has_charset; /* it was said */
+	bool has_fuzzy;      /* some key is searched for by FUZZY */
+	unsigned fuzzy_keys; /* that the key being read is within */
+	bool has_charset;    /* it was said */
 	struct slice charset;
 	struct slice keys; /* as they were written */
 	size_t node_count;
@@ -104,6 +109,9 @@ MUST_CHECK struct error *imap_search_take_charset(
 MUST_CHECK struct error *imap_search_parse_keys(
 	struct op *op, struct imap_args *args, struct search_request *request);
 
+/* What keys of text look at: bits 1 << enum text_field. */
+unsigned imap_search_fields(const struct search_node *node);
+
 /* ---- imap_search.c ---- */
 
 /* OLDER and YOUNGER count from now. */
@@ -121,7 +129,8 @@ struct search_run {
 	struct uid_set candidates; /* may match, by what is known with nothing read */
 	struct uid_cursor cursor;  /* behind those that were read */
 	struct uid_set found;
-	uint64_t read; /* candidates */
+	struct buf scores; /* of what was found by FUZZY: struct index_hit, ascending */
+	uint64_t read;     /* candidates */
 	struct imap_progress progress;
 	const struct uid_set *result; /* of the two, when it has ended */
 };
@@ -134,6 +143,9 @@ MUST_CHECK struct error *imap_search_begin(struct op *op, struct imap_session *s
 MUST_CHECK struct error *imap_search_run(struct op *op, struct imap_session *session,
 	const struct snapshot *now, struct search_run *run, bool *ret_more);
 
+/* RFC 6203 4: 1 to 100; what was not found by words is wholly what was asked for. */
+unsigned imap_search_score(const struct search_run *run, uint32_t uid);
+
 /* ---- imap_search_match.c ---- */
 
 /* One message, read as far as the keys asked. */
@@ -144,6 +156,7 @@ struct search_message {
 	bool has_summary, has_header, has_bytes;
 	struct message_summary summary;
 	struct slice header, bytes;
+	unsigned score_sum, score_count; /* of the words that it has */
 };
 
 /* Does the message match? Its row is read; more is read as far as the keys ask. */

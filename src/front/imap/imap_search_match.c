@@ -195,11 +195,44 @@ static struct error *match_children(
 	return NULL;
 }
 
+/* What the index says of words stands; where it says nothing, the message is taken to pieces as it
+ * would have been for the index (RFC 6203 3). */
+static struct error *match_fuzzy(
+	struct matcher *matcher, const struct search_node *node, bool *ret_matches)
+{
+	unsigned score;
+	struct search_message *message = matcher->message;
+	if (!search_ranking_score(&node->ranking, message->at.uid, &score)) {
+		TRY(read_bytes(matcher));
+		score = search_score_message(matcher->op, message->bytes,
+			message->row->header_length, imap_search_fields(node), node->words);
+	}
+	*ret_matches = score > 0;
+	message->score_sum += score;
+	message->score_count += *ret_matches;
+	return NULL;
+}
+
+/* What is found within has nothing to do with what is asked for. */
+static struct error *match_not(
+	struct matcher *matcher, const struct search_node *node, bool *ret_matches)
+{
+	struct search_message *message = matcher->message;
+	unsigned sum = message->score_sum, count = message->score_count;
+	TRY(matches(matcher, node->first, ret_matches));
+	*ret_matches = !*ret_matches;
+	message->score_sum = sum;
+	message->score_count = count;
+	return NULL;
+}
+
 /* A text that the index says is certainly not there is not looked for. */
 static struct error *match_words(
 	struct matcher *matcher, const struct search_node *node, bool *ret_matches)
 {
 	*ret_matches = false;
+	if (node->words)
+		return match_fuzzy(matcher, node, ret_matches);
 	if (search_is_left_out(&node->narrowing, matcher->message->at.uid))
 		return NULL;
 	return node->kind == SEARCH_HEADER ? match_field(matcher, node, ret_matches)
@@ -216,9 +249,7 @@ static struct error *matches(
 	case SEARCH_OR:
 		return match_children(matcher, node, ret_matches);
 	case SEARCH_NOT:
-		TRY(matches(matcher, node->first, ret_matches));
-		*ret_matches = !*ret_matches;
-		return NULL;
+		return match_not(matcher, node, ret_matches);
 	case SEARCH_SENTBEFORE:
 	case SEARCH_SENTON:
 	case SEARCH_SENTSINCE:
@@ -258,6 +289,18 @@ static enum certainty certainty_of_children(
 	return all;
 }
 
+static enum certainty certainty_of_words(
+	const struct matcher *matcher, const struct search_node *node)
+{
+	unsigned score;
+	uint32_t uid = matcher->message->at.uid;
+	if (!node->words)
+		return search_is_left_out(&node->narrowing, uid) ? CERTAINLY_NOT : PERHAPS;
+	if (!search_ranking_score(&node->ranking, uid, &score))
+		return PERHAPS;
+	return score ? CERTAINLY : CERTAINLY_NOT;
+}
+
 /* Depth is bounded by the parser. */
 static enum certainty certainty(const struct matcher *matcher, const struct search_node *node)
 {
@@ -270,9 +313,7 @@ static enum certainty certainty(const struct matcher *matcher, const struct sear
 	case SEARCH_HEADER:
 	case SEARCH_BODY:
 	case SEARCH_TEXT:
-		return search_is_left_out(&node->narrowing, matcher->message->at.uid)
-			       ? CERTAINLY_NOT
-			       : PERHAPS;
+		return certainty_of_words(matcher, node);
 	default:
 		if (node->cost > SEARCH_COSTS_NOTHING)
 			return PERHAPS;

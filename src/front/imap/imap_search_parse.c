@@ -17,6 +17,7 @@ enum argument {
 	TAKES_MODSEQ,
 	TAKES_KEY,
 	TAKES_TWO_KEYS,
+	TAKES_FUZZY_KEY,
 };
 
 struct key {
@@ -39,6 +40,7 @@ static const struct key keys[] = {
 	{SLICE_INIT("EMAILID"), SEARCH_EMAILID, TAKES_ID},
 	{SLICE_INIT("FLAGGED"), SEARCH_FLAG, NO_ARGUMENT, FLAG_FLAGGED},
 	{SLICE_INIT("FROM"), SEARCH_HEADER, TAKES_TEXT, 0, "From"},
+	{SLICE_INIT("FUZZY"), SEARCH_ALL, TAKES_FUZZY_KEY},
 	{SLICE_INIT("HEADER"), SEARCH_HEADER, TAKES_FIELD_AND_TEXT},
 	{SLICE_INIT("KEYWORD"), SEARCH_KEYWORD, TAKES_KEYWORD},
 	{SLICE_INIT("LARGER"), SEARCH_LARGER, TAKES_NUMBER},
@@ -127,6 +129,23 @@ static void add_child(struct search_node *parent, struct search_node *child)
 	parent->cost = MAX_OF(parent->cost, child->cost);
 }
 
+unsigned imap_search_fields(const struct search_node *node)
+{
+	if (node->kind == SEARCH_HEADER)
+		return 1U << text_field_of(node->field);
+	return node->kind == SEARCH_BODY ? 1U << TEXT_BODY : INDEX_ALL_FIELDS;
+}
+
+/* RFC 6203 5: where nearness means nothing, a key is matched exactly; so are fields that are no
+ * prose, and texts without words. */
+static void take_words(struct op *op, struct search_node *node)
+{
+	struct search_words *words = ARENA_NEW(&op->arena, struct search_words);
+	search_words_ask(&op->arena, node->text, words);
+	if (words->count && (imap_search_fields(node) & SEARCH_WORDS_FIELDS))
+		node->words = words;
+}
+
 /* What is looked for, folded as the messages will be. */
 static struct error *take_text(struct op *op, struct imap_args *args,
 	const struct search_request *request, struct search_node *node)
@@ -137,6 +156,8 @@ static struct error *take_text(struct op *op, struct imap_args *args,
 	if (!charset_to_utf8(&op->arena, request->charset, text, &utf8))
 		return op_fail(op, ERR_INVALID, "The text is not in its charset");
 	node->text = utf8_fold(&op->arena, utf8);
+	if (request->fuzzy_keys)
+		take_words(op, node);
 	return NULL;
 }
 
@@ -224,9 +245,24 @@ static struct error *take_argument(struct op *op, struct imap_args *args,
 		TRY(take_child(op, args, request, node));
 		return take_child(op, args, request, node);
 	case NO_ARGUMENT:
+	case TAKES_FUZZY_KEY:
 	default:
 		return NULL;
 	}
+}
+
+/* "FUZZY" SP search-key (RFC 6203 3): it is a property of the keys within. */
+static struct error *take_fuzzy_key(struct op *op, struct imap_args *args,
+	struct search_request *request, struct search_node **ret_node)
+{
+	if (!args->has_fuzzy)
+		return imap_bad(op, args, "FUZZY is not offered");
+	TRY(imap_space(op, args));
+	request->has_fuzzy = true;
+	request->fuzzy_keys++;
+	TRY(take_key(op, args, request, ret_node));
+	request->fuzzy_keys--;
+	return NULL;
 }
 
 static struct error *take_named_key(struct op *op, struct imap_args *args,
@@ -237,6 +273,8 @@ static struct error *take_named_key(struct op *op, struct imap_args *args,
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
 		if (!slice_equal_nocase(name, keys[i].name))
 			continue;
+		if (keys[i].argument == TAKES_FUZZY_KEY)
+			return take_fuzzy_key(op, args, request, ret_node);
 		TRY(new_node(op, args, request, keys[i].kind, ret_node));
 		assert(*ret_node);
 		(*ret_node)->flag = keys[i].flag;
@@ -293,6 +331,7 @@ static const struct {
 	{SLICE_INIT("PARTIAL"), SEARCH_RETURN_PARTIAL},
 	{SLICE_INIT("UPDATE"), SEARCH_RETURN_UPDATE},
 	{SLICE_INIT("CONTEXT"), SEARCH_RETURN_CONTEXT},
+	{SLICE_INIT("RELEVANCY"), SEARCH_RETURN_RELEVANCY},
 };
 
 /* RFC 9394 3.1: one page a search. */
@@ -305,7 +344,7 @@ static struct error *take_page(
 	return imap_page_range(op, args, &request->page);
 }
 
-/* "RETURN (MIN COUNT)" (RFC 4731, RFC 5182, RFC 9394) */
+/* "RETURN (MIN COUNT)" (RFC 4731, RFC 5182, RFC 9394, RFC 6203 4) */
 struct error *imap_search_take_returns(
 	struct op *op, struct imap_args *args, struct search_request *request)
 {
@@ -351,7 +390,8 @@ struct error *imap_search_parse_keys(
 {
 	if (!request->has_charset && args->has_utf8)
 		request->charset = SLICE("UTF-8");
-	if ((request->returns & ~(SEARCH_RETURN_UPDATE | SEARCH_RETURN_CONTEXT)) == 0)
+	if ((request->returns &
+		    ~(SEARCH_RETURN_UPDATE | SEARCH_RETURN_CONTEXT | SEARCH_RETURN_RELEVANCY)) == 0)
 		request->returns |= SEARCH_RETURN_ALL;
 	request->keys = args->rest;
 	TRY(new_node(op, args, request, SEARCH_AND, &request->root));
@@ -361,9 +401,12 @@ struct error *imap_search_parse_keys(
 		assert(child);
 		add_child(request->root, child);
 		if (imap_at_end(args))
-			return NULL;
+			break;
 		TRY(imap_space(op, args));
 	}
+	if ((request->returns & SEARCH_RETURN_RELEVANCY) && !request->has_fuzzy)
+		return imap_bad(op, args, "RELEVANCY goes with FUZZY");
+	return NULL;
 }
 
 struct error *imap_search_parse(

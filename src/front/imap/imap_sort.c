@@ -22,6 +22,7 @@
 struct item {
 	uint32_t uid, number;
 	uint64_t arrival_us, size;
+	unsigned score;
 	int64_t sent_at;
 	struct slice texts[SORT_KEY_COUNT]; /* folded, for keys that are texts */
 	bool is_reply;
@@ -54,7 +55,8 @@ static bool wants(const struct sort_request *request, enum sort_key key)
 static bool wants_summary(const struct sort_request *request)
 {
 	for (size_t i = 0; i < request->key_count; i++)
-		if (request->keys[i].key != SORT_ARRIVAL && request->keys[i].key != SORT_SIZE)
+		if (request->keys[i].key != SORT_ARRIVAL && request->keys[i].key != SORT_SIZE &&
+			request->keys[i].key != SORT_RELEVANCY)
 			return true;
 	return request->is_thread;
 }
@@ -174,6 +176,7 @@ static struct error *add_item(struct op *op, struct imap_session *session,
 	struct arena_mark mark = arena_mark(&op->arena);
 	struct item *item = &sorting->items[sorting->count];
 	TRY(take_item(op, session, args, &sorting->request, row, item));
+	item->score = imap_search_score(&sorting->run, row->uid);
 	arena_init(&kept);
 	keep_texts(&kept, item);
 	arena_release(&op->arena, mark);
@@ -239,6 +242,9 @@ static int compare_by(enum sort_key key, const struct item *a, const struct item
 		return compare_numbers(a->arrival_us / US_PER_S, b->arrival_us / US_PER_S);
 	if (key == SORT_SIZE)
 		return compare_numbers(a->size, b->size);
+	/* The highest comes first (RFC 6203 6). */
+	if (key == SORT_RELEVANCY)
+		return compare_numbers(b->score, a->score);
 	if (key == SORT_DATE)
 		return (a->sent_at > b->sent_at) - (a->sent_at < b->sent_at);
 	return slice_compare(a->texts[key], b->texts[key]);
@@ -289,6 +295,15 @@ static void write_ordered(struct buf *out, const struct sorting *sorting)
 	}
 }
 
+/* RFC 6203 6 */
+static void write_scores(struct buf *out, const struct sorting *sorting)
+{
+	buf_append(out, SLICE(" RELEVANCY ("));
+	for (size_t i = 0; i < sorting->count; i++)
+		buf_printf(out, "%s%u", i ? " " : "", sorting->items[i].score);
+	buf_append_char(out, ')');
+}
+
 /* RFC 5267 3: of MIN and MAX, the first and the last in the order asked for. */
 static void write_extended(struct imap_session *session, const struct imap_args *args,
 	const struct sorting *sorting, uint64_t modseq)
@@ -309,6 +324,8 @@ static void write_extended(struct imap_session *session, const struct imap_args 
 		buf_append(out, SLICE(" ALL "));
 		write_ordered(out, sorting);
 	}
+	if ((returns & SEARCH_RETURN_RELEVANCY) && count)
+		write_scores(out, sorting);
 	if (sorting->request.search.uses_modseq && count)
 		buf_printf(out, " MODSEQ %llu", (unsigned long long)modseq);
 	buf_append(out, SLICE("\r\n"));

@@ -1,6 +1,7 @@
 #pragma once
 
-/* SORT and THREAD (RFC 5256, RFC 5957, RFC 5267): what is wanted. Included only inside front/imap.
+/* SORT and THREAD (RFC 5256, RFC 5957, RFC 5267, RFC 6203): what is wanted. Included only inside
+ * front/imap.
  */
 
 #include "front/imap/imap_search.h"
@@ -14,6 +15,7 @@ enum sort_key {
 	SORT_DISPLAYFROM,
 	SORT_DISPLAYTO,
 	SORT_FROM,
+	SORT_RELEVANCY,
 	SORT_SIZE,
 	SORT_SUBJECT,
 	SORT_TO,

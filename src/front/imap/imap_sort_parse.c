@@ -7,6 +7,7 @@ static const struct slice key_names[SORT_KEY_COUNT] = {
 	[SORT_DISPLAYFROM] = SLICE_INIT("DISPLAYFROM"),
 	[SORT_DISPLAYTO] = SLICE_INIT("DISPLAYTO"),
 	[SORT_FROM] = SLICE_INIT("FROM"),
+	[SORT_RELEVANCY] = SLICE_INIT("RELEVANCY"),
 	[SORT_SIZE] = SLICE_INIT("SIZE"),
 	[SORT_SUBJECT] = SLICE_INIT("SUBJECT"),
 	[SORT_TO] = SLICE_INIT("TO"),
@@ -65,7 +66,11 @@ struct error *imap_sort_parse(
 		(SEARCH_RETURN_PARTIAL | SEARCH_RETURN_UPDATE | SEARCH_RETURN_CONTEXT))
 		return imap_bad(op, args, "PARTIAL and UPDATE are for SEARCH");
 	TRY(take_keys(op, args, ret_request));
-	return take_search(op, args, &ret_request->search);
+	TRY(take_search(op, args, &ret_request->search));
+	for (size_t i = 0; i < ret_request->key_count; i++)
+		if (ret_request->keys[i].key == SORT_RELEVANCY && !ret_request->search.has_fuzzy)
+			return imap_bad(op, args, "RELEVANCY goes with FUZZY");
+	return NULL;
 }
 
 struct error *imap_thread_parse(

@@ -1,5 +1,6 @@
 #include "index/fts5/fts5_private.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -8,6 +9,8 @@
 
 /* search_texts_rules() has so many. */
 #define RULES_BITS 25
+/* And a format. What is left of 31 bits tells words apart. */
+#define FORMAT_BITS 4
 
 /* So many trigrams of a needle are asked for; the others would narrow no further. */
 #define TRIGRAMS_MOST 48
@@ -98,6 +101,7 @@ struct adding {
 	struct op *op;
 	sqlite3 *db;
 	struct fts5_statement find, document, place, texts[TEXT_FIELD_COUNT];
+	struct fts5_statement words; /* not prepared: it has none */
 	struct mailbox_memory memory;
 };
 
@@ -142,7 +146,9 @@ static struct error *add_document(
 		TRY(fts5_execute(&adding->texts[i]));
 		arena_release(arena, mark);
 	}
-	return NULL;
+	return adding->words.stmt
+		       ? fts5_add_words(adding->op, &adding->words, *ret_document, add->texts)
+		       : NULL;
 }
 
 /* Nothing can be deleted: the document becomes one of no message, and dead. */
@@ -184,7 +190,7 @@ static struct error *add_place(struct adding *adding, const struct index_add *ad
 	return fts5_execute(&adding->place);
 }
 
-static struct error *prepare_adding(struct adding *adding)
+static struct error *prepare_adding(struct adding *adding, bool has_words)
 {
 	struct op *op = adding->op;
 	TRY(fts5_prepare(
@@ -196,22 +202,26 @@ static struct error *prepare_adding(struct adding *adding)
 			arena_printf(&op->arena, "INSERT INTO text_%s(rowid, text) VALUES(?, ?)",
 				fts5_field_names[i]),
 			&adding->texts[i]));
+	if (has_words)
+		TRY(fts5_prepare_words(op, adding->db, &adding->words));
 	return fts5_prepare(
 		op, adding->db, "INSERT OR REPLACE INTO place VALUES(?, ?, ?)", &adding->place);
 }
 
-static struct error *add_places(struct op *op, sqlite3 *db, const struct index_batch *batch)
+static struct error *add_places(
+	struct op *op, sqlite3 *db, const struct index_batch *batch, bool has_words)
 {
 	struct adding adding = {.op = op, .db = db};
 	if (!batch->added_count)
 		return NULL;
-	struct error *err = prepare_adding(&adding);
+	struct error *err = prepare_adding(&adding, has_words);
 	for (size_t i = 0; i < batch->added_count && !err; i++)
 		err = add_place(&adding, &batch->added[i]);
 	fts5_finish(&adding.find);
 	fts5_finish(&adding.document);
 	for (int i = 0; i < TEXT_FIELD_COUNT; i++)
 		fts5_finish(&adding.texts[i]);
+	fts5_finish(&adding.words);
 	fts5_finish(&adding.place);
 	return err;
 }
@@ -244,7 +254,8 @@ static struct error *move_cursor(struct op *op, sqlite3 *db, uint64_t cursor)
 	return fts5_execute(&statement);
 }
 
-static struct error *change(struct op *op, sqlite3 *db, const struct index_batch *batch)
+static struct error *change(
+	struct op *op, sqlite3 *db, const struct index_batch *batch, bool has_words)
 {
 	uint64_t cursor, id;
 	TRY(fts5_run(op, db, "BEGIN"));
@@ -255,7 +266,7 @@ static struct error *change(struct op *op, sqlite3 *db, const struct index_batch
 		return op_fail(op, ERR_CONFLICT, "the index is not where it was");
 	TRY(forget_mailboxes(op, db, batch));
 	TRY(remove_places(op, db, batch));
-	TRY(add_places(op, db, batch));
+	TRY(add_places(op, db, batch, has_words));
 	TRY(cover(op, db, batch));
 	TRY(move_cursor(op, db, batch->cursor));
 	return fts5_run(op, db, "COMMIT");
@@ -266,7 +277,7 @@ static struct error *apply(struct index *index, struct op *op, struct account_id
 {
 	struct fts5_file *file;
 	TRY(fts5_take(op, fts5_of(index), account, true, &file));
-	struct error *err = change(op, file->db, batch);
+	struct error *err = change(op, file->db, batch, index->has_words);
 	fts5_give_back(fts5_of(index), file, err);
 	return err;
 }
@@ -305,7 +316,7 @@ static struct slice match_expression(struct arena *arena, const struct index_que
 	return buf_as_slice(&out);
 }
 
-static struct error *read_coverage(struct op *op, sqlite3 *db, struct mailbox_id mailbox,
+struct error *fts5_read_coverage(struct op *op, sqlite3 *db, struct mailbox_id mailbox,
 	uint64_t *ret_number, struct index_coverage *ret_coverage)
 {
 	bool row;
@@ -365,7 +376,7 @@ static struct error *find_in(
 	TRY(fts5_ask(op, db, "SELECT cursor FROM progress", &found->cursor));
 	if (!found->cursor)
 		return NULL;
-	TRY(read_coverage(op, db, query->mailbox, &number, &found->coverage));
+	TRY(fts5_read_coverage(op, db, query->mailbox, &number, &found->coverage));
 	if (!found->coverage.uidnext)
 		return NULL;
 	TRY(fts5_prepare(op, db, find_statement(&op->arena, query->fields), &statement));
@@ -382,6 +393,18 @@ static struct error *find(struct index *index, struct op *op, struct account_id 
 	if (!file)
 		return NULL;
 	struct error *err = find_in(op, file->db, query, ret_found);
+	fts5_give_back(fts5_of(index), file, err);
+	return err;
+}
+
+static struct error *rank(struct index *index, struct op *op, struct account_id account,
+	const struct index_word_query *query, struct index_ranking *ret_ranking)
+{
+	struct fts5_file *file;
+	TRY(fts5_take(op, fts5_of(index), account, false, &file));
+	if (!file)
+		return NULL;
+	struct error *err = fts5_rank(op, file->db, query, ret_ranking);
 	fts5_give_back(fts5_of(index), file, err);
 	return err;
 }
@@ -583,6 +606,7 @@ static void close_index(struct index *index)
 static const struct index_ops fts5_ops = {.name = "fts5",
 	.apply = apply,
 	.find = find,
+	.rank = rank,
 	.state = state,
 	.has = has,
 	.list = list,
@@ -601,10 +625,13 @@ static struct error *open_folder(struct op *op, const struct fts5_options *optio
 	if (mkdir(folder, 0700) < 0 && errno != EEXIST)
 		return op_fail(op, ERR_UNAVAILABLE, "cannot make %s: %s", folder, strerror(errno));
 	struct fts5 *fts5 = HEAP_NEW(struct fts5);
-	fts5->index.ops = &fts5_ops;
+	fts5->index = (struct index){.ops = &fts5_ops, .has_words = options->has_words};
 	fts5->folder = heap_cstr(slice_from_cstr(folder));
 	fts5->open_files = open_files;
-	fts5->version = options->rules + (FTS5_FILE_FORMAT << RULES_BITS);
+	uint32_t words = options->has_words ? SEARCH_WORDS_VERSION : 0;
+	static_assert(FTS5_FILE_FORMAT < 1 << FORMAT_BITS && SEARCH_WORDS_VERSION < 4, "room");
+	fts5->version =
+		options->rules + ((FTS5_FILE_FORMAT + (words << FORMAT_BITS)) << RULES_BITS);
 	mutex_init(&fts5->lock);
 	hash_map_init(&fts5->files);
 	*ret_fts5 = fts5;

@@ -9,6 +9,7 @@ struct fts5_options {
 	const char *folder; /* made if it is not there; copied */
 	size_t open_files;  /* of accounts not in use just now */
 	uint32_t rules;     /* search_texts_rules() */
+	bool has_words;     /* can be asked for words too */
 };
 
 MUST_CHECK struct error *fts5_open(

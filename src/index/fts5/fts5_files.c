@@ -128,6 +128,8 @@ static struct error *prepare_database(
 	TRY(fts5_run(op, file->db, make_tables));
 	for (int i = 0; i < TEXT_FIELD_COUNT; i++)
 		TRY(make_text_table(op, file->db, fts5_field_names[i]));
+	if (fts5->index.has_words)
+		TRY(fts5_make_words(op, file->db));
 	TRY(fts5_run(op, file->db,
 		arena_printf(&op->arena, "PRAGMA user_version=%u; COMMIT", fts5->version)));
 	return NULL;

@@ -10,7 +10,7 @@
 #include "index/fts5/fts5.h"
 
 /* Raised when the tables of a file become others. */
-#define FTS5_FILE_FORMAT 3
+#define FTS5_FILE_FORMAT 4
 
 /* Of the tables of texts: "text_subject" and so on. */
 extern const char *const fts5_field_names[TEXT_FIELD_COUNT];
@@ -89,8 +89,28 @@ MUST_CHECK struct error *fts5_step(struct fts5_statement *statement, bool *ret_r
 /* Runs it to its end, and makes it ready for the next parameters. */
 MUST_CHECK struct error *fts5_execute(struct fts5_statement *statement);
 uint64_t fts5_number(struct fts5_statement *statement, int column);
+double fts5_real(struct fts5_statement *statement, int column);
+/* Lives until the next step. */
+struct slice fts5_text(struct fts5_statement *statement, int column);
 MUST_CHECK struct error *fts5_id(struct fts5_statement *statement, int column, struct uuid *ret_id);
 
 /* One number of one row; 0 when there is none. */
 MUST_CHECK struct error *fts5_ask(
 	struct op *op, sqlite3 *db, const char *sql, uint64_t *ret_number);
+
+/* ---- fts5.c ---- */
+
+MUST_CHECK struct error *fts5_read_coverage(struct op *op, sqlite3 *db, struct mailbox_id mailbox,
+	uint64_t *ret_number, struct index_coverage *ret_coverage);
+
+/* ---- fts5_words.c ---- */
+
+MUST_CHECK struct error *fts5_make_words(struct op *op, sqlite3 *db);
+
+/* The statement that fts5_add_words runs for each document. */
+MUST_CHECK struct error *fts5_prepare_words(
+	struct op *op, sqlite3 *db, struct fts5_statement *ret_statement);
+MUST_CHECK struct error *fts5_add_words(struct op *op, struct fts5_statement *statement,
+	uint64_t document, const struct search_texts *texts);
+MUST_CHECK struct error *fts5_rank(struct op *op, sqlite3 *db, const struct index_word_query *query,
+	struct index_ranking *ranking);

@@ -99,6 +99,18 @@ uint64_t fts5_number(struct fts5_statement *statement, int column)
 	return (uint64_t)sqlite3_column_int64(statement->stmt, column);
 }
 
+double fts5_real(struct fts5_statement *statement, int column)
+{
+	return sqlite3_column_double(statement->stmt, column);
+}
+
+struct slice fts5_text(struct fts5_statement *statement, int column)
+{
+	const unsigned char *text = sqlite3_column_text(statement->stmt, column);
+	int len = sqlite3_column_bytes(statement->stmt, column);
+	return text ? slice_of(text, (size_t)len) : SLICE_NONE;
+}
+
 struct error *fts5_id(struct fts5_statement *statement, int column, struct uuid *ret_id)
 {
 	const void *bytes = sqlite3_column_blob(statement->stmt, column);

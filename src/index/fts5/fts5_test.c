@@ -24,7 +24,7 @@ static struct index *open_folder(struct op *op, const char *folder, uint32_t rul
 {
 	struct index *index;
 	const struct fts5_options options = {
-		.folder = folder, .open_files = OPEN_FILES, .rules = rules};
+		.folder = folder, .open_files = OPEN_FILES, .rules = rules, .has_words = true};
 	assert_null(fts5_open(op, &options, &index));
 	return index;
 }

@@ -149,6 +149,44 @@ struct error *opensearch_parse_hits(
 	return NULL;
 }
 
+/* Of how much the words are alike there are steps, and what is over is BM25's: of a word that came
+ * in every field very often it is a few hundred. */
+static bool take_score(const json_t *json, size_t words, uint8_t *ret_score)
+{
+	double score = json_number_value(json);
+	if (!json_is_number(json) || !(score >= 0) ||
+		score >= (double)(words + 1) * WORD_IS_SAME * OPENSEARCH_SCORE_OF_PERCENT)
+		return false;
+	unsigned steps = (unsigned)(score / OPENSEARCH_SCORE_STEP);
+	double weight = score - (double)steps * OPENSEARCH_SCORE_STEP;
+	unsigned percent = steps * OPENSEARCH_SCORE_STEP / OPENSEARCH_SCORE_OF_PERCENT;
+	*ret_score = percent ? index_score(percent / (unsigned)words, weight / (double)words) : 0;
+	return true;
+}
+
+struct error *opensearch_parse_ranking(struct op *op, struct slice answer, size_t words,
+	struct index_hit **ret_hits, size_t *ret_count)
+{
+	AUTO_JSON(root) = parse(answer);
+	const json_t *hits = json_object_get(json_object_get(root, "hits"), "hits");
+	size_t count = json_array_size(hits);
+	TRY(check_search(op, root));
+	if (!json_is_array(hits))
+		return misunderstood(op, "the answer to a search");
+	struct index_hit *ranking = ARENA_ARRAY(&op->arena, struct index_hit, count + 1);
+	for (size_t i = 0; i < count; i++) {
+		const json_t *hit = json_array_get(hits, i);
+		const json_t *uid = first_of(json_object_get(hit, "fields"), "uid");
+		if (!take_u32(uid, &ranking[i].uid) ||
+			!take_score(json_object_get(hit, "_score"), words, &ranking[i].score) ||
+			(i && ranking[i].uid <= ranking[i - 1].uid))
+			return misunderstood(op, "a hit of a search");
+	}
+	*ret_hits = ranking;
+	*ret_count = count;
+	return NULL;
+}
+
 struct error *opensearch_parse_total(struct op *op, struct slice answer, uint64_t *ret_total)
 {
 	AUTO_JSON(root) = parse(answer);

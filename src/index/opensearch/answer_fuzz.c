@@ -9,6 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	AUTO_OP(op, "fuzz");
 	struct opensearch_progress progress;
 	struct index_entry *entries;
+	struct index_hit *hits;
 	struct error *err;
 	size_t count;
 	uint64_t total;
@@ -16,7 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	if (size < 1)
 		return 0;
 	struct slice answer = slice_of(bytes + 1, size - 1);
-	switch (bytes[0] % 4) {
+	switch (bytes[0] % 5) {
 	case 0:
 		err = opensearch_parse_progress(&op, answer, &progress);
 		if (!err && progress.found && progress.state.id == 0)
@@ -26,6 +27,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 		err = opensearch_parse_hits(&op, answer, &entries, &count);
 		for (size_t i = 1; !err && i < count; i++)
 			if (entries[i].uid <= entries[i - 1].uid)
+				abort();
+		break;
+	case 4:
+		err = opensearch_parse_ranking(&op, answer, 1 + bytes[0] % 8, &hits, &count);
+		for (size_t i = 0; !err && i < count; i++)
+			if (hits[i].score > 100 || (i && hits[i].uid <= hits[i - 1].uid))
 				abort();
 		break;
 	case 2:

@@ -134,6 +134,57 @@ static struct error *find(struct index *index, struct op *op, struct account_id 
 	return NULL;
 }
 
+static struct error *rank_all(struct op *op, const struct opensearch_view *view,
+	struct account_id account, uint64_t generation, const struct index_word_query *query,
+	struct index_ranking *ranking)
+{
+	struct buf hits = buf_in(&op->arena);
+	struct index_hit *page;
+	size_t count = PAGE_MOST;
+	for (uint32_t from = 1; count == PAGE_MOST;) {
+		struct slice answer = SLICE_NONE;
+		TRY(search(op, view->shared, view->shared->write_alias, account,
+			opensearch_word_query(
+				&op->arena, account, generation, query, from, PAGE_MOST),
+			&answer));
+		TRY(opensearch_parse_ranking(op, answer, query->words->count, &page, &count));
+		if (count)
+			buf_append(&hits, slice_of(page, count * sizeof(*page)));
+		ranking->count += count;
+		from = count ? page[count - 1].uid + 1 : from;
+		if (count == PAGE_MOST && ranking->count >= FOUND_MOST) {
+			ranking->coverage.uidnext = MIN_OF(ranking->coverage.uidnext, from);
+			break;
+		}
+	}
+	ranking->hits = ARENA_ARRAY(&op->arena, struct index_hit, ranking->count + 1);
+	if (hits.len)
+		memcpy(ranking->hits, hits.ptr, hits.len);
+	return NULL;
+}
+
+/* As find; an index of an older mapping may have no words, so none of those is asked. */
+static struct error *rank(struct index *index, struct op *op, struct account_id account,
+	const struct index_word_query *query, struct index_ranking *ret_ranking)
+{
+	const struct opensearch_view *view = view_of(index);
+	struct opensearch_progress before, after;
+	const char *alias = view->shared->write_alias;
+	TRY(opensearch_read_progress(op, alias, view, account, &before));
+	struct index_ranking ranking = {.cursor = before.state.cursor};
+	if (!ranking.cursor)
+		return NULL;
+	take_coverage(&before.state, query->mailbox, &ranking.coverage);
+	if (ranking.coverage.uidnext) {
+		TRY(rank_all(op, view, account, before.state.id, query, &ranking));
+		TRY(opensearch_read_progress(op, alias, view, account, &after));
+		if (!after.found || after.state.id != before.state.id)
+			return NULL;
+	}
+	*ret_ranking = ranking;
+	return NULL;
+}
+
 static struct error *state(struct index *index, struct op *op, struct account_id account,
 	struct index_state *ret_state)
 {
@@ -214,6 +265,7 @@ static const struct index_ops opensearch_ops = {.name = "opensearch",
 	.is_shared = true,
 	.apply = opensearch_apply,
 	.find = find,
+	.rank = rank,
 	.state = state,
 	.has = has,
 	.list = list,
@@ -279,17 +331,20 @@ static struct slice make_definition(struct op *op, const struct opensearch_optio
 	return buf_as_slice(&out);
 }
 
-/* Of what a mapping is, not of how many shards hold it. */
-static uint32_t mapping_id(void)
+/* Of what a mapping is and whether documents have words, not of how many shards hold it. */
+static uint32_t mapping_id(bool has_words)
 {
 	struct slice mapping = slice_from_cstr(opensearch_mapping);
-	return (uint32_t)XXH64(mapping.ptr, mapping.len, OPENSEARCH_FORMAT);
+	uint64_t words = has_words ? SEARCH_WORDS_VERSION : 0;
+	return (uint32_t)XXH64(mapping.ptr, mapping.len, OPENSEARCH_FORMAT | words << 32);
 }
 
-static void name_indexes(struct op *op, const char *name, struct opensearch *shared)
+static void name_indexes(
+	struct op *op, const struct opensearch_options *options, struct opensearch *shared)
 {
 	struct arena *arena = &op->arena;
-	const char *index = arena_printf(arena, "%s-%08x", name, mapping_id());
+	const char *name = options->name;
+	const char *index = arena_printf(arena, "%s-%08x", name, mapping_id(options->has_words));
 	shared->prefix = heap_cstr(slice_from_cstr(name));
 	shared->index_name = heap_cstr(slice_from_cstr(index));
 	shared->read_alias = heap_cstr(slice_from_cstr(arena_printf(arena, "%s-read", name)));
@@ -309,15 +364,16 @@ struct error *opensearch_open(
 	if (options->user && !http.password)
 		return op_fail(op, ERR_INVALID, "opensearch.user needs opensearch.password_file");
 	struct opensearch *shared = HEAP_NEW(struct opensearch);
-	shared->live = (struct opensearch_view){.index.ops = &opensearch_ops, .shared = shared};
-	shared->beside = (struct opensearch_view){
-		.index.ops = &opensearch_ops, .shared = shared, .is_beside = true};
+	const struct index index = {.ops = &opensearch_ops, .has_words = options->has_words};
+	shared->live = (struct opensearch_view){.index = index, .shared = shared};
+	shared->beside =
+		(struct opensearch_view){.index = index, .shared = shared, .is_beside = true};
 	shared->search_ms = options->search_ms;
 	shared->write_ms = options->write_ms;
 	shared->rules = options->rules;
 	shared->http = http_client_new(&http);
 	shared->definition = heap_cstr(make_definition(op, options));
-	name_indexes(op, options->name, shared);
+	name_indexes(op, options, shared);
 	struct error *err = take_hosts(op, options->hosts, shared);
 	if (err) {
 		close_index(&shared->live.index);

@@ -18,6 +18,7 @@ struct opensearch_options {
 	uint64_t refresh_ms; /* how often what was written becomes visible */
 	uint64_t shards, replicas;
 	uint32_t rules; /* search_texts_rules() */
+	bool has_words; /* can be asked for words too */
 };
 
 /* What the settings say; all but the rules. */

@@ -22,7 +22,8 @@ static struct index *open_index(struct op *op)
 		.refresh_ms = 20,
 		.shards = 2,
 		.replicas = 0,
-		.rules = 7};
+		.rules = 7,
+		.has_words = true};
 	struct error *err = opensearch_open(op, &options, &index);
 	if (err)
 		fail_msg("%s", error_chain(&op->arena, err));

@@ -15,6 +15,9 @@
 extern const char opensearch_mapping[];
 extern const char *const opensearch_fields[TEXT_FIELD_COUNT];
 
+/* What the words of a field are called: "body_words". */
+#define OPENSEARCH_WORDS "_words"
+
 /* What is asked and what is made beside it differ in the account's own document only. */
 struct opensearch;
 struct opensearch_view {
@@ -80,6 +83,10 @@ MUST_CHECK struct error *opensearch_parse_progress(
 MUST_CHECK struct error *opensearch_parse_hits(
 	struct op *op, struct slice answer, struct index_entry **ret_entries, size_t *ret_count);
 
+/* The same of opensearch_word_query for so many words. */
+MUST_CHECK struct error *opensearch_parse_ranking(struct op *op, struct slice answer, size_t words,
+	struct index_hit **ret_hits, size_t *ret_count);
+
 /* How many documents match, and how many there are at all, of a question for no hits. */
 MUST_CHECK struct error *opensearch_parse_total(
 	struct op *op, struct slice answer, uint64_t *ret_total);
@@ -100,6 +107,14 @@ void opensearch_put_filters(struct buf *out, struct account_id account, uint64_t
 /* Places from this UID on, that may have what was asked (NULL: all). */
 struct slice opensearch_query(struct arena *arena, struct account_id account, uint64_t generation,
 	struct mailbox_id mailbox, const struct index_query *query, uint32_t from, size_t most);
+
+/* Places from this UID on that have these words, or may, with their scores. */
+struct slice opensearch_word_query(struct arena *arena, struct account_id account,
+	uint64_t generation, const struct index_word_query *query, uint32_t from, size_t most);
+
+/* A score is so much for each percent that a word is alike, and less than what BM25 adds to it. */
+#define OPENSEARCH_SCORE_OF_PERCENT 1000
+#define OPENSEARCH_SCORE_STEP (10 * OPENSEARCH_SCORE_OF_PERCENT)
 
 const char *opensearch_progress_path(
 	struct arena *arena, const struct opensearch_view *view, struct account_id account);

@@ -109,6 +109,51 @@ static void hits_are_read_or_refused(void **state)
 	}
 }
 
+#define RANKED(uid, score) HITS("0", "[{\"_score\":" score ",\"fields\":{\"uid\":[" uid "]}}]")
+
+/* Of two words. */
+static void scores_are_likeness_and_what_bm25_makes_of_it(void **state)
+{
+	static const struct {
+		const char *text;
+		int score; /* -1: refused */
+	} cases[] = {
+		{RANKED("5", "0.0"), 0},
+		{RANKED("5", "0"), 0},
+		{RANKED("5", "200000.0"), 50},
+		{RANKED("5", "200004.0"), 75},
+		{RANKED("5", "209999.0"), 100},
+		{RANKED("5", "150000.0"), 38},
+		{RANKED("5", "60000.0"), 15},
+		{RANKED("5", "299999"), 100},
+		{RANKED("5", "300000"), -1},
+		{RANKED("5", "-1"), -1},
+		{RANKED("5", "1e300"), -1},
+		{RANKED("5", "null"), -1},
+		{RANKED("5", "\"7\""), -1},
+		{RANKED("-1", "0"), -1},
+		{HITS("0", "[{\"fields\":{\"uid\":[5]}}]"), -1},
+		{HITS("1", "[]"), -1},
+		{HITS("0", "{}"), -1},
+		{HITS("0", "[{\"_score\":0,\"fields\":{\"uid\":[5]}},{\"_score\":0,\"fields\":{"
+			   "\"uid\":[5]}}]"),
+			-1},
+	};
+	AUTO_OP(op, "test");
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct index_hit *hits = NULL;
+		size_t count = 0;
+		struct error *err = opensearch_parse_ranking(
+			&op, slice_from_cstr(cases[i].text), 2, &hits, &count);
+		if (!err != (cases[i].score >= 0))
+			fail_msg("%s", cases[i].text);
+		if (err)
+			assert_int_equal(err->kind, ERR_UNAVAILABLE);
+		else if (count != 1 || hits[0].score != cases[i].score)
+			fail_msg("%s: %u", cases[i].text, count ? hits[0].score : 0);
+	}
+}
+
 static void a_bulk_of_which_a_part_was_not_done_is_none(void **state)
 {
 	static const struct {
@@ -385,6 +430,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_accounts_document_is_read_or_refused),
 		cmocka_unit_test(hits_are_read_or_refused),
+		cmocka_unit_test(scores_are_likeness_and_what_bm25_makes_of_it),
 		cmocka_unit_test(a_bulk_of_which_a_part_was_not_done_is_none),
 		cmocka_unit_test(any_text_becomes_json),
 		cmocka_unit_test(who_is_too_busy_is_asked_again),

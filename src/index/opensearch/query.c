@@ -116,6 +116,109 @@ struct slice opensearch_query(struct arena *arena, struct account_id account, ui
 	return buf_as_slice(&out);
 }
 
+/* ---- Words ---- */
+
+/* Terms that the weight of what is near is made of: BM25 counts each, and there is a bound for all.
+ */
+#define WEIGHED_MOST "10"
+
+static unsigned weight_of(enum text_field field)
+{
+	return field == TEXT_SUBJECT ? 4 : field == TEXT_FROM ? 2 : 1;
+}
+
+/* {"constant_score":{"filter":{"term":{"body_words":"word"}},"boost":100000}} and the like. */
+static void put_like(struct buf *out, const char *kind, const char *field, const char *value,
+	struct slice word, const char *more, unsigned likeness)
+{
+	buf_printf(out,
+		"{\"constant_score\":{\"boost\":%u,\"filter\":{\"%s\":{\"%s" OPENSEARCH_WORDS
+		"\":{\"%s\":",
+		likeness * OPENSEARCH_SCORE_OF_PERCENT, kind, field, value);
+	opensearch_put_text(out, word);
+	buf_printf(out, "%s}}}}}", more);
+}
+
+/* Like search_word_likeness(): the nearest in any field counts. */
+static void put_likes(struct buf *out, unsigned fields, struct slice word)
+{
+	static const struct {
+		unsigned likeness;
+		const char *more;
+	} nearness[] = {
+		{WORD_IS_NEAR,
+			",\"fuzziness\":1,\"prefix_length\":1,\"rewrite\":\"constant_score\""},
+		{WORD_IS_FAR,
+			",\"fuzziness\":2,\"prefix_length\":1,\"rewrite\":\"constant_score\""},
+	};
+	unsigned edits = search_word_edits(word);
+	bool is_first = true;
+	buf_append(out, SLICE("{\"dis_max\":{\"queries\":["));
+	for (int i = 0; i < TEXT_FIELD_COUNT; i++) {
+		if (!(fields & SEARCH_WORDS_FIELDS & (1U << i)))
+			continue;
+		const char *field = opensearch_fields[i];
+		buf_append(out, is_first ? SLICE("") : SLICE(","));
+		is_first = false;
+		put_like(out, "term", field, "value", word, "", WORD_IS_SAME);
+		if (search_word_may_begin(word)) {
+			buf_append_char(out, ',');
+			put_like(out, "prefix", field, "value", word, "", WORD_BEGINS);
+		}
+		for (unsigned near = 0; near < edits; near++) {
+			buf_append_char(out, ',');
+			put_like(out, "fuzzy", field, "value", word, nearness[near].more,
+				nearness[near].likeness);
+		}
+	}
+	buf_append(out, SLICE("]}}"));
+}
+
+static void put_weights(struct buf *out, unsigned fields, struct slice word, bool is_first)
+{
+	for (int i = 0; i < TEXT_FIELD_COUNT; i++) {
+		if (!(fields & SEARCH_WORDS_FIELDS & (1U << i)))
+			continue;
+		buf_printf(out,
+			"%s{\"fuzzy\":{\"%s" OPENSEARCH_WORDS "\":{\"value\":", is_first ? "" : ",",
+			opensearch_fields[i]);
+		is_first = false;
+		opensearch_put_text(out, word);
+		buf_printf(out,
+			",\"fuzziness\":%u,\"prefix_length\":1,\"max_expansions\":" WEIGHED_MOST
+			",\"boost\":%u}}}",
+			search_word_edits(word), weight_of((enum text_field)i));
+	}
+}
+
+struct slice opensearch_word_query(struct arena *arena, struct account_id account,
+	uint64_t generation, const struct index_word_query *query, uint32_t from, size_t most)
+{
+	struct buf out = buf_in(arena);
+	const struct search_words *words = query->words;
+	buf_printf(&out,
+		"{\"size\":%zu,\"track_total_hits\":false,\"track_scores\":true,\"_source\":false,"
+		"\"docvalue_fields\":[\"uid\"],\"sort\":[{\"uid\":\"asc\"}],"
+		"\"query\":{\"bool\":{\"filter\":[",
+		most);
+	opensearch_put_filters(&out, account, generation, &query->mailbox);
+	buf_printf(&out,
+		",{\"range\":{\"uid\":{\"gte\":%u}}}],\"minimum_should_match\":1,\"should\":["
+		"{\"constant_score\":{\"boost\":0,\"filter\":{\"bool\":{\"must_not\":"
+		"{\"exists\":{\"field\":\"message\"}}}}}},"
+		"{\"bool\":{\"must\":[",
+		from);
+	for (size_t i = 0; i < words->count; i++) {
+		buf_append(&out, i ? SLICE(",") : SLICE(""));
+		put_likes(&out, query->fields, words->items[i]);
+	}
+	buf_append(&out, SLICE("],\"should\":["));
+	for (size_t i = 0; i < words->count; i++)
+		put_weights(&out, query->fields, words->items[i], i == 0);
+	buf_append(&out, SLICE("]}}]}}}"));
+	return buf_as_slice(&out);
+}
+
 /* Nodes with other rules keep to themselves. */
 const char *opensearch_progress_path(
 	struct arena *arena, const struct opensearch_view *view, struct account_id account)

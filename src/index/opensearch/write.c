@@ -77,6 +77,20 @@ static void put_fields(struct writing *w, const struct search_texts *texts)
 	}
 }
 
+static void put_words(struct writing *w, const struct search_texts *texts)
+{
+	struct arena *arena = &w->op->arena;
+	for (int i = 0; i < TEXT_FIELD_COUNT; i++) {
+		if (!(SEARCH_WORDS_FIELDS & (1U << i)) || !texts->fields[i].len)
+			continue;
+		struct arena_mark mark = arena_mark(arena);
+		buf_printf(&w->body, ",\"%s" OPENSEARCH_WORDS "\":", opensearch_fields[i]);
+		opensearch_put_text(
+			&w->body, search_words_make(arena, (enum text_field)i, texts->fields[i]));
+		arena_release(arena, mark);
+	}
+}
+
 static void put_place(struct writing *w, const struct index_add *add)
 {
 	put_action(w, "index", &add->place, add->replaces ? w->last : w->version);
@@ -93,6 +107,8 @@ static void put_place(struct writing *w, const struct index_add *add)
 		buf_printf(&w->body, ",\"fingerprint\":%llu",
 			(unsigned long long)search_texts_fingerprint(add->texts));
 		put_fields(w, add->texts);
+		if (w->view->index.has_words)
+			put_words(w, add->texts);
 	}
 	buf_append(&w->body, SLICE("}\n"));
 }
