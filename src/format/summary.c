@@ -60,6 +60,7 @@ struct error *mime_summarise(
 	bool has_date = fields.date.ptr &&
 			date_parse_rfc5322(header_unfold(&op->arena, fields.date), &sent);
 	*ret_summary = (struct message_summary){
+		.is_current = true,
 		.header_length = (uint32_t)(root->body_start - root->header_start),
 		.envelope = buf_as_slice(&envelope),
 		.body = buf_as_slice(&body),

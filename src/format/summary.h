@@ -18,6 +18,7 @@ struct message_summary {
 	int64_t sent_at;          /* seconds since 1970 of the Date field; 0 without one */
 	uint64_t message_id_hash; /* of the Message-ID without brackets; 0 without one */
 	bool has_attachment;      /* some part is meant to be saved rather than shown */
+	bool is_current;          /* of SUMMARY_FORMAT: it is not about to be made anew */
 };
 
 /* The slices live in the operation's arena. Broken mail is summarised as well as it can be. */

@@ -479,7 +479,8 @@ struct error *message_summary_get(struct op *op, struct mail_store *store,
 		.envelope = columns.envelope,
 		.body = columns.body,
 		.bodystructure = columns.bodystructure,
-		.sent_at = (int64_t)columns.sent_at};
+		.sent_at = (int64_t)columns.sent_at,
+		.is_current = columns.format == SUMMARY_FORMAT};
 	return NULL;
 }
 

@@ -8,6 +8,7 @@
 #include "front/imap/imap_metadata.h"
 #include "front/imap/imap_notify.h"
 #include "front/imap/imap_private.h"
+#include "front/imap/imap_sort_keys.h"
 #include "session/watch.h"
 
 METRIC_COUNTER(imap_commands, "imap_commands_total", "IMAP commands run");
@@ -59,6 +60,15 @@ const struct setting imap_settings[] = {
 		.max = 3600 * 1000,
 		.reloadable = true,
 		.help = "How often a SEARCH, SORT or THREAD that takes long says so (INPROGRESS).",
+	},
+	{
+		.name = "imap.sort_cache",
+		.type = SETTING_BYTES,
+		.target = &sort_keys_cache_bytes,
+		.default_value = "32 MiB",
+		.min = 0,
+		.max = MIB(1048576),
+		.help = "Memory for what messages have been sorted and threaded by.",
 	},
 	{
 		.name = "imap.metadata_value",

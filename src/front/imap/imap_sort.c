@@ -3,32 +3,20 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "format/base_subject.h"
-#include "format/charset.h"
-#include "format/encoded_word.h"
-#include "format/envelope_texts.h"
-#include "format/header.h"
 #include "format/imap_string.h"
 #include "format/thread.h"
 #include "front/imap/imap_private.h"
+#include "front/imap/imap_sort_keys.h"
 
 #define PAGE_SIZE 200
 /* What messages are sorted by is kept in memory meanwhile. */
 #define SORTED_MOST 200000
 #define KEPT_BYTES_MOST MIB(256)
-/* Of one message; the last ones are the nearest. */
-#define REFERENCES_MOST 100
 
 struct item {
 	uint32_t uid, number;
-	uint64_t arrival_us, size;
 	unsigned score;
-	int64_t sent_at;
-	struct slice texts[SORT_KEY_COUNT]; /* folded, for keys that are texts */
-	bool is_reply;
-	struct slice message_id;
-	struct slice *references;
-	size_t reference_count;
+	struct sort_keys keys;
 };
 
 /* In the operation's arena, from step to step. */
@@ -42,149 +30,48 @@ struct sorting {
 	uint64_t kept_bytes; /* of all texts of the items */
 };
 
-/* ---- What is known of a message ---- */
+/* ---- What is known of the messages ---- */
 
-static bool wants(const struct sort_request *request, enum sort_key key)
+static uint64_t bytes_of(const struct sort_keys *keys)
 {
-	for (size_t i = 0; i < request->key_count; i++)
-		if (request->keys[i].key == key)
-			return true;
-	return false;
-}
-
-static bool wants_summary(const struct sort_request *request)
-{
-	for (size_t i = 0; i < request->key_count; i++)
-		if (request->keys[i].key != SORT_ARRIVAL && request->keys[i].key != SORT_SIZE &&
-			request->keys[i].key != SORT_RELEVANCY)
-			return true;
-	return request->is_thread;
-}
-
-/* RFC 5957: the name that is shown, or the address where there is none. */
-static struct slice display(struct arena *arena, const struct envelope_address *address)
-{
-	if (address->name.len)
-		return address->name;
-	if (!address->host.len)
-		return address->local;
-	return slice_from_cstr(arena_printf(arena, SLICE_FMT "@" SLICE_FMT,
-		SLICE_ARG(address->local), SLICE_ARG(address->host)));
-}
-
-static void take_texts(
-	struct op *op, const struct sort_request *request, struct slice envelope, struct item *item)
-{
-	struct envelope_texts texts;
-	struct arena *arena = &op->arena;
-	envelope_texts_read(arena, envelope, &texts);
-	const struct slice known[SORT_KEY_COUNT] = {
-		[SORT_SUBJECT] = base_subject(arena, texts.subject, &item->is_reply),
-		[SORT_FROM] = texts.first_from.local,
-		[SORT_TO] = texts.first_to.local,
-		[SORT_CC] = texts.first_cc.local,
-		[SORT_DISPLAYFROM] = display(arena, &texts.first_from),
-		[SORT_DISPLAYTO] = display(arena, &texts.first_to),
-	};
+	uint64_t bytes = keys->message_id.len + keys->reference_count * sizeof(struct slice);
 	for (int key = 0; key < SORT_KEY_COUNT; key++)
-		if (known[key].len && (wants(request, (enum sort_key)key) ||
-					      (request->is_thread && key == SORT_SUBJECT)))
-			item->texts[key] = utf8_fold(arena, known[key]);
-}
-
-static struct error *take_summary(struct op *op, struct imap_session *session,
-	const struct sort_request *request, const struct message *row, struct item *item)
-{
-	struct message_summary summary;
-	item->sent_at = (int64_t)(row->internal_date_us / US_PER_S);
-	if (!wants_summary(request))
-		return NULL;
-	TRY(message_summary_get(op, session->store, row, &summary));
-	if (summary.sent_at)
-		item->sent_at = summary.sent_at;
-	take_texts(op, request, summary.envelope, item);
-	return NULL;
-}
-
-static struct slice field_of(struct slice header, struct slice name)
-{
-	struct header_field field;
-	while (header_next(&header, &field))
-		if (slice_equal_nocase(field.name, name))
-			return field.value;
-	return SLICE_NONE;
-}
-
-/* References, or else the first of In-Reply-To (RFC 5256 3). They are not in the summary. */
-static struct error *take_references(
-	struct op *op, struct imap_session *session, const struct message *row, struct item *item)
-{
-	struct slice header;
-	struct slice *ids;
-	size_t count;
-	struct arena *arena = &op->arena;
-	TRY(message_content(op, session->store, row, 0, row->header_length, &header));
-	message_ids_read(arena, field_of(header, SLICE("Message-ID")), 1, &ids, &count);
-	item->message_id = count ? ids[0] : SLICE_NONE;
-	message_ids_read(arena, field_of(header, SLICE("References")), REFERENCES_MOST,
-		&item->references, &item->reference_count);
-	if (item->reference_count)
-		return NULL;
-	message_ids_read(arena, field_of(header, SLICE("In-Reply-To")), REFERENCES_MOST,
-		&item->references, &item->reference_count);
-	item->reference_count = MIN_OF(item->reference_count, 1);
-	return NULL;
-}
-
-static struct error *take_item(struct op *op, struct imap_session *session,
-	const struct imap_args *args, const struct sort_request *request, const struct message *row,
-	struct item *item)
-{
-	*item = (struct item){.uid = row->uid,
-		.number = args->is_uid ? row->uid : imap_view_sequence(session->view, row->uid),
-		.arrival_us = row->internal_date_us,
-		.size = row->size};
-	TRY(take_summary(op, session, request, row, item));
-	if (request->is_thread && request->algorithm == THREAD_REFERENCES)
-		TRY(take_references(op, session, row, item));
-	return NULL;
-}
-
-/* Copies them; returns how many bytes they are. */
-static uint64_t keep_texts(struct arena *arena, struct item *item)
-{
-	uint64_t bytes = item->message_id.len + item->reference_count * sizeof(struct slice);
-	struct slice *references = ARENA_ARRAY(arena, struct slice, item->reference_count + 1);
-	for (int key = 0; key < SORT_KEY_COUNT; key++) {
-		item->texts[key] = arena_dup(arena, item->texts[key]);
-		bytes += item->texts[key].len;
-	}
-	item->message_id = arena_dup(arena, item->message_id);
-	for (size_t i = 0; i < item->reference_count; i++) {
-		references[i] = arena_dup(arena, item->references[i]);
-		bytes += references[i].len;
-	}
-	item->references = references;
+		bytes += keys->texts[key].len;
+	for (size_t i = 0; i < keys->reference_count; i++)
+		bytes += keys->references[i].len;
 	return bytes;
 }
 
-/* Of all that is read of a message, only what it is sorted by stays. */
 static struct error *add_item(struct op *op, struct imap_session *session,
-	const struct imap_args *args, struct sorting *sorting, const struct message *row)
+	const struct imap_args *args, struct sorting *sorting, uint32_t uid,
+	const struct sort_keys *keys)
 {
-	struct arena kept;
-	struct arena_mark mark = arena_mark(&op->arena);
-	struct item *item = &sorting->items[sorting->count];
-	TRY(take_item(op, session, args, &sorting->request, row, item));
-	item->score = imap_search_score(&sorting->run, row->uid);
-	arena_init(&kept);
-	keep_texts(&kept, item);
-	arena_release(&op->arena, mark);
-	sorting->kept_bytes += keep_texts(&op->arena, item);
-	arena_done(&kept);
-	sorting->count++;
+	sorting->items[sorting->count++] = (struct item){.uid = uid,
+		.number = args->is_uid ? uid : imap_view_sequence(session->view, uid),
+		.score = imap_search_score(&sorting->run, uid),
+		.keys = *keys};
+	sorting->kept_bytes += bytes_of(keys);
 	if (sorting->kept_bytes > KEPT_BYTES_MOST)
 		return op_fail(op, ERR_LIMIT, "Too much text to be sorted");
+	return NULL;
+}
+
+/* Of those whose keys are not in memory. */
+static struct error *read_items(struct op *op, struct imap_session *session,
+	const struct imap_args *args, struct sorting *sorting, unsigned wanted,
+	const struct uid_set *uids)
+{
+	struct message *rows;
+	size_t count;
+	if (uid_set_is_empty(uids))
+		return NULL;
+	TRY(mailbox_messages(op, session->store, session->mailbox_account, session->mailbox, uids,
+		&rows, &count));
+	for (size_t i = 0; i < count; i++) {
+		struct sort_keys keys;
+		TRY(sort_keys_read(op, session, &rows[i], wanted, &keys));
+		TRY(add_item(op, session, args, sorting, rows[i].uid, &keys));
+	}
 	return NULL;
 }
 
@@ -192,22 +79,24 @@ static struct error *add_item(struct op *op, struct imap_session *session,
 static struct error *take_page(struct op *op, struct imap_session *session,
 	const struct imap_args *args, struct sorting *sorting, bool *ret_more)
 {
-	struct uid_set page;
-	struct message *rows;
-	size_t asked = 0, count;
+	struct uid_set unknown;
+	size_t asked = 0;
 	uint32_t uid;
-	uid_set_init(&page, &op->arena);
-	while (asked < PAGE_SIZE && uid_cursor_next(sorting->run.result, &sorting->cursor, &uid)) {
-		uid_set_add(&page, uid);
-		asked++;
+	unsigned wanted = sort_keys_wanted(&sorting->request);
+	unsigned all = wanted; /* with what some are known by already */
+	uid_set_init(&unknown, &op->arena);
+	for (; asked < PAGE_SIZE && uid_cursor_next(sorting->run.result, &sorting->cursor, &uid);
+		asked++) {
+		struct sort_keys keys;
+		if (sort_keys_find(&op->arena, session->mailbox, uid, wanted, &keys)) {
+			TRY(add_item(op, session, args, sorting, uid, &keys));
+			continue;
+		}
+		all |= keys.known;
+		uid_set_add(&unknown, uid);
 	}
 	*ret_more = asked == PAGE_SIZE;
-	if (!asked)
-		return NULL;
-	TRY(mailbox_messages(op, session->store, session->mailbox_account, session->mailbox, &page,
-		&rows, &count));
-	for (size_t i = 0; i < count; i++)
-		TRY(add_item(op, session, args, sorting, &rows[i]));
+	TRY(read_items(op, session, args, sorting, all, &unknown));
 	if (session_is_gone(session->session))
 		return op_fail(op, ERR_CANCELLED, "The client is gone");
 	return NULL;
@@ -239,15 +128,16 @@ static int compare_numbers(uint64_t a, uint64_t b)
 static int compare_by(enum sort_key key, const struct item *a, const struct item *b)
 {
 	if (key == SORT_ARRIVAL)
-		return compare_numbers(a->arrival_us / US_PER_S, b->arrival_us / US_PER_S);
+		return compare_numbers(
+			a->keys.arrival_us / US_PER_S, b->keys.arrival_us / US_PER_S);
 	if (key == SORT_SIZE)
-		return compare_numbers(a->size, b->size);
+		return compare_numbers(a->keys.size, b->keys.size);
 	/* The highest comes first (RFC 6203 6). */
 	if (key == SORT_RELEVANCY)
 		return compare_numbers(b->score, a->score);
 	if (key == SORT_DATE)
-		return (a->sent_at > b->sent_at) - (a->sent_at < b->sent_at);
-	return slice_compare(a->texts[key], b->texts[key]);
+		return (a->keys.sent_at > b->keys.sent_at) - (a->keys.sent_at < b->keys.sent_at);
+	return slice_compare(a->keys.texts[key], b->keys.texts[key]);
 }
 
 /* Whatever the keys leave open is in the order of sequence numbers (RFC 5256 3). */
@@ -395,19 +285,22 @@ static void write_sort(struct op *op, struct imap_session *session, const struct
 
 /* ---- THREAD ---- */
 
-static void write_thread(struct op *op, struct imap_session *session, const struct sorting *sorting)
+static void write_thread(struct op *op, struct imap_session *session, struct sorting *sorting)
 {
 	struct buf *out = session->out;
+	/* Those whose keys were in memory came first. */
+	qsort_r(sorting->items, sorting->count, sizeof(struct item), compare_items,
+		&sorting->request);
 	struct thread_message *messages =
 		ARENA_ARRAY(&op->arena, struct thread_message, sorting->count + 1);
 	for (size_t i = 0; i < sorting->count; i++)
 		messages[i] = (struct thread_message){.number = sorting->items[i].number,
-			.sent_at = sorting->items[i].sent_at,
-			.subject = sorting->items[i].texts[SORT_SUBJECT],
-			.is_reply = sorting->items[i].is_reply,
-			.message_id = sorting->items[i].message_id,
-			.references = sorting->items[i].references,
-			.reference_count = sorting->items[i].reference_count};
+			.sent_at = sorting->items[i].keys.sent_at,
+			.subject = sorting->items[i].keys.texts[SORT_SUBJECT],
+			.is_reply = sorting->items[i].keys.is_reply,
+			.message_id = sorting->items[i].keys.message_id,
+			.references = sorting->items[i].keys.references,
+			.reference_count = sorting->items[i].keys.reference_count};
 	buf_append(out, sorting->count ? SLICE("* THREAD ") : SLICE("* THREAD"));
 	if (sorting->request.algorithm == THREAD_REFERENCES)
 		thread_by_references(&op->arena, messages, sorting->count, out);
