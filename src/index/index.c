@@ -2,6 +2,11 @@
 
 #include <assert.h>
 
+struct error *index_prepare(struct index *index, struct op *op)
+{
+	return index->ops->prepare ? index->ops->prepare(index, op) : NULL;
+}
+
 struct error *index_apply(struct index *index, struct op *op, struct account_id account,
 	const struct index_batch *batch)
 {

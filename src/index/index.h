@@ -94,6 +94,8 @@ struct index_found {
 	struct index_coverage coverage; /* uidnext 0: of this mailbox nothing is known */
 	uint32_t *uids;                 /* that may have it, ascending */
 	size_t count;
+	bool is_old; /* what answers may be of an older making: the account is to be caught up with
+		      */
 };
 
 /* Words, as search_words.h has them: in one of these fields is each of them, or one that is like
@@ -121,6 +123,7 @@ struct index_ranking {
 struct index_ops {
 	const char *name;
 	bool is_shared; /* every node has the same one: it is enough if one of them adds to it */
+	struct error *(*prepare)(struct index *index, struct op *op); /* NULL: nothing to do */
 	struct error *(*apply)(struct index *index, struct op *op, struct account_id account,
 		const struct index_batch *batch);
 	struct error *(*find)(struct index *index, struct op *op, struct account_id account,
@@ -147,6 +150,10 @@ struct index {
 	const struct index_ops *ops;
 	bool has_words; /* it keeps words, and can be asked for them */
 };
+
+/* Before it is asked what it has so as to add to it: what is written now may be another index than
+ * the one that was asked so far. Cheap once it was done. */
+MUST_CHECK struct error *index_prepare(struct index *index, struct op *op);
 
 MUST_CHECK struct error *index_apply(struct index *index, struct op *op, struct account_id account,
 	const struct index_batch *batch);

@@ -301,6 +301,7 @@ static struct error *run_turn(struct op *op, struct catch_up *work, bool *ret_mo
 {
 	struct index_state state;
 	struct account_news news;
+	TRY(index_prepare(work->index, op));
 	TRY(index_get_state(work->index, op, work->account, &state));
 	uint64_t since = state.cursor;
 	struct error *err = account_news_since(op, work->store, work->account, since, &news);

@@ -53,6 +53,8 @@ void search_narrow(struct op *op, struct search *search, struct account_id accou
 		struct error *err = index_find(search->index, op, account, &query, &found);
 		is_known = is_of_use(
 			op, search, account, snapshot, err, found.cursor, &found.coverage);
+		if (found.is_old)
+			search_account_changed(search, account);
 	}
 	metric_add(is_known ? &narrowed : &scanned, 1);
 	if (!is_known)

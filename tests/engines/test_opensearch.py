@@ -16,7 +16,7 @@ import pytest
 from support.engines import SCRIPTS, run
 from support.mailbox import Mailbox
 from support.patience import timed, until
-from support.searching import answers, fill, index, mail, wait_for_index
+from support.searching import answers, fill, fuzzy_answers, index, mail, wait_for_index
 from support.server import Server
 from support.slow_proxy import SlowProxy
 
@@ -262,3 +262,71 @@ def test_what_was_half_made_anew_does_not_stay(mailbox):
     wait_for_index(mailbox)
     until(lambda: documents(mailbox) == 13, 30)
     then_whole(mailbox, 13)
+
+
+def indexes_of(alias):
+    return set(request("GET", f"/_alias/{alias}"))
+
+
+def count_of(alias, mailbox):
+    request("POST", f"/{alias}/_refresh")
+    query = {"query": {"bool": {"filter": [{"term": {"account": account(mailbox)}}, {"exists": {"field": "uid"}}]}}}
+    return request("POST", f"/{alias}/_count", query)["count"]
+
+
+def test_an_index_of_an_older_making_is_read_until_the_new_one_is_whole(engine, tmp_path):
+    """Under searches and deliveries, and with a kill half-way. What is not in the new one yet is asked of the old."""
+    settings = {**SETTINGS, "opensearch.name": "older", "search.fuzzy": "no"}
+    with Server(tmp_path, settings) as server:
+        server.start()
+        server.add_domain("example.org")
+        mailbox = Mailbox(server, "older@example.org")
+        other = Mailbox(server, "other@example.org")
+        fill(mailbox, 15)
+        client = server.imap(mailbox.address)
+        for _ in range(3):
+            client.select("INBOX")
+            client.copy("1:*", "INBOX")
+        client.logout()
+        fill(other, 12)
+        wait_for_index(mailbox)
+        wait_for_index(other)
+        found, near = answers(mailbox), answers(other)
+        old = indexes_of("older-read")
+        assert len(old) == 1 and indexes_of("older-write") == old
+        server.stop()
+
+        # The next version's documents have words. The account that is searched comes over, a page at a time.
+        server.settings.update({"search.fuzzy": "yes", "search.rate": "1"})
+        server.start()
+        before = asked(server)
+        assert answers(mailbox) == found
+        assert asked(server) > before
+        until(lambda: indexes_of("older-write") != old and count_of("older-write", mailbox) == 100, 30)
+        assert indexes_of("older-read") == old
+        assert answers(mailbox) == found
+        assert fuzzy_answers(mailbox)['FUZZY SUBJECT "7 number"'] == found['SUBJECT "number 7"']
+        server.kill()
+        server.settings["search.rate"] = "1000"
+        server.start()
+        assert answers(mailbox) == found
+        server.deliver(mail(7), to=mailbox.address)
+        found['SUBJECT "number 7"'] += b" 121"
+        now = answers(mailbox)
+        assert now['SUBJECT "number 7"'] == found['SUBJECT "number 7"']
+        wait_for_index(mailbox)
+        until(lambda: count_of("older-write", mailbox) == 121)
+        then_whole(mailbox, 121)
+
+        # Who has not come over is still answered from the old one, until all have: then it goes.
+        assert count_of("older-read", other) == 12
+        assert answers(other) == near
+        task = server.ctl_json("task", "submit", "reindex")["id"]
+        server.ctl_json("task", "await", task)
+        new = indexes_of("older-read")
+        assert new != old and indexes_of("older-write") == new
+        assert set(request("GET", "/older-*/_alias")) == new
+        assert answers(other) == near
+        assert answers(mailbox)['SUBJECT "number 7"'] == found['SUBJECT "number 7"']
+        then_whole(mailbox, 121)
+        then_whole(other, 12)

@@ -166,7 +166,11 @@ struct error *opensearch_prepare(struct op *op, struct opensearch *shared)
 	TRY(opensearch_send(op, shared, &call));
 	/* An index of another making is read until all accounts are in the new one. */
 	TRY(set_aliases(op, shared, call.status == 404));
-	log_info(op, "opensearch-prepared", FIELD_TEXT("index", shared->index_name));
+	struct slice name = slice_from_cstr(shared->index_name);
+	shared->may_have_old =
+		call.status == 200 && slice_find(call.answer, name) == call.answer.len;
+	log_info(op, "opensearch-prepared", FIELD_TEXT("index", shared->index_name),
+		FIELD_TEXT("old", shared->may_have_old ? "is read" : "none"));
 	shared->is_prepared = true;
 	return NULL;
 }
@@ -201,6 +205,7 @@ struct error *opensearch_settle(struct index *index, struct op *op)
 		.path = arena_printf(&op->arena, "/_cat/indices/%s-*?h=index", shared->prefix)};
 	TRY(opensearch_prepare(op, shared));
 	TRY(set_aliases(op, shared, true));
+	shared->may_have_old = false;
 	TRY(opensearch_send(op, shared, &call));
 	if (call.status != 200)
 		return opensearch_refused(op, &call, "list the indexes");

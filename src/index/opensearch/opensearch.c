@@ -90,18 +90,6 @@ static struct error *find_all(struct op *op, const struct opensearch_view *view,
 	return NULL;
 }
 
-/* Where an account is that has not come into the newest index yet. */
-static struct error *locate(struct op *op, const struct opensearch_view *view,
-	struct account_id account, const char **ret_alias, struct opensearch_progress *ret_progress)
-{
-	*ret_alias = view->shared->write_alias;
-	TRY(opensearch_read_progress(op, *ret_alias, view, account, ret_progress));
-	if (ret_progress->found || view->is_beside)
-		return NULL;
-	*ret_alias = view->shared->read_alias;
-	return opensearch_read_progress(op, *ret_alias, view, account, ret_progress);
-}
-
 static void take_coverage(const struct index_state *state, struct mailbox_id mailbox,
 	struct index_coverage *ret_coverage)
 {
@@ -109,6 +97,28 @@ static void take_coverage(const struct index_state *state, struct mailbox_id mai
 	for (size_t i = 0; i < state->covered_count; i++)
 		if (ID_EQUAL(state->covered[i].mailbox, mailbox))
 			*ret_coverage = state->covered[i];
+}
+
+/* The newest index, or an older one while that one has more of the mailbox. Nothing is written to
+ * an older one, but as far as it is complete it stays so: UIDs below that do not come any more. */
+static struct error *locate(struct op *op, const struct opensearch_view *view,
+	struct account_id account, struct mailbox_id mailbox, const char **ret_alias,
+	struct opensearch_progress *ret_progress)
+{
+	struct opensearch_progress old;
+	struct index_coverage covered, covered_by_old;
+	*ret_alias = view->shared->write_alias;
+	TRY(opensearch_read_progress(op, *ret_alias, view, account, ret_progress));
+	if (view->is_beside || !view->shared->may_have_old)
+		return NULL;
+	TRY(opensearch_read_progress(op, view->shared->read_alias, view, account, &old));
+	take_coverage(&ret_progress->state, mailbox, &covered);
+	take_coverage(&old.state, mailbox, &covered_by_old);
+	if (!old.found || (ret_progress->found && covered.uidnext >= covered_by_old.uidnext))
+		return NULL;
+	*ret_alias = view->shared->read_alias;
+	*ret_progress = old;
+	return NULL;
 }
 
 /* What it says is complete was so before it was asked; that it was not taken away meanwhile is
@@ -119,8 +129,9 @@ static struct error *find(struct index *index, struct op *op, struct account_id 
 	const struct opensearch_view *view = view_of(index);
 	struct opensearch_progress before, after;
 	const char *alias;
-	TRY(locate(op, view, account, &alias, &before));
-	struct index_found found = {.cursor = before.state.cursor};
+	TRY(locate(op, view, account, query->mailbox, &alias, &before));
+	struct index_found found = {.cursor = before.state.cursor,
+		.is_old = alias != view->shared->write_alias || !view->shared->is_prepared};
 	if (!found.cursor)
 		return NULL;
 	take_coverage(&before.state, query->mailbox, &found.coverage);
@@ -261,8 +272,15 @@ static void close_index(struct index *index)
 	free(shared);
 }
 
+/* Until then the write alias may name an index of an older making. */
+static struct error *prepare(struct index *index, struct op *op)
+{
+	return opensearch_prepare(op, view_of(index)->shared);
+}
+
 static const struct index_ops opensearch_ops = {.name = "opensearch",
 	.is_shared = true,
+	.prepare = prepare,
 	.apply = opensearch_apply,
 	.find = find,
 	.rank = rank,
@@ -368,6 +386,7 @@ struct error *opensearch_open(
 	shared->live = (struct opensearch_view){.index = index, .shared = shared};
 	shared->beside =
 		(struct opensearch_view){.index = index, .shared = shared, .is_beside = true};
+	shared->may_have_old = true;
 	shared->search_ms = options->search_ms;
 	shared->write_ms = options->write_ms;
 	shared->rules = options->rules;

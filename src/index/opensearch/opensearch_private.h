@@ -40,6 +40,7 @@ struct opensearch {
 	_Atomic uint64_t
 		silent_until_ns;   /* it did not answer: nobody waits for it again until then */
 	_Atomic unsigned failures; /* in a row */
+	_Atomic bool may_have_old; /* the read alias names an index of another making */
 	_Atomic bool is_prepared;  /* the index and its aliases are there, as far as is known */
 };
 

@@ -214,6 +214,7 @@ struct mock {
 	const char *const *answers; /* NULL-ended; the last again and again; "" hangs up */
 	_Atomic unsigned served;
 	_Atomic bool has_removed; /* it was asked to remove documents */
+	_Atomic bool has_searched_old;
 	pthread_t thread;
 };
 
@@ -230,6 +231,7 @@ static void *serve(void *argument)
 		ssize_t got = read(fd, request, sizeof(request) - 1);
 		mock->served++;
 		mock->has_removed |= strstr(request, "_delete_by_query") != NULL;
+		mock->has_searched_old |= strstr(request, "/test-read/_search") != NULL;
 		if (got > 0 && *answer) {
 			ssize_t sent = write(fd, answer, strlen(answer));
 			(void)sent;
@@ -401,6 +403,44 @@ static void a_swap_that_was_cut_off_removes_nothing(void **state)
 	}
 }
 
+/* While an account comes over, the index that has more of the mailbox is asked. */
+static void an_older_index_is_asked_while_it_has_more(void **state)
+{
+#define COVERED(generation, uidnext)                                        \
+	ANSWER("200 OK", FOUND("{\"cursor\":7,\"generation\":\"" generation \
+			       "\",\"covered\":{\"" UUID "\":[1," uidnext "]}}"))
+	static const char *const behind[] = {COVERED("00000000000000aa", "5"),
+		COVERED("00000000000000bb", "9"), ANSWER("200 OK", HITS("0", "[]")),
+		COVERED("00000000000000bb", "9"), NULL};
+	static const char *const whole[] = {COVERED("00000000000000aa", "9"),
+		COVERED("00000000000000bb", "9"), ANSWER("200 OK", HITS("0", "[]")),
+		COVERED("00000000000000aa", "9"), NULL};
+	static const char *const none[] = {ANSWER("404 Not Found", "{\"found\":false}"),
+		COVERED("00000000000000bb", "9"), ANSWER("200 OK", HITS("0", "[]")),
+		COVERED("00000000000000bb", "9"), NULL};
+	static const struct {
+		const char *const *answers;
+		bool is_old;
+	} cases[] = {{behind, true}, {whole, false}, {none, true}};
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		AUTO_OP(op, "test");
+		struct mock mock;
+		struct index_found found;
+		struct index_query query = {
+			.fields = INDEX_ALL_FIELDS, .needle = SLICE_INIT("needle")};
+		assert_true(uuid_parse(SLICE(UUID), &query.mailbox.uuid));
+		mock_start(&mock, cases[i].answers);
+		struct index *index = open_at(
+			&op, arena_printf(&op.arena, "http://127.0.0.1:%u", mock.port), 1000);
+		assert_null(index_find(index, &op, (struct account_id){uuid_v7()}, &query, &found));
+		assert_int_equal(found.cursor, 7);
+		assert_int_equal(found.coverage.uidnext, 9);
+		index_close(index);
+		mock_stop(&mock);
+		assert_int_equal(mock.has_searched_old, cases[i].is_old);
+	}
+}
+
 static void settings_that_cannot_be_are_refused(void **state)
 {
 	static const struct opensearch_options cases[] = {
@@ -438,6 +478,7 @@ int main(void)
 		cmocka_unit_test(who_is_silent_is_waited_for_once),
 		cmocka_unit_test(another_host_is_asked),
 		cmocka_unit_test(a_swap_that_was_cut_off_removes_nothing),
+		cmocka_unit_test(an_older_index_is_asked_while_it_has_more),
 		cmocka_unit_test(settings_that_cannot_be_are_refused),
 	};
 	return cmocka_run_group_tests_name("index/opensearch", tests, NULL, NULL);
