@@ -1,5 +1,29 @@
 #include "mailbox/flags.h"
 
+const struct message_flag_name message_flag_names[MESSAGE_FLAG_COUNT] = {
+	{SLICE_INIT("\\Seen"), FLAG_SEEN}, {SLICE_INIT("\\Answered"), FLAG_ANSWERED},
+	{SLICE_INIT("\\Flagged"), FLAG_FLAGGED}, {SLICE_INIT("\\Deleted"), FLAG_DELETED},
+	{SLICE_INIT("\\Draft"), FLAG_DRAFT}};
+
+uint16_t message_flag_named(struct slice name)
+{
+	for (size_t i = 0; i < MESSAGE_FLAG_COUNT; i++)
+		if (slice_equal_nocase(name, message_flag_names[i].name))
+			return message_flag_names[i].flag;
+	return 0;
+}
+
+bool keyword_is_valid(struct slice name)
+{
+	if (!name.len || name.len > KEYWORD_LENGTH_MAX)
+		return false;
+	for (size_t i = 0; i < name.len; i++)
+		if ((uint8_t)name.ptr[i] <= ' ' || (uint8_t)name.ptr[i] >= 0x7f ||
+			strchr("(){%*\"\\]", name.ptr[i]))
+			return false;
+	return true;
+}
+
 struct slice keyword_set_encode(struct arena *arena, const struct keyword_set *set)
 {
 	uint8_t bytes[KEYWORDS_MAX / 8];

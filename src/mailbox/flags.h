@@ -13,6 +13,19 @@ enum message_flag {
 };
 
 #define FLAGS_ALL 0x1f
+
+struct message_flag_name {
+	struct slice name; /* "\Seen" */
+	uint16_t flag;
+};
+#define MESSAGE_FLAG_COUNT 5
+extern const struct message_flag_name message_flag_names[MESSAGE_FLAG_COUNT];
+
+/* The system flag of this name, in any case; 0: it is none of ours. */
+uint16_t message_flag_named(struct slice name);
+
+/* An atom (RFC 9051 9) that no server gives a meaning to by itself, and that is not too long. */
+bool keyword_is_valid(struct slice name);
 #define KEYWORDS_MAX 256
 #define KEYWORD_LENGTH_MAX 128
 

@@ -12,16 +12,6 @@ struct error *plan_live_mailbox(struct op *op, struct commit_plan *plan, struct 
 	return NULL;
 }
 
-static bool is_keyword(struct slice name)
-{
-	if (!name.len || name.len > KEYWORD_LENGTH_MAX)
-		return false;
-	for (size_t i = 0; i < name.len; i++)
-		if (name.ptr[i] <= ' ' || name.ptr[i] >= 0x7f || strchr("(){%*\"\\]", name.ptr[i]))
-			return false;
-	return true;
-}
-
 struct error *plan_keywords(struct op *op, struct account_mailbox *row, const struct slice *names,
 	size_t count, bool may_drop, struct keyword_set *ret_keywords)
 {
@@ -38,7 +28,7 @@ struct error *plan_keywords(struct op *op, struct account_mailbox *row, const st
 	grown.count = known.count;
 	for (size_t i = 0; i < count; i++) {
 		int bit = keyword_names_find(&grown, names[i]);
-		if (bit < 0 && !is_keyword(names[i])) {
+		if (bit < 0 && !keyword_is_valid(names[i])) {
 			if (may_drop)
 				continue;
 			return op_fail(op, ERR_INVALID, "not a keyword: " SLICE_FMT,

@@ -52,37 +52,12 @@ static const struct admin_field listed_fields[] = {
 static const struct admin_field list_fields[] = {
 	{"messages", ADMIN_LIST, "By UID", .fields = listed_fields}, {0}};
 
-static const struct {
-	struct slice name;
-	uint16_t flag;
-} system_flags[] = {{SLICE_INIT("\\Seen"), FLAG_SEEN}, {SLICE_INIT("\\Answered"), FLAG_ANSWERED},
-	{SLICE_INIT("\\Flagged"), FLAG_FLAGGED}, {SLICE_INIT("\\Deleted"), FLAG_DELETED},
-	{SLICE_INIT("\\Draft"), FLAG_DRAFT}};
-
 static struct error *account_named(struct admin_request *request, struct account_id *ret_account)
 {
 	struct user_info user;
 	TRY(user_get(&request->op, request->context->accounts, ADDRESS(request), &user));
 	*ret_account = user.account;
 	return NULL;
-}
-
-/* An atom (RFC 9051 9) that no server gives a meaning to by itself. */
-static bool is_keyword(struct slice name)
-{
-	for (size_t i = 0; i < name.len; i++)
-		if ((uint8_t)name.ptr[i] <= ' ' || (uint8_t)name.ptr[i] >= 0x7f ||
-			strchr("(){%*\"\\]", name.ptr[i]))
-			return false;
-	return name.len != 0 && name.len <= KEYWORD_LENGTH_MAX;
-}
-
-static uint16_t system_flag(struct slice name)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(system_flags); i++)
-		if (slice_equal_nocase(name, system_flags[i].name))
-			return system_flags[i].flag;
-	return 0;
 }
 
 static struct error *read_flags(struct admin_request *request, struct append_request *append)
@@ -94,9 +69,9 @@ static struct error *read_flags(struct admin_request *request, struct append_req
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		json_t *item = json_array_get(list, i);
 		struct slice name = slice_of(json_string_value(item), json_string_length(item));
-		uint16_t flag = system_flag(name);
+		uint16_t flag = message_flag_named(name);
 		append->flags |= flag;
-		if (!flag && !is_keyword(name))
+		if (!flag && !keyword_is_valid(name))
 			return op_fail(&request->op, ERR_INVALID,
 				"\"" SLICE_FMT "\" is no flag and no keyword", SLICE_ARG(name));
 		if (!flag)
@@ -153,9 +128,9 @@ static struct error *add_message(struct admin_request *request)
 static json_t *flags_json(const struct message *message, const struct keyword_names *names)
 {
 	json_t *list = json_array();
-	for (size_t i = 0; i < ARRAY_SIZE(system_flags); i++)
-		if (message->flags & system_flags[i].flag)
-			json_array_append_new(list, admin_json_text(system_flags[i].name));
+	for (size_t i = 0; i < MESSAGE_FLAG_COUNT; i++)
+		if (message->flags & message_flag_names[i].flag)
+			json_array_append_new(list, admin_json_text(message_flag_names[i].name));
 	for (unsigned i = 0; i < names->count; i++)
 		if (keyword_set_has(&message->keywords, i))
 			json_array_append_new(list, admin_json_text(names->names[i]));

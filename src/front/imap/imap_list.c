@@ -1,9 +1,13 @@
+#include <assert.h>
+
 #include "account/account.h"
-#include "front/imap/imap_list_match.h"
+#include "format/imap_list_match.h"
 #include "front/imap/imap_metadata.h"
 #include "front/imap/imap_private.h"
 #include "front/imap/imap_special_use.h"
 #include "mailbox/mailbox.h"
+
+static_assert(MAILBOX_PATH_MAX <= IMAP_LIST_NAME_MAX, "every name can match");
 
 enum list_option {
 	LIST_SELECT_SUBSCRIBED = 1 << 0,

@@ -2,7 +2,7 @@
 
 #include "base/buf.h"
 #include "front/imap/imap_fetch.h"
-#include "front/imap/imap_list_match.h"
+#include "format/imap_list_match.h"
 #include "front/imap/imap_search.h"
 
 static struct imap_args args_of(const char *text, bool has_utf8)

@@ -1,13 +1,11 @@
-#include "front/imap/imap_list_match.h"
-
-#include "mailbox/mailbox.h"
+#include "format/imap_list_match.h"
 
 /* One row of the usual table at a time: reach[i] says that the pattern so far can match the first i
  * bytes of the name. No pattern can make it take more than length times length. */
 bool imap_list_match(struct slice pattern, struct slice name)
 {
-	uint8_t reach[MAILBOX_PATH_MAX + 1];
-	if (name.len > MAILBOX_PATH_MAX)
+	uint8_t reach[IMAP_LIST_NAME_MAX + 1];
+	if (name.len > IMAP_LIST_NAME_MAX)
 		return false;
 	memset(reach, 0, sizeof(reach));
 	reach[0] = 1;
