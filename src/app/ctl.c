@@ -6,14 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include "app/ctl_backup.h"
 #include "app/ctl_client.h"
 #include "app/ctl_export.h"
 #include "app/ctl_import.h"
+#include "app/ctl_import_imap.h"
 #include "app/ctl_letters.h"
+#include "app/ctl_password.h"
 #include "app/ctl_schema.h"
 #include "app/ctl_table.h"
 #include "app/ctl_vault.h"
@@ -124,28 +125,11 @@ static json_t *task_body(struct ctl *ctl)
 	return body;
 }
 
-/* From standard input, never from the command line, which others can see. */
 static json_t *password_body(struct ctl *ctl)
 {
-	char password[1024];
-	struct termios before;
-	bool is_terminal = tcgetattr(STDIN_FILENO, &before) == 0;
-	if (is_terminal) {
-		struct termios silent = before;
-		silent.c_lflag &= (tcflag_t)~ECHO;
-		fputs("Password: ", stderr);
-		tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
-	}
-	char *line = fgets(password, sizeof(password), stdin);
-	if (is_terminal) {
-		tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
-		fputs("\n", stderr);
-	}
-	if (!line) {
-		fputs("holdfastctl: the password is read from standard input\n", stderr);
+	char password[CTL_PASSWORD_SIZE];
+	if (!ctl_read_password(password))
 		exit(EX_USAGE);
-	}
-	password[strcspn(password, "\r\n")] = '\0';
 	json_t *body = json_pack("{s:s}", "password", password);
 	explicit_bzero(password, sizeof(password));
 	return body;
@@ -262,6 +246,7 @@ static const struct ctl_command commands[] = {
 	{"session", "disconnect", "SESSION", 1, 1, "DELETE", "v1/sessions/{session}", NULL, NULL, NULL, NULL},
 	{"index", "status", "ADDRESS", 1, 1, "GET", "v1/users/{address}/index", NULL, NULL, NULL, NULL},
 	{"index", "rebuild", "ADDRESS", 1, 1, "POST", "v1/users/{address}/index/rebuild", NULL, NULL, NULL, NULL},
+	{"import", "forget", "ADDRESS", 1, 1, "DELETE", "v1/users/{address}/imports", NULL, NULL, NULL, NULL},
 	{"task", "kinds", "", 0, 0, "GET", "v1/task-kinds", NULL, NULL, "kinds", kind_columns},
 	{"task", "submit", "KIND [SUBJECT|all [ROWS-IN-A-SECOND]]", 1, 3, "POST", "v1/tasks", NULL, task_body, NULL, NULL},
 	{"task", "list", "", 0, 0, "GET", "v1/tasks", NULL, NULL, "tasks", task_columns},
@@ -297,6 +282,8 @@ static NORETURN void print_usage(FILE *out, int code)
 		fprintf(out, "  %s\n", ctl_backup_usage[i]);
 	for (size_t i = 0; ctl_import_usage[i]; i++)
 		fprintf(out, "  %s\n", ctl_import_usage[i]);
+	for (size_t i = 0; ctl_import_imap_usage[i]; i++)
+		fprintf(out, "  %s\n", ctl_import_imap_usage[i]);
 	for (size_t i = 0; ctl_export_usage[i]; i++)
 		fprintf(out, "  %s\n", ctl_export_usage[i]);
 	exit(code);
@@ -440,6 +427,8 @@ static int print_requests(void)
 		printf("%s\n", ctl_backup_requests[i]);
 	for (size_t i = 0; ctl_import_requests[i]; i++)
 		printf("%s\n", ctl_import_requests[i]);
+	for (size_t i = 0; ctl_import_imap_requests[i]; i++)
+		printf("%s\n", ctl_import_imap_requests[i]);
 	for (size_t i = 0; ctl_export_requests[i]; i++)
 		printf("%s\n", ctl_export_requests[i]);
 	return EXIT_SUCCESS;
@@ -512,7 +501,8 @@ int main(int argc, char **argv)
 		op_done(&ctl.op);
 		return code;
 	}
-	if (strcmp(argv[optind], "import") == 0) {
+	if (strcmp(argv[optind], "import") == 0 &&
+		(argc - optind < 2 || strcmp(argv[optind + 1], "forget") != 0)) {
 		int code = ctl_import(&ctl.op, ctl.socket_path, ctl.wants_json, argc - optind - 1,
 			argv + optind + 1);
 		op_done(&ctl.op);

@@ -10,6 +10,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "app/ctl_import_imap.h"
 #include "app/ctl_table.h"
 #include "app/import.h"
 #include "base/clock.h"
@@ -338,7 +339,7 @@ static int run(
 
 static int verify(struct import_call *call, const char *manifest, const char *address)
 {
-	struct import_verdict verdict;
+	struct import_verdict verdict = {0};
 	struct error *err =
 		import_verify(call->op, call->import.socket_path, manifest, address, &verdict);
 	if (err)
@@ -385,6 +386,10 @@ int ctl_import(struct op *op, const char *socket_path, bool wants_json, int argu
 	struct import_call call = {
 		.op = op, .wants_json = wants_json, .import = {.socket_path = socket_path}};
 	const char *kind = argument_count ? arguments[0] : "";
+	if (strcmp(kind, "imap") == 0)
+		return ctl_import_imap(op, socket_path, wants_json, argument_count, arguments);
+	if (strcmp(kind, "manifest") == 0)
+		return ctl_import_manifest(op, socket_path, argument_count, arguments);
 	if (!argument_count || !read_options(&call, argument_count, arguments))
 		return usage();
 	call.source = arguments[optind];

@@ -28,6 +28,7 @@
 #include "net/net.h"
 #include "session/lane.h"
 #include "session/session.h"
+#include "import/import.h"
 #include "session/session_settings.h"
 #include "task/runner.h"
 
@@ -65,6 +66,7 @@ static const struct setting_group groups[] = {
 	{search_settings, &search_setting_count},
 	{opensearch_settings, &opensearch_setting_count},
 	{task_settings, &task_setting_count},
+	{import_settings, &import_setting_count},
 	{consumer_settings, &consumer_setting_count},
 	{usage_settings, &usage_setting_count},
 	{webhook_settings, &webhook_setting_count},

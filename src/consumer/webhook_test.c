@@ -207,7 +207,7 @@ static void usage_counts_each_account_once_however_often_it_is_told(void **state
 	check(w, engine_get(w->m.engine, &w->m.op, &usage_table,
 			 key_usage(&w->m.op.arena, first, SLICE("example.org")),
 			 key_id_row(&w->m.op.arena, 0, first.uuid), READ_NORMAL, &found, &row));
-	struct account_facts facts;
+	struct account_facts facts = {0};
 	check(w, account_facts_get(&w->m.op, w->m.store, first, &facts));
 	assert_true(found && row.version == facts.modseq);
 	assert_int_equal(usage(w).accounts, 2);

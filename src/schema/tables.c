@@ -199,7 +199,25 @@ ROW(task_row, task,
 	COLUMN(task, counts, COLUMN_BYTES),
 	COLUMN(task, findings, COLUMN_TEXT),
 	COLUMN(task, findings_left_out, COLUMN_U32),
-	COLUMN(task, error, COLUMN_TEXT));
+	COLUMN(task, error, COLUMN_TEXT),
+	COLUMN(task, source, COLUMN_TEXT),
+	COLUMN(task, input, COLUMN_BYTES));
+
+ROW(imported_source_row, imported_source,
+	COLUMN(imported_source, host, COLUMN_TEXT),
+	COLUMN(imported_source, user, COLUMN_TEXT),
+	COLUMN(imported_source, mailbox, COLUMN_TEXT),
+	COLUMN(imported_source, uidvalidity, COLUMN_U32),
+	COLUMN(imported_source, mailbox_id, COLUMN_UUID));
+
+ROW(imported_message_row, imported_message,
+	COLUMN(imported_message, mailbox_id, COLUMN_UUID),
+	COLUMN(imported_message, uidvalidity, COLUMN_U32),
+	COLUMN(imported_message, uid, COLUMN_U32),
+	COLUMN(imported_message, sha256, COLUMN_BYTES),
+	COLUMN(imported_message, size, COLUMN_U64),
+	COLUMN(imported_message, flags, COLUMN_TEXT),
+	COLUMN(imported_message, received_us, COLUMN_U64));
 
 ROW(node_row, node,
 	COLUMN(node, name, COLUMN_TEXT),
@@ -476,11 +494,23 @@ const struct table shared_to_table = {
 	.rows = {&shared_to_row},
 };
 
+const struct table imported_table = {
+	.name = "imported",
+	.id = 26,
+	.kind = TABLE_PLAIN,
+	.partition = {{"account_id", KEY_UUID}, {"source_id", KEY_UUID}},
+	.row_key = {[IMPORTED_SOURCE] = {{"id", KEY_UUID}},
+		[IMPORTED_MESSAGE] = {{"source_uidvalidity", KEY_U32}, {"source_uid", KEY_U32}}},
+	.rows = {[IMPORTED_SOURCE] = &imported_source_row,
+		[IMPORTED_MESSAGE] = &imported_message_row},
+};
+
 static const struct table *const all_tables[] = {&account_table, &account_log_table, &once_table,
 	&mailbox_message_table, &mailbox_map_table, &message_table, &blob_table, &blob_ref_table,
 	&blob_candidate_table, &blob_state_table, &dirty_table, &user_table, &domain_table,
 	&alias_table, &directory_table, &probe_table, &node_table, &vault_table, &task_table,
-	&admin_token_table, &cursor_table, &dead_letter_table, &usage_table, &shared_to_table};
+	&admin_token_table, &cursor_table, &dead_letter_table, &usage_table, &shared_to_table,
+	&imported_table};
 
 const struct table *const *table_all(size_t *ret_count)
 {
@@ -639,6 +669,23 @@ struct slice key_tasks(struct arena *arena, struct slice datacenter)
 	struct buf key = buf_in(arena);
 	buf_u8(&key, 0);
 	buf_append(&key, datacenter);
+	return buf_as_slice(&key);
+}
+
+struct slice key_imported(struct arena *arena, struct account_id account, struct uuid source)
+{
+	struct buf key = buf_in(arena);
+	buf_append(&key, ID_SLICE(account));
+	buf_append(&key, uuid_as_slice(&source));
+	return buf_as_slice(&key);
+}
+
+struct slice key_imported_message(struct arena *arena, uint32_t uidvalidity, uint32_t uid)
+{
+	struct buf key = buf_in(arena);
+	buf_u8(&key, IMPORTED_MESSAGE);
+	buf_u32(&key, uidvalidity);
+	buf_u32(&key, uid);
 	return buf_as_slice(&key);
 }
 

@@ -378,7 +378,11 @@ struct task {
 	struct slice counts;   /* the kind's: varints */
 	struct slice findings; /* lines of text */
 	uint32_t findings_left_out;
-	struct slice error; /* why it failed, or was tried again */
+	struct slice error;  /* why it failed, or was tried again */
+	struct slice source; /* where it reads from, for people; empty: here */
+	/* What it needs besides, the kind's, passwords among it: gone when it has ended, and shown
+	 * to nobody. */
+	struct slice input;
 };
 
 extern const struct table task_table;
@@ -433,6 +437,33 @@ struct usage {
 extern const struct table usage_table;
 extern const struct row_type usage_row;
 
+/* ---- what was imported from other servers (import/). Partition: the account, and the source
+ * mailbox; of the nil source: the source mailboxes. ---- */
+
+enum imported_row_kind { IMPORTED_SOURCE = 0, IMPORTED_MESSAGE = 1 };
+
+struct imported_source {
+	struct slice host;
+	struct slice user;      /* whose mail it is there */
+	struct slice mailbox;   /* as the source has it, in UTF-8 */
+	uint32_t uidvalidity;   /* of the source */
+	struct uuid mailbox_id; /* where it goes to */
+};
+
+/* A message that was put, by UIDVALIDITY and UID of its source: as it came. */
+struct imported_message {
+	struct uuid mailbox_id; /* where it was put */
+	uint32_t uidvalidity;
+	uint32_t uid;
+	struct slice sha256;
+	uint64_t size;
+	struct slice flags; /* names with a space between them */
+	uint64_t received_us;
+};
+
+extern const struct table imported_table;
+extern const struct row_type imported_source_row, imported_message_row;
+
 /* ---- keys: each in the arena ---- */
 
 struct slice key_account(struct arena *arena, struct account_id account, uint32_t epoch);
@@ -460,6 +491,8 @@ struct slice key_text_row(struct arena *arena, struct slice text);
 struct slice key_cursor_row(struct arena *arena, enum cursor_row_kind kind, struct slice consumer);
 struct slice key_dead_letters(struct arena *arena, struct slice consumer, uint64_t modseq);
 struct slice key_dead_letter(struct arena *arena, struct account_id account, uint64_t modseq);
+struct slice key_imported(struct arena *arena, struct account_id account, struct uuid source);
+struct slice key_imported_message(struct arena *arena, uint32_t uidvalidity, uint32_t uid);
 struct slice key_usage_shard(struct arena *arena, uint8_t shard, struct slice domain);
 struct slice key_usage(struct arena *arena, struct account_id account, struct slice domain);
 

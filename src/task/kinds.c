@@ -307,6 +307,10 @@ static struct error *audit_step(struct op *op, struct task_run *run, bool *ret_m
 	.takes_account = true, .takes_mailbox = true, .counts = task_index_counts, \
 	.parts = (mode), .step = task_index_step, .cancelled = task_index_cancelled
 
+#define IMPORTS(names, what)                                                            \
+	.takes_account = true, .takes_input = true, .counts = (names), .parts = (what), \
+	.step = task_import_step, .end = task_import_end
+
 const struct task_kind task_kinds[] = {
 	{.name = "solve",
 		.help = "Holds message rows, places, maps and counts against each other and "
@@ -362,6 +366,13 @@ const struct task_kind task_kinds[] = {
 		.help = "Indexes every message again: whole accounts beside the index that is "
 			"searched meanwhile.",
 		INDEXES(VERIFY_RENEWS)},
+	{.name = "import",
+		.help = "Takes in the mail of another IMAP server: holdfastctl import imap.",
+		IMPORTS(task_import_counts, IMPORT_TAKES)},
+	{.name = "import-compare",
+		.help = "Holds the mail of another IMAP server against what was imported; changes "
+			"nothing.",
+		IMPORTS(task_compare_counts, IMPORT_COMPARES)},
 };
 const size_t task_kind_count = ARRAY_SIZE(task_kinds);
 

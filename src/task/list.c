@@ -168,6 +168,9 @@ static struct error *check_request(struct op *op, const struct task_request *req
 			kind->name);
 	if (task_subject_parse(request->subject).path.len && !kind->takes_mailbox)
 		return op_fail(op, ERR_INVALID, "%s is done for whole accounts", kind->name);
+	if (kind->takes_input != (request->input.len != 0))
+		return op_fail(
+			op, ERR_INVALID, "%s is submitted by a request of its own", kind->name);
 	return NULL;
 }
 
@@ -200,6 +203,8 @@ struct error *task_submit(struct op *op, struct engine *engine, const struct tas
 		.task = {.kind = request->kind,
 			.subject = request->subject,
 			.rate = request->rate,
+			.source = request->source,
+			.input = request->input,
 			.created_us = clock_realtime_us()}};
 	TRY(check_request(op, request));
 	TRY(change_list(op, engine, plan_submit, &submitting));
@@ -229,6 +234,14 @@ struct error *task_get(
 	return NULL;
 }
 
+/* Passwords in its input go with the same write. */
+static void end_task(struct task *task, enum task_state state)
+{
+	task->state = state;
+	task->ended_us = clock_realtime_us();
+	task->input = SLICE_NONE;
+}
+
 static struct error *plan_cancel(struct planning *plan, void *context)
 {
 	const struct uuid *id = context;
@@ -240,10 +253,8 @@ static struct error *plan_cancel(struct planning *plan, void *context)
 	if (task_has_ended(&entry->task))
 		return op_fail(plan->op, ERR_INVALID, "the task has ended");
 	entry->task.is_cancelling = true;
-	if (entry->task.state == TASK_QUEUED) {
-		entry->task.state = TASK_CANCELLED;
-		entry->task.ended_us = clock_realtime_us();
-	}
+	if (entry->task.state == TASK_QUEUED)
+		end_task(&entry->task, TASK_CANCELLED);
 	plan_put(plan, entry->id, &entry->task);
 	return NULL;
 }
@@ -293,8 +304,7 @@ static void tidy_task(struct planning *plan, struct task_entry *entry, struct ta
 		plan_delete(plan, entry->id);
 	if (!is_abandoned(task, taking) || !task->is_cancelling)
 		return;
-	task->state = TASK_CANCELLED;
-	task->ended_us = taking->now_us;
+	end_task(task, TASK_CANCELLED);
 	plan_put(plan, entry->id, task);
 }
 
@@ -376,7 +386,9 @@ static struct error *plan_write(struct planning *plan, void *context)
 	/* What is given back is not to be taken again. */
 	if (task->state == TASK_QUEUED && task->is_cancelling)
 		task->state = TASK_CANCELLED;
-	task->ended_us = task_has_ended(task) ? clock_realtime_us() : 0;
+	task->ended_us = 0;
+	if (task_has_ended(task))
+		end_task(task, (enum task_state)task->state);
 	uint64_t until_us = clock_realtime_us() + writing->holder->lease_us;
 	task->lease_until_us = task->state == TASK_RUNNING ? until_us : 0;
 	plan_put(plan, writing->entry->id, task);

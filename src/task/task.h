@@ -20,6 +20,7 @@ struct task_kind {
 	const char *help;                    /* one sentence */
 	bool takes_account;                  /* its subject may be one account */
 	bool takes_mailbox;                  /* or a mailbox of it, or a message in that */
+	bool takes_input;                    /* it is submitted with what only it can read */
 	const char *const *counts;           /* names of what its report counts; NULL-ended */
 	unsigned parts;                      /* of what the step can do */
 	void (*begin)(struct task_run *run); /* NULL: nothing to do, as with `end` */
@@ -49,6 +50,8 @@ struct task_request {
 	struct slice kind;
 	struct slice subject; /* as below; empty: everything */
 	uint32_t rate;        /* rows in a second at the most; 0: the setting's */
+	struct slice source;  /* see struct task */
+	struct slice input;
 };
 
 /* What a task may be of: "alice@example.org", "alice@example.org/Archive/2024", and of one message

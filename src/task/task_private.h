@@ -85,3 +85,12 @@ struct error *task_index_cancelled(struct op *op, struct task_run *run);
 extern const char *const task_usage_counts[];
 struct error *task_usage_step(struct op *op, struct task_run *run, bool *ret_more);
 struct error *task_fill_step(struct op *op, struct task_run *run, bool *ret_more);
+
+/* ---- import_kind.c ---- */
+
+enum { IMPORT_TAKES, IMPORT_COMPARES };
+
+extern const char *const task_import_counts[];
+extern const char *const task_compare_counts[];
+struct error *task_import_step(struct op *op, struct task_run *run, bool *ret_more);
+void task_import_end(struct task_run *run);

@@ -1,5 +1,6 @@
 #include "account/password.h"
 #include "front/admin/admin_private.h"
+#include "import/import.h"
 #include "mailbox/store.h"
 
 /* Where the name stands in "v1/users/{address}" and the like. */
@@ -241,6 +242,7 @@ static struct error *delete_user(struct admin_request *request)
 	/* By its id what is in the vault is found after the user has gone. */
 	struct user_info user;
 	TRY(user_get(&request->op, request->context->accounts, NAME(request), &user));
+	TRY(import_forget(&request->op, request->context->store, user.account));
 	TRY(user_delete(&request->op, request->context->accounts, NAME(request)));
 	request->answer =
 		json_pack("{s:s}", "account", uuid_text(&request->op.arena, user.account.uuid));

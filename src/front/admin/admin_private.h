@@ -105,6 +105,7 @@ extern const struct admin_routes admin_checkpoint_routes;
 extern const struct admin_routes admin_consistency_routes;
 extern const struct admin_routes admin_consumer_routes;
 extern const struct admin_routes admin_history_routes;
+extern const struct admin_routes admin_import_routes;
 extern const struct admin_routes admin_index_routes;
 extern const struct admin_routes admin_message_routes;
 extern const struct admin_routes admin_overview_routes;

@@ -4,7 +4,7 @@ static const struct admin_routes *const tables[] = {&admin_status_routes, &admin
 	&admin_alias_routes, &admin_vault_routes, &admin_index_routes, &admin_session_routes,
 	&admin_task_routes, &admin_consistency_routes, &admin_token_routes, &admin_overview_routes,
 	&admin_history_routes, &admin_trace_routes, &admin_consumer_routes,
-	&admin_checkpoint_routes, &admin_message_routes};
+	&admin_checkpoint_routes, &admin_message_routes, &admin_import_routes};
 
 #define PAGE_DEFAULT 1000
 #define PAGE_MOST 10000

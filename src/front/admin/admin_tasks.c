@@ -11,6 +11,7 @@ static const struct admin_field task_fields[] = {
 	{"id", ADMIN_UUID, "The task"},
 	{"kind", ADMIN_TEXT, "What it does"},
 	{"subject", ADMIN_TEXT, "What it is about; empty: all"},
+	{"source", ADMIN_TEXT, "Where it reads from; empty: here"},
 	{"state", ADMIN_TEXT, "How it is", .choices = states},
 	{"cancelling", ADMIN_BOOL, "It was told to stop"},
 	{"rate", ADMIN_NUMBER, "Rows in a second at the most; 0: the setting's"},
@@ -95,6 +96,7 @@ static json_t *task_json(struct op *op, const struct task_entry *entry)
 	set_time(object, "ended_us", task->ended_us);
 	if (task->state == TASK_RUNNING)
 		set_time(object, "lease_until_us", task->lease_until_us);
+	json_object_set_new(object, "source", admin_json_text(task->source));
 	json_object_set_new(object, "counts", counts_json(task));
 	json_object_set_new(object, "findings", findings_json(task->findings));
 	json_object_set_new(

@@ -64,7 +64,7 @@ static void set_security(CURL *easy, const struct imap_client_config *config)
 		.len = strlen(config->ca_pem),
 		.flags = CURL_BLOB_COPY};
 	curl_easy_setopt(easy, CURLOPT_CAINFO_BLOB, &pem);
-	curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+	curl_easy_setopt(easy, CURLOPT_CAPATH, (char *)NULL);
 }
 
 static void set_options(struct op *op, struct imap_client *client)
