@@ -111,7 +111,11 @@ struct commit_change {
 	struct error *(*plan)(struct op *op, struct commit_plan *plan, void *context);
 	void *context;
 	bool makes_account; /* the account must not exist yet */
-	bool is_resolving;  /* goes on although the ledger is full: it is what empties it */
+	/* A client hears that it is so even if there was nothing to do. Where other nodes write too
+	 * that is certain behind a commit only: a read, even a serial one, may miss an earlier
+	 * change that few replicas have heard of, and that becomes true afterwards. */
+	bool is_promised;
+	bool is_resolving; /* goes on although the ledger is full: it is what empties it */
 	struct slice once_key;
 	struct slice ledger_detail; /* for commit_rules.undo */
 	const struct mutations
@@ -128,6 +132,7 @@ struct commit_change {
 	struct commit_change *next;
 	unsigned surprises;    /* times that rows did not agree with the head */
 	bool is_settled;       /* the leader knows its outcome */
+	bool is_idle;          /* there is nothing to do; the group's commit says so */
 	bool is_done;          /* its owner may know it too, and go on */
 	struct condition wake; /* it is done, or it is the first in the queue and nobody leads */
 };

@@ -125,6 +125,9 @@ void plan_begin(struct commit_plan *plan, struct op *op, struct commit *commit,
  */
 bool plan_one(struct commit_plan *plan, struct commit_change *change);
 
+/* A log row without content for a change that has nothing to do. */
+void plan_empty(struct commit_plan *plan, struct commit_change *change);
+
 /* The rows of the account that the plan changes, each named once. */
 void plan_mutations(struct commit_plan *plan, struct slice partition, struct mutations *out);
 

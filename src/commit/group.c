@@ -99,29 +99,42 @@ static bool needs_fresh_head(const struct sending *s, struct commit_change *chan
 	return s->commit->engine->is_shared && !s->head_is_fresh;
 }
 
+/* Planned on the head that the group is sent on: true as soon as that is. */
+static bool waits_for_group(const struct sending *s, const struct commit_change *change)
+{
+	return change->is_promised && !change->err && s->commit->engine->is_shared;
+}
+
 /* Plans what is not done yet. False: nothing is left to be sent. */
 static bool plan_group(struct sending *s)
 {
 	bool any = false;
+	struct commit_change *idle = NULL;
 	s->head_is_behind = false;
 	plan_begin(&s->plan, s->op, s->commit, s->account);
 	s->expected_modseq = s->plan.head->exists ? s->plan.head->state.modseq : 0;
 	for (struct commit_change *change = s->group; change; change = change->next) {
 		if (change->is_settled)
 			continue;
+		change->is_idle = false;
 		if (content_is_too_old(change)) {
 			change->err = op_fail(
 				change->op, ERR_TIMEOUT, "the content was put too long ago");
 			change->is_settled = true;
 		} else if (plan_one(&s->plan, change)) {
 			any = true;
+		} else if (waits_for_group(s, change)) {
+			change->is_idle = true;
+			idle = change;
 		} else if (needs_fresh_head(s, change)) {
 			s->head_is_behind = true;
 		} else {
 			change->is_settled = true;
 		}
 	}
-	return any || s->head_is_behind;
+	if (idle && !any)
+		plan_empty(&s->plan, idle);
+	return any || idle || s->head_is_behind;
 }
 
 /* The rows of all projections that these log rows mean. */
@@ -239,6 +252,12 @@ static void group_is_true(struct sending *s)
 		owe_projections(s->commit, s->account->id);
 }
 
+/* Its row is what tells whether the group has become true. */
+static bool has_row(const struct commit_change *change)
+{
+	return !change->is_settled && change->modseq;
+}
+
 /* What the other data centres do not have yet stays uncertain to whoever made it, although it is
  * true here: the resolver brings it to them. */
 static struct error *spread_group(struct sending *s)
@@ -247,11 +266,11 @@ static struct error *spread_group(struct sending *s)
 		return NULL;
 	size_t count = 0;
 	for (struct commit_change *change = s->group; change; change = change->next)
-		count += !change->is_settled;
+		count += has_row(change);
 	struct uuid *operations = ARENA_ARRAY(&s->op->arena, struct uuid, count + 1);
 	count = 0;
 	for (struct commit_change *change = s->group; change; change = change->next)
-		if (!change->is_settled)
+		if (has_row(change))
 			operations[count++] = change->operation.uuid;
 	struct error *err =
 		spread_log(s->op, s->commit, s->account->id, &s->account->head, operations, count);
@@ -300,7 +319,7 @@ static void record_uncertain(struct sending *s, struct commit_change *change)
 static void leave_uncertain(struct sending *s, const struct error *err)
 {
 	for (struct commit_change *change = s->group; change; change = change->next)
-		if (!change->is_settled)
+		if (has_row(change))
 			record_uncertain(s, change);
 	fail_group(s->group, err);
 }
@@ -317,7 +336,7 @@ static void acknowledge_group(struct sending *s)
 static struct uuid first_open_operation(const struct sending *s)
 {
 	for (struct commit_change *change = s->group; change; change = change->next)
-		if (!change->is_settled)
+		if (has_row(change))
 			return change->operation.uuid;
 	return (struct uuid){0};
 }
@@ -547,6 +566,8 @@ static void tell_group(struct commit_change *group)
 {
 	while (group) {
 		struct commit_change *next = group->next;
+		if (group->is_idle)
+			group->modseq = 0;
 		group->is_done = true;
 		condition_signal(&group->wake);
 		group = next;

@@ -52,24 +52,20 @@ static bool account_is_as_wanted(struct commit_plan *plan, struct commit_change 
 	return !change->err;
 }
 
-bool plan_one(struct commit_plan *plan, struct commit_change *change)
+static void begin_change(struct commit_plan *plan, struct commit_change *change)
 {
-	uint64_t now_us = clock_realtime_us();
 	plan->state_before = plan->state;
 	plan->layer = plan->mailbox_count;
 	plan->extras_layer = plan->extras.count;
 	plan->current = change;
-	plan->modseq = MAX_OF(now_us, plan->state.modseq + 1);
+	plan->modseq = MAX_OF(clock_realtime_us(), plan->state.modseq + 1);
 	plan->entry = SLICE_NONE;
 	change->err = NULL;
 	change->modseq = 0;
-	if (!account_is_as_wanted(plan, change))
-		return false;
-	change->err = change->plan(change->op, plan, change->context);
-	if (change->err || !plan->entry.ptr) {
-		undo_layer(plan);
-		return false;
-	}
+}
+
+static void log_change(struct commit_plan *plan, struct commit_change *change)
+{
 	struct log_row row = {.modseq = plan->modseq,
 		.row = {.operation_id = change->operation.uuid,
 			.previous = plan->state.modseq,
@@ -78,7 +74,27 @@ bool plan_one(struct commit_plan *plan, struct commit_change *change)
 	append_log(plan, &row);
 	plan->state.modseq = plan->modseq;
 	change->modseq = plan->modseq;
+}
+
+bool plan_one(struct commit_plan *plan, struct commit_change *change)
+{
+	begin_change(plan, change);
+	if (!account_is_as_wanted(plan, change))
+		return false;
+	change->err = change->plan(change->op, plan, change->context);
+	if (change->err || !plan->entry.ptr) {
+		undo_layer(plan);
+		return false;
+	}
+	log_change(plan, change);
 	return true;
+}
+
+void plan_empty(struct commit_plan *plan, struct commit_change *change)
+{
+	begin_change(plan, change);
+	plan->entry = SLICE("");
+	log_change(plan, change);
 }
 
 struct account_id plan_account(const struct commit_plan *plan)

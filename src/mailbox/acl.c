@@ -185,7 +185,7 @@ struct error *mailbox_change_acl(struct op *op, struct mail_store *store, struct
 	const struct acl_change *change)
 {
 	struct acl_planned planned = {.change = change};
-	struct commit_change commit = {.plan = plan_acl, .context = &planned};
+	struct commit_change commit = {.plan = plan_acl, .context = &planned, .is_promised = true};
 	TRY(commit_run(op, store->commit, owner, &commit));
 	if (commit.modseq && planned.grant.is_granted && !engine_is_atomic(store->engine))
 		show_grant(op, store, owner, &planned, commit.modseq);

@@ -151,7 +151,8 @@ struct error *mailbox_change_flags(struct op *op, struct mail_store *store,
 	uid_set_init(&ret_result->changed, &op->arena);
 	uid_set_init(&ret_result->modified, &op->arena);
 	do {
-		struct commit_change commit_change = {.plan = plan_flags, .context = &f};
+		struct commit_change commit_change = {
+			.plan = plan_flags, .context = &f, .is_promised = true};
 		TRY(commit_healed(op, store, account, &commit_change, &f.rows_are_behind));
 		join(&ret_result->changed, &f.changed);
 		join(&ret_result->modified, &f.modified);

@@ -488,7 +488,8 @@ struct error *mailbox_subscribe(struct op *op, struct mail_store *store, struct 
 	struct slice path, bool subscribed)
 {
 	struct subscription subscription = {.path = canonical(op, path), .subscribed = subscribed};
-	struct commit_change change = {.plan = plan_subscription, .context = &subscription};
+	struct commit_change change = {
+		.plan = plan_subscription, .context = &subscription, .is_promised = true};
 	TRY(check_path(op, subscription.path));
 	return commit_run(op, store->commit, account, &change);
 }

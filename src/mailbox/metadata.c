@@ -153,7 +153,8 @@ static struct error *plan_metadata(struct op *op, struct commit_plan *plan, void
 struct error *mailbox_change_metadata(struct op *op, struct mail_store *store,
 	struct account_id account, struct metadata_change *change)
 {
-	struct commit_change commit = {.plan = plan_metadata, .context = change};
+	struct commit_change commit = {
+		.plan = plan_metadata, .context = change, .is_promised = true};
 	TRY(check_sizes(op, change));
 	TRY(commit_run(op, store->commit, account, &commit));
 	change->modseq = commit.modseq;

@@ -472,6 +472,7 @@ static void what_is_known_to_be_old_is_not_shown(void **state)
 static const struct engine_ops *whole_ops;
 static struct engine_row seen_row; /* of the account, by reads below the serial level */
 static bool is_finished;
+static unsigned account_commits;
 
 static struct error *get_of_few(struct engine *engine, struct op *op, const struct table *table,
 	struct slice partition, struct slice key, enum read_level level, bool *ret_found,
@@ -498,6 +499,7 @@ static struct error *cas_of_few(
 	struct engine *engine, struct op *op, const struct cas *cas, struct slice *ret_current)
 {
 	is_finished |= cas->table == &account_table;
+	account_commits += cas->table == &account_table;
 	return whole_ops->cas(engine, op, cas, ret_current);
 }
 
@@ -543,6 +545,7 @@ static void given_few_replicas(struct world *w)
 	few.scan = scan_of_few;
 	few.cas = cas_of_few;
 	is_finished = false;
+	account_commits = 0;
 	w->mail.engine->ops = &few;
 }
 
@@ -562,6 +565,23 @@ static void content_that_such_a_commit_took_is_not_tidied_away(void **state)
 	when_everything_is_reclaimed(w);
 	assert_int_equal(blobs_stored(w), 1);
 	then_the_mailbox_holds(w, 1);
+}
+
+/* What an earlier change that few replicas have would undo. */
+static void what_is_so_already_is_said_behind_a_commit(void **state)
+{
+	struct world *w = *state;
+	struct mail_world *mail = &w->mail;
+	w->mail.engine->is_shared = true;
+	assert_null(
+		mailbox_subscribe(&mail->op, mail->store, mail->account, SLICE("INBOX"), false));
+	given_an_account_at_rest(w);
+	remember_the_account(w);
+	given_few_replicas(w);
+	assert_null(
+		mailbox_subscribe(&mail->op, mail->store, mail->account, SLICE("INBOX"), false));
+	w->mail.engine->ops = whole_ops;
+	assert_int_equal(account_commits, 1);
 }
 
 static void a_commit_that_few_replicas_have_is_found_before_the_last_note_of_it_goes(void **state)
@@ -823,6 +843,7 @@ int main(void)
 		SCENARIO(a_half_applied_move_is_not_reclaimed),
 		SCENARIO(a_half_applied_expunge_leaves_nothing),
 		SCENARIO(content_that_such_a_commit_took_is_not_tidied_away),
+		SCENARIO(what_is_so_already_is_said_behind_a_commit),
 		SCENARIO(a_commit_that_few_replicas_have_is_found_before_the_last_note_of_it_goes),
 	};
 	const struct CMUnitTest about_content[] = {
