@@ -4,6 +4,7 @@ end, and nobody else notices."""
 import contextlib
 import resource
 import socket
+import struct
 import subprocess
 import threading
 import time
@@ -281,3 +282,25 @@ def test_a_thousand_clients_that_hang_hold_up_nobody(tmp_path):
         more = [stack.enter_context(socket.create_connection(("127.0.0.1", server.port("pop3")), 20)) for _ in range(150)]
         assert more[-1].recv(100).startswith(b"-ERR")
     assert "sanitizer" not in server.log_text().lower()
+
+
+def test_who_is_cut_off_from_tls_leaves_no_commands_behind(shared_server):
+    """A client that was killed is back soon, and looks for which of its mails have arrived: none comes later."""
+    with shared_server.imap() as client:
+        client.create("cut-off")
+    raw = socket.create_connection(("127.0.0.1", shared_server.port("imap_tls")))
+    client = shared_server.tls_context().wrap_socket(raw, server_hostname="localhost")
+    client.sendall(LOGIN.encode())
+    mail = "Subject: x\r\n\r\nbody\r\n"
+    append = f"b APPEND cut-off {{{len(mail)}+}}\r\n{mail}\r\n"
+    client.sendall(append.encode() * 300)
+    said = b""
+    while said.count(b"b OK") < 20:
+        said += client.recv(4096)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # as a kill has it: a reset
+    client.close()
+    counts = []
+    while len(counts) < 4 or counts[-1] != counts[-4]:
+        counts.append(shared_server.folders(ALICE)["cut-off"]["messages"])
+        time.sleep(0.1)
+    assert counts[-1] < said.count(b"b OK") + 32  # some had begun; twice as many were waiting

@@ -266,6 +266,14 @@ static void on_write(struct bufferevent *bev, void *argument)
 	}
 }
 
+/* TLS that ends without a word (RFC 8446 6.1): the client was killed, or reset the connection. It
+ * is told as an end of input, but nothing can be said to it any more, and what it sent last is not
+ * to be done behind its back: it may be back already, and look for what was. */
+static bool is_cut_off(const struct connection *connection)
+{
+	return connection->ssl && !(SSL_get_shutdown(connection->ssl) & SSL_RECEIVED_SHUTDOWN);
+}
+
 static void on_event(struct bufferevent *bev, short what, void *argument)
 {
 	(void)bev;
@@ -276,7 +284,8 @@ static void on_event(struct bufferevent *bev, short what, void *argument)
 	}
 	if (connection->phase == PHASE_HANDSHAKE)
 		metric_add(&handshakes_failed, 1);
-	bool is_end = (what & BEV_EVENT_EOF) && !(what & BEV_EVENT_ERROR);
+	bool is_end =
+		(what & BEV_EVENT_EOF) && !(what & BEV_EVENT_ERROR) && !is_cut_off(connection);
 	if (is_end && connection->phase == PHASE_OPEN && connection->opened)
 		connection->origin.events->ended(connection);
 	else if (!is_end || connection->phase != PHASE_FINISHING)
