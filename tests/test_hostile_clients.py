@@ -234,7 +234,10 @@ def test_what_is_sent_behind_starttls_in_the_open_is_dropped_by_imap(shared_serv
 def test_a_client_does_not_renegotiate(shared_server, kind):
     command = ["openssl", "s_client", "-tls1_2", "-connect", f"127.0.0.1:{shared_server.port(kind)}"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as client:
-        # "R" at the start of a line has s_client ask for it. With its input at an end it would not wait for the answer.
+        # "R" at the start of a line has s_client ask for it, but not before the greeting, which it would take for the answer.
+        # With its input at an end it would not wait for one.
+        while not client.stdout.readline().startswith((b"* OK", b"+OK", b"220")):
+            assert client.poll() is None
         client.stdin.write(b"R\n")
         client.stdin.flush()
         late = threading.Timer(60, client.kill)

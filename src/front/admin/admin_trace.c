@@ -179,7 +179,9 @@ static struct error *tell_index(struct trace *trace, const struct place *place)
 		return NULL;
 	}
 	TRY(search_status(op, search, place->account, &status));
-	bool is_in = status.cursor >= place->message->modseq;
+	/* The cursor stays behind while what changed means nothing to the index. */
+	bool is_whole = !status.is_waiting && status.indexed == status.messages;
+	bool is_in = is_whole || status.cursor >= place->message->modseq;
 	tell(trace, 0, "index", is_in ? "indexed" : "waits",
 		arena_printf(&op->arena, "of this node: up to MODSEQ %llu of %llu",
 			(unsigned long long)status.cursor, (unsigned long long)status.modseq));
