@@ -2,11 +2,11 @@
 
 import imaplib
 import mailbox
-import subprocess
 import threading
 import time
 
-from support.server import PASSWORD, needs
+from support.mbsync import synchronise
+from support.server import PASSWORD
 from support.transcript import Connection
 
 ODD_MAILS = [
@@ -161,49 +161,13 @@ def test_imaplib_walks_through_a_mailbox(server):
         assert client.delete("Done/2024")[0] == "OK"
 
 
-def mbsync(folder, server, near="near"):
-    configuration = folder / "mbsyncrc"
-    configuration.write_text(
-        f"""IMAPAccount holdfast
-Host 127.0.0.1
-Port {server.port("imap_tls")}
-User alice@example.org
-Pass {PASSWORD}
-SSLType IMAPS
-CertificateFile {server.folder}/certificate.pem
-SystemCertificates no
-
-IMAPStore far
-Account holdfast
-
-MaildirStore near
-Path {folder}/{near}/
-Inbox {folder}/{near}/INBOX
-SubFolders Verbatim
-
-Channel all
-Far :far:
-Near :near:
-Patterns *
-Create Both
-Expunge Both
-SyncState *
-"""
-    )
-    (folder / near).mkdir(exist_ok=True)
-    done = subprocess.run(
-        [needs("mbsync"), "-c", configuration, "-a"], capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 def test_mbsync_keeps_two_maildirs_alike(server, tmp_path):
     with server.imap() as client:
         for i in range(30):
             client.append("INBOX", "(\\Seen)" if i % 2 else None, None, b"Subject: %d\r\n\r\nbody %d\r\n" % (i, i))
         client.create("Sub/Folder")
         client.append("Sub/Folder", None, None, b"Subject: deep\r\n\r\nx\r\n")
-    mbsync(tmp_path, server, "one")
+    synchronise(tmp_path, server, "one")
     inbox = mailbox.Maildir(tmp_path / "one/INBOX", create=False)
     assert len(inbox) == 30
     assert sum("S" in message.get_flags() for message in inbox) == 15
@@ -217,7 +181,7 @@ def test_mbsync_keeps_two_maildirs_alike(server, tmp_path):
     new = mailbox.MaildirMessage(b"Subject: from here\n\nhello\n")
     new.set_subdir("cur")
     inbox.add(new)
-    mbsync(tmp_path, server, "one")
+    synchronise(tmp_path, server, "one")
     with server.imap() as client:
         assert client.select("INBOX")[1] == [b"31"]
         assert len(client.search(None, "FLAGGED")[1][0].split()) == 1
@@ -225,5 +189,5 @@ def test_mbsync_keeps_two_maildirs_alike(server, tmp_path):
         client.store("1:10", "+FLAGS.SILENT", "\\Deleted")
         client.expunge()
 
-    mbsync(tmp_path, server, "one")
+    synchronise(tmp_path, server, "one")
     assert len(mailbox.Maildir(tmp_path / "one/INBOX", create=False)) == 21
