@@ -125,6 +125,7 @@ def test_a_change_that_counts_by_damaged_rows_is_right(world):
 
 def test_every_kind_of_task_runs_over_cassandra(world):
     kinds = [kind["kind"] for kind in world.one.ctl_json("task", "kinds")["kinds"]]
+    kinds = [kind for kind in kinds if not kind.startswith("import")]  # these want another server, and have tests of their own
     assert len(kinds) >= 13
     # All at once: two nodes take two each, and none is in the way of another.
     for kind, task in [(kind, world.submit(kind)) for kind in kinds]:
