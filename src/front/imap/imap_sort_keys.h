@@ -28,14 +28,16 @@ unsigned sort_keys_wanted(const struct sort_request *request);
 bool sort_keys_find(struct arena *arena, struct mailbox_id mailbox, uint32_t uid, unsigned wanted,
 	struct sort_keys *ret_keys);
 
-/* Reads what is `wanted` of the message. All else that is read meanwhile is released; returns the
- * bytes that stay in the operation's arena. */
+/* Reads what is `wanted` of the message, and keeps it in memory. In the operation's arena the keys
+ * alone stay. */
 MUST_CHECK struct error *sort_keys_read(struct op *op, struct imap_session *session,
 	const struct message *row, unsigned wanted, struct sort_keys *ret_keys);
 
 /* Bytes of memory that they may take; of the settings. */
 extern uint64_t sort_keys_cache_bytes;
 
-/* One message's keys as they stand in memory; `failed` where the bytes are none. */
+/* One message's keys as they stand in memory. */
 void sort_keys_encode(const struct sort_keys *keys, struct buf *out);
+
+/* Borrows from the bytes. False: they are no such encoding. */
 bool sort_keys_decode(struct arena *arena, struct slice bytes, struct sort_keys *ret_keys);

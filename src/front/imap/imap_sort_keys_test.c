@@ -2,11 +2,15 @@
 
 #include "front/imap/imap_sort_keys.h"
 
-static struct sort_keys all_keys(struct slice *references)
+static struct arena arena;
+static struct slice references[] = {SLICE_INIT("<a@example.org>"), SLICE_INIT("")};
+static struct sort_keys keys;
+
+static int set_up(void **state)
 {
-	references[0] = SLICE("<a@example.org>");
-	references[1] = SLICE("");
-	return (struct sort_keys){.known = (SORT_KNOWS_REFERENCES << 1) - 1,
+	(void)state;
+	arena_init(&arena);
+	keys = (struct sort_keys){.known = (SORT_KNOWS_REFERENCES << 1) - 1,
 		.arrival_us = 1732752000123456,
 		.size = UINT64_MAX,
 		.sent_at = -86400,
@@ -14,19 +18,29 @@ static struct sort_keys all_keys(struct slice *references)
 		.texts = {[SORT_SUBJECT] = SLICE_INIT("hello"), [SORT_CC] = SLICE_INIT("cc")},
 		.message_id = SLICE("<b@example.org>"),
 		.references = references,
-		.reference_count = 2};
+		.reference_count = ARRAY_SIZE(references)};
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	arena_done(&arena);
+	return 0;
+}
+
+static struct buf encoded(void)
+{
+	struct buf bytes = buf_in(&arena);
+	sort_keys_encode(&keys, &bytes);
+	return bytes;
 }
 
 static void keys_survive_their_encoding(void **state)
 {
 	(void)state;
-	struct arena arena;
-	struct slice references[2];
 	struct sort_keys read;
-	arena_init(&arena);
-	struct sort_keys keys = all_keys(references);
-	struct buf bytes = buf_in(&arena);
-	sort_keys_encode(&keys, &bytes);
+	struct buf bytes = encoded();
 	assert_true(sort_keys_decode(&arena, buf_as_slice(&bytes), &read));
 	assert_int_equal(read.known, keys.known);
 	assert_true(read.arrival_us == keys.arrival_us && read.size == keys.size);
@@ -37,50 +51,38 @@ static void keys_survive_their_encoding(void **state)
 	assert_int_equal(read.reference_count, 2);
 	assert_true(slice_equal(read.references[0], references[0]));
 	assert_int_equal(read.references[1].len, 0);
-	arena_done(&arena);
 }
 
 static void what_is_cut_short_is_no_encoding(void **state)
 {
 	(void)state;
-	struct arena arena;
-	struct slice references[2];
 	struct sort_keys read;
-	arena_init(&arena);
-	struct sort_keys keys = all_keys(references);
-	struct buf bytes = buf_in(&arena);
-	sort_keys_encode(&keys, &bytes);
+	struct buf bytes = encoded();
 	for (size_t len = 0; len < bytes.len; len++)
 		assert_false(sort_keys_decode(&arena, slice_of(bytes.ptr, len), &read));
 	buf_append_char(&bytes, 'x');
 	assert_false(sort_keys_decode(&arena, buf_as_slice(&bytes), &read));
-	arena_done(&arena);
 }
 
 static void what_is_not_known_takes_no_room(void **state)
 {
 	(void)state;
-	struct arena arena;
-	struct slice references[2];
 	struct sort_keys read;
-	arena_init(&arena);
-	struct sort_keys keys = all_keys(references);
 	keys.known = SORT_KNOWS(SORT_CC);
-	struct buf bytes = buf_in(&arena);
-	sort_keys_encode(&keys, &bytes);
+	struct buf bytes = encoded();
 	assert_true(sort_keys_decode(&arena, buf_as_slice(&bytes), &read));
 	assert_true(slice_equal(read.texts[SORT_CC], SLICE("cc")));
 	assert_int_equal(read.texts[SORT_SUBJECT].len, 0);
 	assert_int_equal(read.reference_count, 0);
-	arena_done(&arena);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(keys_survive_their_encoding),
-		cmocka_unit_test(what_is_cut_short_is_no_encoding),
-		cmocka_unit_test(what_is_not_known_takes_no_room),
+		cmocka_unit_test_setup_teardown(keys_survive_their_encoding, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			what_is_cut_short_is_no_encoding, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_is_not_known_takes_no_room, set_up, tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -130,15 +130,21 @@ static bool take_entry(const json_t *hit, struct index_entry *entry)
 	       (!fingerprint || take_number(fingerprint, &entry->fingerprint));
 }
 
+/* Borrowed from `root`. */
+static struct error *take_hits(struct op *op, const json_t *root, const json_t **ret_hits)
+{
+	TRY(check_search(op, root));
+	*ret_hits = json_object_get(json_object_get(root, "hits"), "hits");
+	return json_is_array(*ret_hits) ? NULL : misunderstood(op, "the answer to a search");
+}
+
 struct error *opensearch_parse_hits(
 	struct op *op, struct slice answer, struct index_entry **ret_entries, size_t *ret_count)
 {
 	AUTO_JSON(root) = parse(answer);
-	const json_t *hits = json_object_get(json_object_get(root, "hits"), "hits");
+	const json_t *hits;
+	TRY(take_hits(op, root, &hits));
 	size_t count = json_array_size(hits);
-	TRY(check_search(op, root));
-	if (!json_is_array(hits))
-		return misunderstood(op, "the answer to a search");
 	struct index_entry *entries = ARENA_ARRAY(&op->arena, struct index_entry, count + 1);
 	for (size_t i = 0; i < count; i++)
 		if (!take_entry(json_array_get(hits, i), &entries[i]) ||
@@ -168,11 +174,9 @@ struct error *opensearch_parse_ranking(struct op *op, struct slice answer, size_
 	struct index_hit **ret_hits, size_t *ret_count)
 {
 	AUTO_JSON(root) = parse(answer);
-	const json_t *hits = json_object_get(json_object_get(root, "hits"), "hits");
+	const json_t *hits;
+	TRY(take_hits(op, root, &hits));
 	size_t count = json_array_size(hits);
-	TRY(check_search(op, root));
-	if (!json_is_array(hits))
-		return misunderstood(op, "the answer to a search");
 	struct index_hit *ranking = ARENA_ARRAY(&op->arena, struct index_hit, count + 1);
 	for (size_t i = 0; i < count; i++) {
 		const json_t *hit = json_array_get(hits, i);
