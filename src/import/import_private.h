@@ -63,6 +63,9 @@ struct source {
 MUST_CHECK struct error *source_open(struct op *op, struct source *source);
 void source_close(struct source *source);
 
+/* Overwrites it where it stands for the connection. */
+void source_forget_password(struct source *source);
+
 /* For reading alone. ERR_NOT_FOUND: the source says no. */
 MUST_CHECK struct error *source_select(struct op *op, struct source *source,
 	const struct source_mailbox *mailbox, uint32_t *ret_uidvalidity);
@@ -125,6 +128,7 @@ struct mailbox_work {
 	size_t next;
 	/* Put by another UIDVALIDITY, by SHA-256: lists of struct former. */
 	struct hash_map former;
+	bool has_former; /* there are rows of one */
 };
 
 struct importing {

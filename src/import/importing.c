@@ -53,15 +53,13 @@ static void leave_mailbox(struct importing *importing)
 	hash_map_init(&work->former);
 }
 
-/* The password does not stay in memory that is given back. */
+/* It does not stay in memory that is given back. */
 static void forget_password(struct importing *importing)
 {
 	struct slice password = importing->request.password;
 	if (password.len)
 		explicit_bzero((void *)(uintptr_t)password.ptr, password.len);
-	if (importing->source.config.password)
-		explicit_bzero((void *)(uintptr_t)importing->source.config.password,
-			strlen(importing->source.config.password));
+	source_forget_password(&importing->source);
 }
 
 void importing_free(struct importing *importing)

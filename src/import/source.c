@@ -185,10 +185,19 @@ static void configure(struct source *source)
 	config->literal_bytes = (size_t)import_limits.message_bytes;
 }
 
+void source_forget_password(struct source *source)
+{
+	char *password = (char *)(uintptr_t)source->config.password;
+	if (password)
+		explicit_bzero(password, strlen(password));
+	source->config.password = NULL;
+}
+
 struct error *source_open(struct op *op, struct source *source)
 {
 	if (source->client)
 		return NULL;
+	source_forget_password(source);
 	arena_done(&source->arena);
 	arena_init(&source->arena);
 	source->mailboxes = NULL;

@@ -153,6 +153,7 @@ struct error *take_begin(
 	uid_set_init(&known.uids, &importing->work.arena);
 	hash_map_init(&known.places);
 	struct error *err = leave_out_known(op, importing, &known, after, report);
+	importing->work.has_former = known.has_former;
 	hash_map_done(&known.places);
 	return err;
 }
@@ -297,6 +298,8 @@ struct error *take_end(struct op *op, struct importing *importing)
 {
 	const struct import_config *config = &importing->config;
 	const struct mailbox_work *work = &importing->work;
+	if (!work->has_former)
+		return NULL;
 	return record_drop_others(
 		op, config->store, config->account, work->record, work->uidvalidity);
 }
