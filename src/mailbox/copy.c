@@ -84,6 +84,10 @@ static struct error *put_in_target(
 	c->uidvalidity = row->uidvalidity;
 	for (size_t i = 0; i < c->count; i++) {
 		struct message message = c->messages[i];
+		if (!message.first_uid) {
+			message.first_uidvalidity = source->uidvalidity;
+			message.first_uid = message.uid;
+		}
 		message.uid = row->uidnext++;
 		message.modseq = plan_modseq(plan);
 		message.save_date_us = clock_realtime_us();

@@ -167,6 +167,9 @@ struct message {
 	uint64_t save_date_us;
 	uint64_t size; /* octets */
 	uint32_t header_length;
+	uint32_t
+		first_uidvalidity; /* where it came first, if it was copied or moved here; else 0 */
+	uint32_t first_uid;
 	bool is_expunged; /* of mailbox_expunged_messages */
 };
 

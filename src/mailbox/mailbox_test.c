@@ -179,6 +179,38 @@ static void a_move_takes_all_in_one_commit(void **state)
 	assert_int_equal(messages_in(w, "INBOX", &messages), 0);
 }
 
+static void then_it_came_first(const struct message *message, uint32_t uidvalidity, uint32_t uid)
+{
+	assert_int_equal(message->first_uidvalidity, uidvalidity);
+	assert_int_equal(message->first_uid, uid);
+}
+
+static void where_a_message_came_first_goes_with_it(void **state)
+{
+	struct mail_world *w = *state;
+	struct mailbox_status inbox = mail_world_status(w, "INBOX");
+	struct mailbox_status archive = mail_world_status(w, "Archive");
+	struct uid_set all = all_uids(w);
+	struct copy_result result;
+	struct message *messages;
+	append(w, "INBOX", "a\r\n", 0);
+	append(w, "INBOX", "b\r\n", 0);
+	assert_int_equal(messages_in(w, "INBOX", &messages), 2);
+	then_it_came_first(&messages[1], 0, 0);
+	assert_null(
+		mailbox_move(&w->op, w->store, w->account, inbox.id, &all, archive.id, &result));
+	change(w, "Archive", FLAGS_ADD, FLAG_SEEN, "work");
+	assert_null(
+		mailbox_copy(&w->op, w->store, w->account, archive.id, &all, inbox.id, &result));
+	mail_world_restart(w);
+	mail_store_work(&w->op, w->store);
+	assert_int_equal(messages_in(w, "Archive", &messages), 2);
+	then_it_came_first(&messages[0], inbox.uidvalidity, 1);
+	assert_int_equal(messages_in(w, "INBOX", &messages), 2);
+	assert_int_equal(messages[1].uid, 4);
+	then_it_came_first(&messages[1], inbox.uidvalidity, 2);
+}
+
 static void a_large_copy_is_whole(void **state)
 {
 	struct mail_world *w = *state;
@@ -512,6 +544,7 @@ static int run(const char *name)
 		SCENARIO(flags_change_counts_and_modseqs),
 		SCENARIO(expunged_messages_vanish_exactly),
 		SCENARIO(a_move_takes_all_in_one_commit),
+		SCENARIO(where_a_message_came_first_goes_with_it),
 		SCENARIO(a_large_copy_is_whole),
 		SCENARIO(a_large_store_changes_all),
 		SCENARIO(a_copy_that_was_finished_is_not_undone),

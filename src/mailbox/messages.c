@@ -27,7 +27,9 @@ void message_to_row(
 		.internal_date_us = message->internal_date_us,
 		.save_date_us = message->save_date_us,
 		.size = message->size,
-		.header_length = message->header_length};
+		.header_length = message->header_length,
+		.first_uidvalidity = message->first_uidvalidity,
+		.first_uid = message->first_uid};
 }
 
 struct error *message_row_decode(
@@ -43,7 +45,9 @@ struct error *message_row_decode(
 		.internal_date_us = row.internal_date_us,
 		.save_date_us = row.save_date_us,
 		.size = row.size,
-		.header_length = row.header_length};
+		.header_length = row.header_length,
+		.first_uidvalidity = row.first_uidvalidity,
+		.first_uid = row.first_uid};
 	if (!keyword_set_decode(row.keywords, &ret_message->keywords))
 		return op_fail(op, ERR_CORRUPT, "the keywords of a message cannot be read");
 	return NULL;
@@ -177,7 +181,9 @@ static struct error *overlay_append(struct reading *r, const struct log_item *it
 		.internal_date_us = item->row.internal_date_us,
 		.save_date_us = item->row.save_date_us,
 		.size = item->row.size,
-		.header_length = item->row.header_length};
+		.header_length = item->row.header_length,
+		.first_uidvalidity = item->row.first_uidvalidity,
+		.first_uid = item->row.first_uid};
 	if (!keyword_set_decode(item->row.keywords, &message->keywords))
 		return op_fail(r->op, ERR_CORRUPT, "the keywords of a message cannot be read");
 	return NULL;

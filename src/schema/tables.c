@@ -73,7 +73,9 @@ ROW(mailbox_message_row, mailbox_message,
 	COLUMN(mailbox_message, internal_date_us, COLUMN_U64),
 	COLUMN(mailbox_message, save_date_us, COLUMN_U64),
 	COLUMN(mailbox_message, size, COLUMN_U64),
-	COLUMN(mailbox_message, header_length, COLUMN_U32));
+	COLUMN(mailbox_message, header_length, COLUMN_U32),
+	COLUMN(mailbox_message, first_uidvalidity, COLUMN_U32),
+	COLUMN(mailbox_message, first_uid, COLUMN_U32));
 
 ROW(mailbox_map_row, mailbox_map,
 	COLUMN(mailbox_map, as_of, COLUMN_U64),

@@ -109,6 +109,9 @@ struct mailbox_message {
 	uint64_t save_date_us;
 	uint64_t size;
 	uint32_t header_length;
+	/* Where in the account it came first, if it was copied or moved here; else 0. */
+	uint32_t first_uidvalidity;
+	uint32_t first_uid;
 };
 
 extern const struct table mailbox_message_table;

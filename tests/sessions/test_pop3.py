@@ -76,6 +76,51 @@ def test_uids_stay_and_are_never_given_again(shared_server, filled):
     client.quit()
 
 
+def unique_ids(server, address):
+    """By subject; of several with one subject in their order."""
+    client = server.pop3(address)
+    found = {}
+    for number, unique in (line.split() for line in client.uidl()[1]):
+        (subject,) = (line[9:].decode() for line in client.top(int(number), 0)[1] if line.startswith(b"Subject: "))
+        found.setdefault(subject, []).append(unique)
+    client.quit()
+    listed = [unique for ids in found.values() for unique in ids]
+    assert len(set(listed)) == len(listed)
+    return found
+
+
+def test_a_unique_id_goes_with_its_message(server):
+    address = "alice@example.org"
+    for mail in MAILS:
+        server.deliver(mail.decode(), to=address)
+    before = unique_ids(server, address)
+    with server.imap(address) as imap:
+
+        def do(mailbox, *command):
+            assert imap.select(mailbox)[0] == "OK"
+            assert imap._simple_command(*command)[0] == "OK"
+
+        do("INBOX", "MOVE", "1:2", "Archive")
+        assert unique_ids(server, address) == {"three": before["three"]}
+        do("Archive", "MOVE", "1:2", "INBOX")
+        assert unique_ids(server, address) == before
+        # As programs do that cannot MOVE.
+        do("INBOX", "COPY", "1", "Trash")
+        do("INBOX", "STORE", "1", "+FLAGS", "(\\Deleted)")
+        do("INBOX", "EXPUNGE")
+        do("Trash", "COPY", "1", "INBOX")
+        assert unique_ids(server, address) == before
+        # Copies are other messages of the maildrop, and who came first is known as before.
+        do("INBOX", "COPY", "1:*", "INBOX")
+        do("Trash", "COPY", "1", "INBOX")
+        copied = unique_ids(server, address)
+        assert {subject: ids[:1] for subject, ids in copied.items()} == before
+        assert sorted(len(ids) for ids in copied.values()) == [2, 2, 3]
+    server.restart()
+    server.ctl("task", "await", server.ctl_json("task", "submit", "reindex")["id"])
+    assert unique_ids(server, address) == copied
+
+
 def test_deleting_becomes_true_at_quit_only(shared_server, filled):
     client = sign_in(shared_server, filled)
     assert client.say("DELE 1").startswith("+OK")

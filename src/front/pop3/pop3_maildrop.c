@@ -7,6 +7,11 @@
 /* UIDs asked for at a time. */
 #define PAGE 500
 
+static uint64_t place(uint32_t uidvalidity, uint32_t uid)
+{
+	return (uint64_t)uidvalidity << 32 | uid;
+}
+
 static struct error *read_page(struct op *op, struct pop3 *pop3, const struct snapshot *snapshot,
 	uint32_t first, uint32_t end)
 {
@@ -20,20 +25,48 @@ static struct error *read_page(struct op *op, struct pop3 *pop3, const struct sn
 	TRY(mailbox_messages(op, pop3->service->store, pop3->account, pop3->maildrop.mailbox, &uids,
 		&found, &count));
 	for (size_t i = 0; i < count; i++)
-		pop3->maildrop.messages[pop3->maildrop.count++] =
-			(struct pop3_message){.uid = found[i].uid, .size = found[i].size};
+		pop3->maildrop.messages[pop3->maildrop.count++] = (struct pop3_message){
+			.uid = found[i].uid,
+			.size = found[i].size,
+			.first_place =
+				found[i].first_uid
+					? place(found[i].first_uidvalidity, found[i].first_uid)
+					: place(snapshot_uidvalidity(snapshot), found[i].uid)};
 	arena_release(&op->arena, mark);
 	return NULL;
+}
+
+static int compare_places(const void *a, const void *b)
+{
+	const struct pop3_message *left = *(struct pop3_message *const *)a;
+	const struct pop3_message *right = *(struct pop3_message *const *)b;
+	if (left->first_place != right->first_place)
+		return left->first_place < right->first_place ? -1 : 1;
+	return left->uid < right->uid ? -1 : left->uid > right->uid;
+}
+
+/* Messages that came at the same place are copies of one. */
+static void number_copies(struct pop3_maildrop *maildrop)
+{
+	struct pop3_message **sorted =
+		heap_alloc((maildrop->count + 1) * sizeof(struct pop3_message *));
+	for (size_t i = 0; i < maildrop->count; i++)
+		sorted[i] = &maildrop->messages[i];
+	qsort(sorted, maildrop->count, sizeof(struct pop3_message *), compare_places);
+	for (size_t i = 1; i < maildrop->count; i++)
+		if (sorted[i]->first_place == sorted[i - 1]->first_place)
+			sorted[i]->copy = sorted[i - 1]->copy + 1;
+	free(sorted);
 }
 
 static struct error *read_all(struct op *op, struct pop3 *pop3, const struct snapshot *snapshot)
 {
 	uint32_t count = snapshot_count(snapshot);
 	struct pop3_maildrop *maildrop = &pop3->maildrop;
-	maildrop->uidvalidity = snapshot_uidvalidity(snapshot);
 	maildrop->messages = heap_alloc((count + (size_t)1) * sizeof(*maildrop->messages));
 	for (uint32_t first = 0; first < count; first += PAGE)
 		TRY(read_page(op, pop3, snapshot, first, MIN_OF(first + PAGE, count)));
+	number_copies(maildrop);
 	return NULL;
 }
 
@@ -90,8 +123,14 @@ static void write_size(struct pop3 *pop3, const char *before, size_t index)
 
 static void write_uid(struct pop3 *pop3, const char *before, size_t index)
 {
-	pop3_reply(pop3, "%s%zu %u.%u", before, index + 1, (unsigned)pop3->maildrop.uidvalidity,
-		(unsigned)pop3->maildrop.messages[index].uid);
+	const struct pop3_message *message = &pop3->maildrop.messages[index];
+	unsigned uidvalidity = (unsigned)(message->first_place >> 32);
+	unsigned uid = (unsigned)message->first_place;
+	if (message->copy)
+		pop3_reply(pop3, "%s%zu %u.%u.%u", before, index + 1, uidvalidity, uid,
+			(unsigned)message->copy + 1);
+	else
+		pop3_reply(pop3, "%s%zu %u.%u", before, index + 1, uidvalidity, uid);
 }
 
 static enum step list_all(

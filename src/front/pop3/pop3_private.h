@@ -11,12 +11,15 @@ struct pop3_message {
 	uint32_t uid;
 	bool is_deleted; /* will be at QUIT */
 	uint64_t size;
+	/* Its unique-id: where in the account it came first, and which of those in the maildrop
+	 * that came there it is. */
+	uint64_t first_place;
+	uint32_t copy;
 };
 
 /* What the INBOX held when the client signed in (RFC 1939 3: numbers do not change later). */
 struct pop3_maildrop {
 	struct mailbox_id mailbox;
-	uint32_t uidvalidity;
 	struct pop3_message *messages; /* on the heap */
 	size_t count;
 };
