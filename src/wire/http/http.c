@@ -112,8 +112,19 @@ struct transfer {
 	CURL *easy;
 	struct http_request *request;
 	struct buf answer;
+	bool is_cut;                  /* more came than is taken */
 	char detail[CURL_ERROR_SIZE]; /* of a failure */
 };
+
+/* More than is taken. Without a taker the transfer ends. */
+static size_t take_beginning(struct transfer *transfer, struct slice bytes, uint64_t room)
+{
+	transfer->is_cut = transfer->request->takes_beginning;
+	transfer->request->is_too_large = !transfer->is_cut;
+	if (transfer->is_cut)
+		buf_append(&transfer->answer, slice_range(bytes, 0, room));
+	return 0;
+}
 
 static size_t take_body(char *bytes, size_t size, size_t count, void *context)
 {
@@ -123,10 +134,11 @@ static size_t take_body(char *bytes, size_t size, size_t count, void *context)
 	long status = 0;
 	curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
 	uint64_t max = status < 300 ? request->answer_max : ERROR_BODY_MAX;
-	if (length > max - MIN_OF(transfer->answer.len, max)) {
+	uint64_t room = max - MIN_OF(transfer->answer.len, max);
+	if (length > room) {
 		/* The beginning of an error says enough. */
-		request->is_too_large = status < 300;
-		return request->is_too_large ? 0 : length;
+		return status < 300 ? take_beginning(transfer, slice_of(bytes, length), room)
+				    : length;
 	}
 	buf_append(&transfer->answer, slice_of(bytes, length));
 	return length;
@@ -184,6 +196,7 @@ static void set_options(
 		curl_easy_setopt(easy, CURLOPT_PASSWORD, client->password ? client->password : "");
 	}
 	set_limits(op, client, transfer->request, easy);
+	curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, (long)transfer->request->is_once);
 	if (transfer->request->is_cancelled) {
 		curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, is_to_stop);
 		curl_easy_setopt(easy, CURLOPT_XFERINFODATA, transfer->request);
@@ -204,13 +217,22 @@ static struct curl_slist *make_headers(const struct http_request *request)
 	return headers;
 }
 
+static bool is_unreached(CURL *easy, CURLcode result)
+{
+	long sent = 0; /* of the request's head */
+	curl_easy_getinfo(easy, CURLINFO_REQUEST_SIZE, &sent);
+	return result == CURLE_COULDNT_RESOLVE_HOST || result == CURLE_COULDNT_CONNECT ||
+	       (result == CURLE_OPERATION_TIMEDOUT && !sent);
+}
+
 static void note_result(struct op *op, struct transfer *transfer, CURLcode result)
 {
 	struct http_request *request = transfer->request;
 	long status = 0;
 	curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
 	request->is_late = result == CURLE_OPERATION_TIMEDOUT;
-	if (result != CURLE_OK) {
+	request->is_unreached = is_unreached(transfer->easy, result);
+	if (result != CURLE_OK && !transfer->is_cut) {
 		request->problem =
 			request->is_too_large
 				? "the answer is too large"
@@ -233,7 +255,7 @@ void http_send(struct op *op, struct http_client *client, struct http_request *r
 	request->status = 0;
 	request->answer = SLICE_NONE;
 	request->retry_after_s = 0;
-	request->is_too_large = request->is_late = false;
+	request->is_too_large = request->is_late = request->is_unreached = false;
 	request->problem = "there was no answer";
 	struct curl_slist *headers = make_headers(request);
 	set_options(op, client, &transfer);

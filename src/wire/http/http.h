@@ -31,7 +31,10 @@ struct http_request {
 	size_t header_count;
 	struct slice body; /* no pointer: none */
 	uint64_t answer_max;
-	uint64_t timeout_ms;             /* 0: the client's */
+	bool takes_beginning; /* of a larger answer: no failure then */
+	uint64_t timeout_ms;  /* 0: the client's */
+	bool is_once; /* over a connection of its own: else libcurl sends again what one that was
+		       * kept open has swallowed */
 	const atomic_bool *is_cancelled; /* looked at each second or so; NULL: never is */
 
 	/* Answer */
@@ -39,6 +42,7 @@ struct http_request {
 	struct slice answer;
 	uint64_t retry_after_s; /* as the answer asks for (RFC 9110 10.2.3); 0: it does not */
 	bool is_too_large;
+	bool is_unreached;   /* nobody has heard of it */
 	bool is_late;        /* given up because of the time */
 	const char *problem; /* why no answer came */
 };
