@@ -91,6 +91,8 @@ void search_texts_make(struct arena *arena, struct slice message, size_t header_
 		buf_done(&making.texts[i]);
 	}
 	ret_texts->is_whole = !making.is_cut;
+	ret_texts->attached = SLICE_NONE;
+	ret_texts->attached_state = 0;
 }
 
 uint64_t search_texts_fingerprint(const struct search_texts *texts)

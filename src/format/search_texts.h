@@ -20,6 +20,11 @@ enum text_field {
 struct search_texts {
 	struct slice fields[TEXT_FIELD_COUNT]; /* texts of one part are separated by line breaks */
 	bool is_whole;                         /* false: there was more than the limit */
+
+	/* Not of search_texts_make(), nor of the fingerprint: what something else has read of the
+	 * attachments, folded, and how much of it that is (index.h). */
+	struct slice attached;
+	unsigned attached_state;
 };
 
 /* Where the fields of a header by this name go, in any case. */

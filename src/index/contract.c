@@ -574,6 +574,125 @@ static void words_are_found_where_they_are_in_the_texts(void **state)
 	}
 }
 
+/* ---- What is attached ---- */
+
+static struct index_entry *owed(struct world *w, size_t count)
+{
+	struct index_entry *entries;
+	size_t owed;
+	struct error *err =
+		index_owed(w->index, &w->op, w->account, w->inbox, 1, 10, &entries, &owed);
+	if (err)
+		fail_msg("%s", error_chain(&w->op.arena, err));
+	assert_int_equal(owed, count);
+	return entries;
+}
+
+static struct search_texts owing(const char *text)
+{
+	struct search_texts texts = body(text);
+	texts.attached_state = INDEX_ATTACHED_OWED;
+	return texts;
+}
+
+static void attach(struct world *w, const struct index_entry *entry, const char *text,
+	const char *attached, unsigned attached_state)
+{
+	struct search_texts texts = body(text);
+	texts.attached = slice_from_cstr(attached);
+	texts.attached_state = attached_state;
+	struct index_add add = {.place = {w->inbox, entry->uid},
+		.message = entry->message,
+		.texts = &texts,
+		.is_attached = true,
+		.version = entry->version};
+	apply(w, (struct index_batch){.added = &add, .added_count = 1});
+}
+
+/* 0: none. */
+static uint32_t only_ranked(struct world *w, unsigned fields, const char *text, bool is_exact)
+{
+	struct index_ranking found;
+	struct search_words words;
+	search_words_ask(&w->op.arena, slice_from_cstr(text), &words);
+	const struct index_word_query query = {
+		.mailbox = w->inbox, .fields = fields, .words = &words, .is_exact = is_exact};
+	struct error *err = index_rank(w->index, &w->op, w->account, &query, &found);
+	if (err)
+		fail_msg("%s", error_chain(&w->op.arena, err));
+	assert_in_range(found.count, 0, 1);
+	assert_true(!found.count || found.hits[0].score > 0);
+	return found.count ? found.hits[0].uid : 0;
+}
+
+static void what_is_attached_comes_later_and_is_found_by_its_words(void **state)
+{
+	struct world *w = *state;
+	struct search_texts texts = owing("a letter");
+	const unsigned both = INDEX_ATTACHED_FIELD | 1U << TEXT_BODY;
+	struct index_size size;
+	add(w, w->inbox, 4, "another letter");
+	struct message_id message = add_texts(w, w->inbox, 5, &texts);
+	struct index_entry *entries = owed(w, 1);
+	assert_int_equal(entries[0].uid, 5);
+	assert_true(ID_EQUAL(entries[0].message, message));
+	assert_int_equal(entries[0].attached, INDEX_ATTACHED_OWED);
+	assert_int_equal(only_ranked(w, both, "pelican", false), 0);
+	attach(w, &entries[0], "a letter", "the pelican and the ostrich", INDEX_ATTACHED_WHOLE);
+	owed(w, 0);
+	assert_int_equal(only_ranked(w, both, "pelican", false), 5);
+	assert_int_equal(only_ranked(w, INDEX_ATTACHED_FIELD, "ostrich pelican", true), 5);
+	assert_int_equal(only_ranked(w, both, "letter pelican", false), 5);
+	assert_int_equal(only_ranked(w, both, "pelcan", false), 5);
+	assert_int_equal(only_ranked(w, both, "pelcan", true), 0);
+	assert_int_equal(only_ranked(w, both, "peli", true), 5);
+	assert_int_equal(only_ranked(w, 1U << TEXT_BODY, "pelican", false), 0);
+	assert_int_equal(only_ranked(w, INDEX_ATTACHED_FIELD, "letter", false), 0);
+	THEN_FOUND(w, w->inbox, INDEX_ALL_FIELDS, "letter", 4, 5, 0);
+	THEN_FOUND(w, w->inbox, INDEX_ALL_FIELDS, "pelican", 0);
+	assert_null(index_measure(w->index, &w->op, w->account, &size));
+	assert_int_equal(size.places, 2);
+	assert_int_equal(size.dead, 0);
+}
+
+static void what_cannot_be_read_is_tried_again_and_then_given_up(void **state)
+{
+	struct world *w = *state;
+	struct search_texts texts = owing("a letter");
+	struct index_entry *entries;
+	struct index_size size;
+	size_t count;
+	add_texts(w, w->inbox, 5, &texts);
+	attach(w, owed(w, 1), "a letter", "", INDEX_ATTACHED_OWED + 1);
+	entries = owed(w, 1);
+	assert_int_equal(entries[0].attached, INDEX_ATTACHED_OWED + 1);
+	assert_null(index_measure(w->index, &w->op, w->account, &size));
+	assert_int_equal(size.owed, 1);
+	attach(w, &entries[0], "a letter", "half", INDEX_ATTACHED_GIVEN_UP);
+	owed(w, 0);
+	assert_null(index_measure(w->index, &w->op, w->account, &size));
+	assert_int_equal(size.owed, 0);
+	assert_int_equal(size.given_up, 1);
+	assert_null(index_list(w->index, &w->op, w->account, w->inbox, 1, 10, &entries, &count));
+	assert_int_equal(count, 1);
+	assert_int_equal(entries[0].attached, INDEX_ATTACHED_GIVEN_UP);
+	assert_int_equal(only_ranked(w, INDEX_ATTACHED_FIELD, "half", false), 5);
+}
+
+static void what_has_gone_meanwhile_does_not_come_back_by_its_attachments(void **state)
+{
+	struct world *w = *state;
+	struct search_texts texts = owing("a letter");
+	struct index_size size;
+	add_texts(w, w->inbox, 5, &texts);
+	struct index_entry *entries = owed(w, 1);
+	remove_place(w, w->inbox, 5, 200);
+	attach(w, entries, "a letter", "pelican", INDEX_ATTACHED_WHOLE);
+	assert_null(index_measure(w->index, &w->op, w->account, &size));
+	assert_int_equal(size.places, 0);
+	assert_int_equal(only_ranked(w, INDEX_ATTACHED_FIELD, "pelican", false), 0);
+}
+
 /* Random texts of few characters; what has the needle must be among what is proposed. */
 static void nothing_that_has_the_needle_is_left_out(void **state)
 {
@@ -667,6 +786,13 @@ int index_contract_run(const char *name, struct index *(*open)(struct op *op))
 		cmocka_unit_test_setup_teardown(what_is_not_known_has_no_score, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			words_are_found_where_they_are_in_the_texts, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			what_is_attached_comes_later_and_is_found_by_its_words, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			what_cannot_be_read_is_tried_again_and_then_given_up, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			what_has_gone_meanwhile_does_not_come_back_by_its_attachments, set_up,
+			tear_down),
 	};
 	return cmocka_run_group_tests_name(name, tests, NULL, NULL);
 }

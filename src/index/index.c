@@ -67,6 +67,17 @@ struct error *index_list(struct index *index, struct op *op, struct account_id a
 	return index->ops->list(index, op, account, mailbox, from, most, ret_entries, ret_count);
 }
 
+struct error *index_owed(struct index *index, struct op *op, struct account_id account,
+	struct mailbox_id mailbox, uint32_t from, size_t most, struct index_entry **ret_entries,
+	size_t *ret_count)
+{
+	*ret_entries = NULL;
+	*ret_count = 0;
+	return index->has_attached ? index->ops->owed(index, op, account, mailbox, from, most,
+					     ret_entries, ret_count)
+				   : NULL;
+}
+
 struct index *index_beside(struct index *index)
 {
 	return index->ops->beside(index);

@@ -27,14 +27,25 @@ struct index_place {
 	uint32_t uid;
 };
 
+/* What an index knows of the texts that are attached to a message (search_texts.h). */
+#define INDEX_ATTACHED_WHOLE 0 /* all that there is, or there are none */
+#define INDEX_ATTACHED_OWED \
+	1 /* nobody has read them yet; more: as often as that less one it failed */
+#define INDEX_ATTACHED_OWED_MOST 254
+#define INDEX_ATTACHED_GIVEN_UP 255 /* something of them cannot be read */
+
 /* A message has come to a place. A nil `message`: it is not known what it holds, so every search
  * proposes it. `texts` NULL: the index has the message already, in another place. `replaces`: what
- * the index has of the message is wrong, in all its places. */
+ * the index has of the message is wrong, in all its places. `is_attached`: it has all but what is
+ * attached, and what is attached comes now; nothing happens if the message has gone from there, or
+ * become another `version`. */
 struct index_add {
 	struct index_place place;
 	struct message_id message;
 	const struct search_texts *texts;
 	bool replaces;
+	bool is_attached;
+	uint64_t version; /* as index_owed() told it */
 };
 
 /* Applied at once or not at all, in this order; what is there already stays as it is. A mailbox
@@ -69,6 +80,8 @@ struct index_entry {
 	uint32_t uid;
 	struct message_id message; /* nil: it is not known what it holds */
 	uint64_t fingerprint;      /* search_texts_fingerprint() of its texts */
+	unsigned attached;         /* INDEX_ATTACHED_… */
+	uint64_t version;          /* changes with what is there */
 };
 
 /* How much of an account's index is of use. */
@@ -77,6 +90,8 @@ struct index_size {
 	uint64_t dead; /* of messages that have no place any more */
 	uint64_t places;
 	uint64_t bytes;
+	uint64_t owed;     /* places or documents whose attachments nobody has read yet */
+	uint64_t given_up; /* … nobody can read */
 };
 
 struct index_query {
@@ -98,13 +113,18 @@ struct index_found {
 		      */
 };
 
+/* Of what is attached there are words only. */
+#define INDEX_ATTACHED_FIELD (1U << TEXT_FIELD_COUNT)
+#define INDEX_WORDS_FIELDS (SEARCH_WORDS_FIELDS | INDEX_ATTACHED_FIELD)
+
 /* Words, as search_words.h has them: in one of these fields is each of them, or one that is like
  * it.
  */
 struct index_word_query {
 	struct mailbox_id mailbox;
-	unsigned fields; /* some of SEARCH_WORDS_FIELDS */
+	unsigned fields; /* some of INDEX_WORDS_FIELDS */
 	const struct search_words *words;
+	bool is_exact; /* that word, or one that begins so */
 };
 
 struct index_hit {
@@ -137,6 +157,9 @@ struct index_ops {
 	struct error *(*list)(struct index *index, struct op *op, struct account_id account,
 		struct mailbox_id mailbox, uint32_t from, size_t most,
 		struct index_entry **ret_entries, size_t *ret_count);
+	struct error *(*owed)(struct index *index, struct op *op, struct account_id account,
+		struct mailbox_id mailbox, uint32_t from, size_t most,
+		struct index_entry **ret_entries, size_t *ret_count);
 	struct error *(*size)(struct index *index, struct op *op, struct account_id account,
 		struct index_size *ret_size);
 	struct error *(*drop)(struct index *index, struct op *op, struct account_id account);
@@ -148,7 +171,8 @@ struct index_ops {
 
 struct index {
 	const struct index_ops *ops;
-	bool has_words; /* it keeps words, and can be asked for them */
+	bool has_words;    /* it keeps words, and can be asked for them */
+	bool has_attached; /* those of attachments too */
 };
 
 /* Before it is asked what it has so as to add to it: what is written now may be another index than
@@ -180,6 +204,11 @@ MUST_CHECK struct error *index_measure(
 
 /* At most so many of a mailbox's places, ascending from this UID. */
 MUST_CHECK struct error *index_list(struct index *index, struct op *op, struct account_id account,
+	struct mailbox_id mailbox, uint32_t from, size_t most, struct index_entry **ret_entries,
+	size_t *ret_count);
+
+/* The same of places whose attachments are owed. */
+MUST_CHECK struct error *index_owed(struct index *index, struct op *op, struct account_id account,
 	struct mailbox_id mailbox, uint32_t from, size_t most, struct index_entry **ret_entries,
 	size_t *ret_count);
 

@@ -102,6 +102,7 @@ struct adding {
 	sqlite3 *db;
 	struct fts5_statement find, document, place, texts[TEXT_FIELD_COUNT];
 	struct fts5_statement words; /* not prepared: it has none */
+	bool has_attached;
 	struct mailbox_memory memory;
 };
 
@@ -134,6 +135,7 @@ static struct error *add_document(
 	fts5_bind_id(&adding->document, &add->message.uuid);
 	fts5_bind_number(&adding->document, add->texts->is_whole);
 	fts5_bind_number(&adding->document, search_texts_fingerprint(add->texts));
+	fts5_bind_number(&adding->document, add->texts->attached_state);
 	TRY(fts5_execute(&adding->document));
 	*ret_document = (uint64_t)sqlite3_last_insert_rowid(adding->db);
 	for (int i = 0; i < TEXT_FIELD_COUNT; i++) {
@@ -146,9 +148,37 @@ static struct error *add_document(
 		TRY(fts5_execute(&adding->texts[i]));
 		arena_release(arena, mark);
 	}
-	return adding->words.stmt
-		       ? fts5_add_words(adding->op, &adding->words, *ret_document, add->texts)
-		       : NULL;
+	if (adding->words.stmt)
+		TRY(fts5_add_words(adding->op, &adding->words, *ret_document, add->texts));
+	return adding->has_attached ? fts5_add_attached(adding->op, adding->db, *ret_document,
+					      add->texts->attached)
+				    : NULL;
+}
+
+/* To a message that is still in its place. */
+static struct error *add_attached(struct adding *adding, const struct index_add *add)
+{
+	struct op *op = adding->op;
+	bool is_there;
+	AUTO_FTS5_STATEMENT(find);
+	AUTO_FTS5_STATEMENT(change);
+	TRY(fts5_prepare(op, adding->db,
+		"SELECT document.id FROM document JOIN place ON place.document = document.id"
+		" JOIN mailbox ON mailbox.id = place.mailbox"
+		" WHERE message = ? AND mailbox.mailbox = ? AND uid = ?",
+		&find));
+	fts5_bind_id(&find, &add->message.uuid);
+	fts5_bind_id(&find, &add->place.mailbox.uuid);
+	fts5_bind_number(&find, add->place.uid);
+	TRY(fts5_step(&find, &is_there));
+	if (!is_there)
+		return NULL;
+	uint64_t document = fts5_number(&find, 0);
+	TRY(fts5_prepare(op, adding->db, "UPDATE document SET attached = ? WHERE id = ?", &change));
+	fts5_bind_number(&change, add->texts->attached_state);
+	fts5_bind_number(&change, document);
+	TRY(fts5_execute(&change));
+	return fts5_add_attached(op, adding->db, document, add->texts->attached);
 }
 
 /* Nothing can be deleted: the document becomes one of no message, and dead. */
@@ -159,7 +189,8 @@ static struct error *replace_document(
 	AUTO_FTS5_STATEMENT(forget);
 	AUTO_FTS5_STATEMENT(move);
 	TRY(fts5_prepare(adding->op, adding->db,
-		"UPDATE document SET message = randomblob(16), is_whole = 1 WHERE id = ?",
+		"UPDATE document SET message = randomblob(16), is_whole = 1, attached = 0 WHERE id "
+		"= ?",
 		&forget));
 	fts5_bind_number(&forget, old);
 	TRY(fts5_execute(&forget));
@@ -176,6 +207,8 @@ static struct error *add_place(struct adding *adding, const struct index_add *ad
 {
 	bool found;
 	uint64_t document;
+	if (add->is_attached)
+		return add_attached(adding, add);
 	TRY(find_document(adding, add->message, &found, &document));
 	if (!found && !add->texts)
 		return op_fail(adding->op, ERR_CORRUPT, "a message is not in the index");
@@ -195,8 +228,8 @@ static struct error *prepare_adding(struct adding *adding, bool has_words)
 	struct op *op = adding->op;
 	TRY(fts5_prepare(
 		op, adding->db, "SELECT id FROM document WHERE message = ?", &adding->find));
-	TRY(fts5_prepare(
-		op, adding->db, "INSERT INTO document VALUES(NULL, ?, ?, ?)", &adding->document));
+	TRY(fts5_prepare(op, adding->db, "INSERT INTO document VALUES(NULL, ?, ?, ?, ?)",
+		&adding->document));
 	for (int i = 0; i < TEXT_FIELD_COUNT; i++)
 		TRY(fts5_prepare(op, adding->db,
 			arena_printf(&op->arena, "INSERT INTO text_%s(rowid, text) VALUES(?, ?)",
@@ -209,12 +242,12 @@ static struct error *prepare_adding(struct adding *adding, bool has_words)
 }
 
 static struct error *add_places(
-	struct op *op, sqlite3 *db, const struct index_batch *batch, bool has_words)
+	struct op *op, sqlite3 *db, const struct index_batch *batch, const struct index *index)
 {
-	struct adding adding = {.op = op, .db = db};
+	struct adding adding = {.op = op, .db = db, .has_attached = index->has_attached};
 	if (!batch->added_count)
 		return NULL;
-	struct error *err = prepare_adding(&adding, has_words);
+	struct error *err = prepare_adding(&adding, index->has_words);
 	for (size_t i = 0; i < batch->added_count && !err; i++)
 		err = add_place(&adding, &batch->added[i]);
 	fts5_finish(&adding.find);
@@ -255,7 +288,7 @@ static struct error *move_cursor(struct op *op, sqlite3 *db, uint64_t cursor)
 }
 
 static struct error *change(
-	struct op *op, sqlite3 *db, const struct index_batch *batch, bool has_words)
+	struct op *op, sqlite3 *db, const struct index_batch *batch, const struct index *index)
 {
 	uint64_t cursor, id;
 	TRY(fts5_run(op, db, "BEGIN"));
@@ -266,7 +299,7 @@ static struct error *change(
 		return op_fail(op, ERR_CONFLICT, "the index is not where it was");
 	TRY(forget_mailboxes(op, db, batch));
 	TRY(remove_places(op, db, batch));
-	TRY(add_places(op, db, batch, has_words));
+	TRY(add_places(op, db, batch, index));
 	TRY(cover(op, db, batch));
 	TRY(move_cursor(op, db, batch->cursor));
 	return fts5_run(op, db, "COMMIT");
@@ -277,7 +310,7 @@ static struct error *apply(struct index *index, struct op *op, struct account_id
 {
 	struct fts5_file *file;
 	TRY(fts5_take(op, fts5_of(index), account, true, &file));
-	struct error *err = change(op, file->db, batch, index->has_words);
+	struct error *err = change(op, file->db, batch, index);
 	fts5_give_back(fts5_of(index), file, err);
 	return err;
 }
@@ -483,23 +516,27 @@ static struct error *read_entries(struct op *op, struct fts5_statement *statemen
 		entry->uid = (uint32_t)fts5_number(statement, 0);
 		TRY(fts5_id(statement, 1, &entry->message.uuid));
 		entry->fingerprint = fts5_number(statement, 2);
+		entry->attached = (unsigned)fts5_number(statement, 3);
 		++*ret_count;
 	}
 	return NULL;
 }
 
 /* A place without a document is damage. */
-static struct error *list_places(struct op *op, sqlite3 *db, struct mailbox_id mailbox,
-	uint32_t from, size_t most, struct index_entry **ret_entries, size_t *ret_count)
+static struct error *list_places(struct op *op, sqlite3 *db, const char *which,
+	struct mailbox_id mailbox, uint32_t from, size_t most, struct index_entry **ret_entries,
+	size_t *ret_count)
 {
 	AUTO_FTS5_STATEMENT(statement);
 	struct index_entry *entries = ARENA_ARRAY(&op->arena, struct index_entry, most + 1);
 	size_t count = 0;
 	TRY(fts5_prepare(op, db,
-		"SELECT uid, message, fingerprint FROM place JOIN document ON document.id = "
-		"document"
-		" WHERE mailbox = (SELECT id FROM mailbox WHERE mailbox.mailbox = ?) AND uid >= ?"
-		" ORDER BY uid LIMIT ?",
+		arena_printf(&op->arena,
+			"SELECT uid, message, fingerprint, attached FROM place JOIN document"
+			" ON document.id = document"
+			" WHERE mailbox = (SELECT id FROM mailbox WHERE mailbox.mailbox = ?)"
+			" AND uid >= ? %s ORDER BY uid LIMIT ?",
+			which),
 		&statement));
 	fts5_bind_id(&statement, &mailbox.uuid);
 	fts5_bind_number(&statement, from);
@@ -518,7 +555,23 @@ static struct error *list(struct index *index, struct op *op, struct account_id 
 	TRY(fts5_take(op, fts5_of(index), account, false, &file));
 	if (!file)
 		return NULL;
-	struct error *err = list_places(op, file->db, mailbox, from, most, ret_entries, ret_count);
+	struct error *err =
+		list_places(op, file->db, "", mailbox, from, most, ret_entries, ret_count);
+	fts5_give_back(fts5_of(index), file, err);
+	return err;
+}
+
+static struct error *owed(struct index *index, struct op *op, struct account_id account,
+	struct mailbox_id mailbox, uint32_t from, size_t most, struct index_entry **ret_entries,
+	size_t *ret_count)
+{
+	struct fts5_file *file;
+	TRY(fts5_take(op, fts5_of(index), account, false, &file));
+	if (!file)
+		return NULL;
+	static_assert(INDEX_ATTACHED_GIVEN_UP == 255, "as it says below");
+	struct error *err = list_places(op, file->db, "AND attached > 0 AND attached < 255",
+		mailbox, from, most, ret_entries, ret_count);
 	fts5_give_back(fts5_of(index), file, err);
 	return err;
 }
@@ -532,6 +585,14 @@ static struct error *measure(struct op *op, sqlite3 *db, struct index_size *size
 		" (SELECT 1 FROM place WHERE place.document = document.id)",
 		&size->dead));
 	TRY(fts5_ask(op, db, "SELECT count(*) FROM place", &size->places));
+	TRY(fts5_ask(op, db,
+		"SELECT count(*) FROM document WHERE attached > 0 AND attached < 255 AND EXISTS"
+		" (SELECT 1 FROM place WHERE place.document = document.id)",
+		&size->owed));
+	TRY(fts5_ask(op, db,
+		"SELECT count(*) FROM document WHERE attached > 254 AND EXISTS"
+		" (SELECT 1 FROM place WHERE place.document = document.id)",
+		&size->given_up));
 	TRY(fts5_ask(op, db, "PRAGMA page_count", &pages));
 	TRY(fts5_ask(op, db, "PRAGMA page_size", &page_bytes));
 	size->bytes = pages * page_bytes;
@@ -610,6 +671,7 @@ static const struct index_ops fts5_ops = {.name = "fts5",
 	.state = state,
 	.has = has,
 	.list = list,
+	.owed = owed,
 	.size = size,
 	.drop = drop,
 	.swap = swap,
@@ -625,11 +687,14 @@ static struct error *open_folder(struct op *op, const struct fts5_options *optio
 	if (mkdir(folder, 0700) < 0 && errno != EEXIST)
 		return op_fail(op, ERR_UNAVAILABLE, "cannot make %s: %s", folder, strerror(errno));
 	struct fts5 *fts5 = HEAP_NEW(struct fts5);
-	fts5->index = (struct index){.ops = &fts5_ops, .has_words = options->has_words};
+	fts5->index = (struct index){.ops = &fts5_ops,
+		.has_words = options->has_words,
+		.has_attached = options->has_words && options->has_attached};
 	fts5->folder = heap_cstr(slice_from_cstr(folder));
 	fts5->open_files = open_files;
-	uint32_t words = options->has_words ? SEARCH_WORDS_VERSION : 0;
-	static_assert(FTS5_FILE_FORMAT < 1 << FORMAT_BITS && SEARCH_WORDS_VERSION < 4, "room");
+	/* Two bits: no words, words, and words of attachments too. */
+	uint32_t words = options->has_words ? SEARCH_WORDS_VERSION + fts5->index.has_attached : 0;
+	static_assert(FTS5_FILE_FORMAT < 1 << FORMAT_BITS && SEARCH_WORDS_VERSION < 3, "room");
 	fts5->version =
 		options->rules + ((FTS5_FILE_FORMAT + (words << FORMAT_BITS)) << RULES_BITS);
 	mutex_init(&fts5->lock);

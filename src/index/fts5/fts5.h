@@ -10,6 +10,7 @@ struct fts5_options {
 	size_t open_files;  /* of accounts not in use just now */
 	uint32_t rules;     /* search_texts_rules() */
 	bool has_words;     /* can be asked for words too */
+	bool has_attached;  /* those of attachments too; with words only */
 };
 
 MUST_CHECK struct error *fts5_open(

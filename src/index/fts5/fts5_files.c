@@ -32,9 +32,10 @@ static const char make_tables[] =
 	"CREATE TABLE mailbox(id INTEGER PRIMARY KEY, mailbox BLOB NOT NULL UNIQUE,"
 	" uidvalidity INTEGER NOT NULL, uidnext INTEGER NOT NULL);"
 	"CREATE TABLE document(id INTEGER PRIMARY KEY, message BLOB NOT NULL UNIQUE,"
-	" is_whole INTEGER NOT NULL, fingerprint INTEGER NOT NULL);"
+	" is_whole INTEGER NOT NULL, fingerprint INTEGER NOT NULL, attached INTEGER NOT NULL);"
+	"CREATE INDEX document_owed ON document(id) WHERE attached > 0;"
 	"CREATE INDEX document_cut ON document(id) WHERE is_whole = 0;"
-	"INSERT INTO document VALUES(0, zeroblob(16), 0, 0);"
+	"INSERT INTO document VALUES(0, zeroblob(16), 0, 0, 0);"
 	"CREATE TABLE place(mailbox INTEGER NOT NULL, uid INTEGER NOT NULL,"
 	" document INTEGER NOT NULL, PRIMARY KEY(mailbox, uid)) WITHOUT ROWID;"
 	"CREATE INDEX place_document ON place(document, mailbox, uid);";
@@ -129,7 +130,7 @@ static struct error *prepare_database(
 	for (int i = 0; i < TEXT_FIELD_COUNT; i++)
 		TRY(make_text_table(op, file->db, fts5_field_names[i]));
 	if (fts5->index.has_words)
-		TRY(fts5_make_words(op, file->db));
+		TRY(fts5_make_words(op, file->db, fts5->index.has_attached));
 	TRY(fts5_run(op, file->db,
 		arena_printf(&op->arena, "PRAGMA user_version=%u; COMMIT", fts5->version)));
 	return NULL;

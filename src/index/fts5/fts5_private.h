@@ -10,7 +10,7 @@
 #include "index/fts5/fts5.h"
 
 /* Raised when the tables of a file become others. */
-#define FTS5_FILE_FORMAT 4
+#define FTS5_FILE_FORMAT 5
 
 /* Of the tables of texts: "text_subject" and so on. */
 extern const char *const fts5_field_names[TEXT_FIELD_COUNT];
@@ -105,12 +105,14 @@ MUST_CHECK struct error *fts5_read_coverage(struct op *op, sqlite3 *db, struct m
 
 /* ---- fts5_words.c ---- */
 
-MUST_CHECK struct error *fts5_make_words(struct op *op, sqlite3 *db);
+MUST_CHECK struct error *fts5_make_words(struct op *op, sqlite3 *db, bool has_attached);
 
 /* The statement that fts5_add_words runs for each document. */
 MUST_CHECK struct error *fts5_prepare_words(
 	struct op *op, sqlite3 *db, struct fts5_statement *ret_statement);
 MUST_CHECK struct error *fts5_add_words(struct op *op, struct fts5_statement *statement,
 	uint64_t document, const struct search_texts *texts);
+MUST_CHECK struct error *fts5_add_attached(
+	struct op *op, sqlite3 *db, uint64_t document, struct slice folded);
 MUST_CHECK struct error *fts5_rank(struct op *op, sqlite3 *db, const struct index_word_query *query,
 	struct index_ranking *ranking);

@@ -23,8 +23,11 @@ struct world {
 static struct index *open_folder(struct op *op, const char *folder, uint32_t rules)
 {
 	struct index *index;
-	const struct fts5_options options = {
-		.folder = folder, .open_files = OPEN_FILES, .rules = rules, .has_words = true};
+	const struct fts5_options options = {.folder = folder,
+		.open_files = OPEN_FILES,
+		.rules = rules,
+		.has_words = true,
+		.has_attached = true};
 	assert_null(fts5_open(op, &options, &index));
 	return index;
 }

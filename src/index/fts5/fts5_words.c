@@ -24,7 +24,12 @@ static const struct {
 	{TEXT_BODY, "1.0"},
 };
 
-struct error *fts5_make_words(struct op *op, sqlite3 *db)
+/* What is attached has a table of its own, so that it can come later than all else of a message. */
+static const char make_attached[] =
+	"CREATE VIRTUAL TABLE attached USING fts5(text, content='', tokenize='ascii');"
+	"CREATE VIRTUAL TABLE attached_vocabulary USING fts5vocab(attached, row);";
+
+struct error *fts5_make_words(struct op *op, sqlite3 *db, bool has_attached)
 {
 	struct buf sql = buf_in(&op->arena);
 	buf_append(&sql, SLICE("CREATE VIRTUAL TABLE words USING fts5("));
@@ -32,7 +37,20 @@ struct error *fts5_make_words(struct op *op, sqlite3 *db)
 		buf_printf(&sql, "%s, ", fts5_field_names[columns[i].field]);
 	buf_append(&sql, SLICE("content='', tokenize='ascii');"
 			       "CREATE VIRTUAL TABLE vocabulary USING fts5vocab(words, row);"));
+	if (has_attached)
+		buf_append(&sql, slice_from_cstr(make_attached));
 	return fts5_run(op, db, arena_cstr(&op->arena, buf_as_slice(&sql)));
+}
+
+struct error *fts5_add_attached(struct op *op, sqlite3 *db, uint64_t document, struct slice folded)
+{
+	AUTO_FTS5_STATEMENT(statement);
+	if (!folded.len)
+		return NULL;
+	TRY(fts5_prepare(op, db, "INSERT INTO attached(rowid, text) VALUES(?, ?)", &statement));
+	fts5_bind_number(&statement, document);
+	fts5_bind_text(&statement, search_words_make(&op->arena, TEXT_BODY, folded));
+	return fts5_execute(&statement);
 }
 
 struct error *fts5_prepare_words(struct op *op, sqlite3 *db, struct fts5_statement *ret_statement)
@@ -70,16 +88,16 @@ struct likes {
 };
 
 /* The first byte of what may be like it is known. */
-static struct error *find_likes(
-	struct op *op, sqlite3 *db, struct slice wanted, struct likes *likes)
+static struct error *find_likes(struct op *op, sqlite3 *db, const char *vocabulary,
+	struct slice wanted, struct likes *likes)
 {
 	AUTO_FTS5_STATEMENT(statement);
 	*likes = (struct likes){0};
-	if (!search_word_edits(wanted))
-		return NULL;
 	char after = (char)(wanted.ptr[0] + 1);
-	TRY(fts5_prepare(
-		op, db, "SELECT term FROM vocabulary WHERE term >= ? AND term < ?", &statement));
+	TRY(fts5_prepare(op, db,
+		arena_printf(
+			&op->arena, "SELECT term FROM %s WHERE term >= ? AND term < ?", vocabulary),
+		&statement));
 	fts5_bind_text(&statement, slice_range(wanted, 0, 1));
 	fts5_bind_text(&statement, slice_of(&after, 1));
 	for (;;) {
@@ -96,7 +114,8 @@ static struct error *find_likes(
 	}
 }
 
-/* `{subject body} : ("one" OR "two")`; words have no quotes. */
+/* `{subject body} : ("one" OR "two")`; words have no quotes. Of what is attached there is one
+ * column. */
 static struct slice match_expression(struct arena *arena, unsigned fields,
 	const struct slice *words, size_t count, bool is_beginning)
 {
@@ -105,6 +124,8 @@ static struct slice match_expression(struct arena *arena, unsigned fields,
 	for (size_t i = 0; i < ARRAY_SIZE(columns); i++)
 		if (fields & (1U << columns[i].field))
 			buf_printf(&out, " %s", fts5_field_names[columns[i].field]);
+	if (fields & INDEX_ATTACHED_FIELD)
+		buf_append(&out, SLICE(" text"));
 	buf_append(&out, SLICE("} : ("));
 	for (size_t i = 0; i < count; i++)
 		buf_printf(&out, "%s\"" SLICE_FMT "\"%s", i ? " OR " : "", SLICE_ARG(words[i]),
@@ -116,10 +137,25 @@ static struct slice match_expression(struct arena *arena, unsigned fields,
 struct asking {
 	struct arena *arena;
 	const struct index_word_query *query;
+	unsigned fields; /* of one table */
 	struct buf sql;
 	struct buf expressions; /* of struct slice, in the order of the parameters from ?2 on */
 	size_t count;
 };
+
+/* BM25 of the words of one table, the columns weighed. */
+static void add_weight(struct asking *asking)
+{
+	if (asking->fields & INDEX_ATTACHED_FIELD) {
+		buf_append(&asking->sql, SLICE("-bm25(attached) AS weight FROM attached"
+					       " WHERE attached MATCH"));
+		return;
+	}
+	buf_append(&asking->sql, SLICE("-bm25(words"));
+	for (size_t i = 0; i < ARRAY_SIZE(columns); i++)
+		buf_printf(&asking->sql, ", %s", columns[i].weight);
+	buf_append(&asking->sql, SLICE(") AS weight FROM words WHERE words MATCH"));
+}
 
 /* One more SELECT: documents that have one of these words, as the word of that number. */
 static void add_select(struct asking *asking, size_t number, unsigned likeness,
@@ -128,27 +164,37 @@ static void add_select(struct asking *asking, size_t number, unsigned likeness,
 	if (!count)
 		return;
 	struct slice expression = match_expression(
-		asking->arena, asking->query->fields, words, count, likeness == WORD_BEGINS);
+		asking->arena, asking->fields, words, count, likeness == WORD_BEGINS);
 	buf_append(&asking->expressions, slice_of(&expression, sizeof(expression)));
-	buf_printf(&asking->sql,
-		"%sSELECT %zu AS number, rowid AS document, %u AS likeness, -bm25(words",
+	buf_printf(&asking->sql, "%sSELECT %zu AS number, rowid AS document, %u AS likeness, ",
 		asking->count ? " UNION ALL " : "", number, likeness);
-	for (size_t i = 0; i < ARRAY_SIZE(columns); i++)
-		buf_printf(&asking->sql, ", %s", columns[i].weight);
-	buf_printf(
-		&asking->sql, ") AS weight FROM words WHERE words MATCH ?%zu", ++asking->count + 1);
+	add_weight(asking);
+	buf_printf(&asking->sql, " ?%zu", ++asking->count + 1);
 }
 
-static struct error *add_word(
-	struct op *op, sqlite3 *db, struct asking *asking, size_t number, struct slice word)
+static struct error *add_word_of(struct op *op, sqlite3 *db, struct asking *asking, unsigned fields,
+	size_t number, struct slice word)
 {
 	struct likes *likes = ARENA_NEW(&op->arena, struct likes);
-	TRY(find_likes(op, db, word, likes));
+	asking->fields = asking->query->fields & fields;
+	if (!asking->fields)
+		return NULL;
+	if (!asking->query->is_exact && search_word_edits(word))
+		TRY(find_likes(op, db,
+			fields == INDEX_ATTACHED_FIELD ? "attached_vocabulary" : "vocabulary", word,
+			likes));
 	add_select(asking, number, WORD_IS_SAME, &word, 1);
 	add_select(asking, number, WORD_BEGINS, &word, search_word_may_begin(word));
 	add_select(asking, number, WORD_IS_NEAR, likes->near, likes->near_count);
 	add_select(asking, number, WORD_IS_FAR, likes->far, likes->far_count);
 	return NULL;
+}
+
+static struct error *add_word(
+	struct op *op, sqlite3 *db, struct asking *asking, size_t number, struct slice word)
+{
+	TRY(add_word_of(op, db, asking, SEARCH_WORDS_FIELDS, number, word));
+	return add_word_of(op, db, asking, INDEX_ATTACHED_FIELD, number, word);
 }
 
 /* Document 0 is every message whose content is not known. */

@@ -124,10 +124,14 @@ static bool take_entry(const json_t *hit, struct index_entry *entry)
 	const json_t *fields = json_object_get(hit, "fields");
 	const json_t *message = first_of(fields, "message");
 	const json_t *fingerprint = first_of(fields, "fingerprint");
+	const json_t *attached = first_of(fields, "attached");
+	const json_t *version = json_object_get(hit, "_version");
 	*entry = (struct index_entry){0};
 	return take_u32(first_of(fields, "uid"), &entry->uid) &&
 	       (!message || take_uuid(json_string_value(message), &entry->message.uuid)) &&
-	       (!fingerprint || take_number(fingerprint, &entry->fingerprint));
+	       (!fingerprint || take_number(fingerprint, &entry->fingerprint)) &&
+	       (!attached || take_u32(attached, &entry->attached)) &&
+	       (!version || take_number(version, &entry->version));
 }
 
 /* Borrowed from `root`. */

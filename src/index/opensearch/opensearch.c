@@ -54,12 +54,13 @@ static struct error *search(struct op *op, struct opensearch *shared, const char
 
 static struct error *search_places(struct op *op, const struct opensearch_view *view,
 	const char *alias, struct account_id account, uint64_t generation,
-	struct mailbox_id mailbox, const struct index_query *query, uint32_t from, size_t most,
-	struct index_entry **ret_entries, size_t *ret_count)
+	struct mailbox_id mailbox, enum opensearch_places places, const struct index_query *query,
+	uint32_t from, size_t most, struct index_entry **ret_entries, size_t *ret_count)
 {
 	struct slice answer = SLICE_NONE;
 	TRY(search(op, view->shared, alias, account,
-		opensearch_query(&op->arena, account, generation, mailbox, query, from, most),
+		opensearch_query(
+			&op->arena, account, generation, mailbox, places, query, from, most),
 		&answer));
 	return opensearch_parse_hits(op, answer, ret_entries, ret_count);
 }
@@ -73,8 +74,8 @@ static struct error *find_all(struct op *op, const struct opensearch_view *view,
 	size_t count = PAGE_MOST;
 	for (uint32_t from = 1; count == PAGE_MOST;) {
 		struct index_entry *entries;
-		TRY(search_places(op, view, alias, account, generation, query->mailbox, query, from,
-			PAGE_MOST, &entries, &count));
+		TRY(search_places(op, view, alias, account, generation, query->mailbox,
+			PLACES_FOUND, query, from, PAGE_MOST, &entries, &count));
 		for (size_t i = 0; i < count; i++)
 			buf_append(&uids, slice_of(&entries[i].uid, sizeof(uint32_t)));
 		found->count += count;
@@ -215,18 +216,49 @@ static struct error *has(struct index *index, struct op *op, struct account_id a
 	return NULL;
 }
 
-static struct error *list(struct index *index, struct op *op, struct account_id account,
-	struct mailbox_id mailbox, uint32_t from, size_t most, struct index_entry **ret_entries,
-	size_t *ret_count)
+static struct error *list_places(struct op *op, const struct opensearch_view *view,
+	struct account_id account, struct mailbox_id mailbox, enum opensearch_places places,
+	uint32_t from, size_t most, struct index_entry **ret_entries, size_t *ret_count)
 {
-	const struct opensearch_view *view = view_of(index);
 	struct opensearch_progress progress;
 	const char *alias = view->shared->write_alias;
 	TRY(opensearch_read_progress(op, alias, view, account, &progress));
 	if (!progress.found)
 		return NULL;
-	return search_places(op, view, alias, account, progress.state.id, mailbox, NULL, from,
-		MIN_OF(most, PAGE_MOST), ret_entries, ret_count);
+	return search_places(op, view, alias, account, progress.state.id, mailbox, places, NULL,
+		from, MIN_OF(most, PAGE_MOST), ret_entries, ret_count);
+}
+
+static struct error *list(struct index *index, struct op *op, struct account_id account,
+	struct mailbox_id mailbox, uint32_t from, size_t most, struct index_entry **ret_entries,
+	size_t *ret_count)
+{
+	return list_places(op, view_of(index), account, mailbox, PLACES_ALL, from, most,
+		ret_entries, ret_count);
+}
+
+static struct error *owed(struct index *index, struct op *op, struct account_id account,
+	struct mailbox_id mailbox, uint32_t from, size_t most, struct index_entry **ret_entries,
+	size_t *ret_count)
+{
+	return list_places(op, view_of(index), account, mailbox, PLACES_OWED, from, most,
+		ret_entries, ret_count);
+}
+
+static struct error *count_places(struct op *op, const struct opensearch_view *view,
+	struct account_id account, uint64_t generation, enum opensearch_places places,
+	uint64_t *ret_count)
+{
+	struct buf body = buf_in(&op->arena);
+	struct slice answer = SLICE_NONE;
+	buf_append(&body, SLICE("{\"size\":0,\"track_total_hits\":true,\"query\":{\"bool\":{"
+				"\"filter\":["));
+	opensearch_put_filters(&body, account, generation, NULL);
+	opensearch_put_attached(&body, places);
+	buf_append(&body, SLICE("]}}}"));
+	TRY(search(op, view->shared, view->shared->write_alias, account, buf_as_slice(&body),
+		&answer));
+	return opensearch_parse_total(op, answer, ret_count);
 }
 
 static struct error *size(
@@ -234,20 +266,17 @@ static struct error *size(
 {
 	const struct opensearch_view *view = view_of(index);
 	struct opensearch_progress progress;
-	struct buf body = buf_in(&op->arena);
-	struct slice answer = SLICE_NONE;
 	const char *alias = view->shared->write_alias;
 	TRY(opensearch_read_progress(op, alias, view, account, &progress));
 	if (!progress.found)
 		return NULL;
-	buf_append(&body, SLICE("{\"size\":0,\"track_total_hits\":true,\"query\":{\"bool\":{"
-				"\"filter\":["));
-	opensearch_put_filters(&body, account, progress.state.id, NULL);
-	buf_append(&body, SLICE("]}}}"));
-	TRY(search(op, view->shared, alias, account, buf_as_slice(&body), &answer));
-	TRY(opensearch_parse_total(op, answer, &ret_size->places));
+	uint64_t id = progress.state.id;
+	TRY(count_places(op, view, account, id, PLACES_ALL, &ret_size->places));
 	ret_size->documents = ret_size->places;
-	return NULL;
+	if (!index->has_attached)
+		return NULL;
+	TRY(count_places(op, view, account, id, PLACES_OWED, &ret_size->owed));
+	return count_places(op, view, account, id, PLACES_GIVEN_UP, &ret_size->given_up);
 }
 
 static struct index *beside_of(struct index *index)
@@ -287,6 +316,7 @@ static const struct index_ops opensearch_ops = {.name = "opensearch",
 	.state = state,
 	.has = has,
 	.list = list,
+	.owed = owed,
 	.size = size,
 	.drop = opensearch_drop,
 	.swap = opensearch_swap,
@@ -349,12 +379,15 @@ static struct slice make_definition(struct op *op, const struct opensearch_optio
 	return buf_as_slice(&out);
 }
 
-/* Of what a mapping is and whether documents have words, not of how many shards hold it. */
-static uint32_t mapping_id(bool has_words)
+/* Of what a mapping is and whether documents have words, and of what, not of how many shards hold
+ * it. */
+static uint32_t mapping_id(const struct opensearch_options *options)
 {
 	struct slice mapping = slice_from_cstr(opensearch_mapping);
-	uint64_t words = has_words ? SEARCH_WORDS_VERSION : 0;
-	return (uint32_t)XXH64(mapping.ptr, mapping.len, OPENSEARCH_FORMAT | words << 32);
+	uint64_t words = options->has_words ? SEARCH_WORDS_VERSION : 0;
+	uint64_t attached = options->has_words && options->has_attached;
+	return (uint32_t)XXH64(
+		mapping.ptr, mapping.len, OPENSEARCH_FORMAT | words << 32 | attached << 48);
 }
 
 static void name_indexes(
@@ -362,7 +395,7 @@ static void name_indexes(
 {
 	struct arena *arena = &op->arena;
 	const char *name = options->name;
-	const char *index = arena_printf(arena, "%s-%08x", name, mapping_id(options->has_words));
+	const char *index = arena_printf(arena, "%s-%08x", name, mapping_id(options));
 	shared->prefix = heap_cstr(slice_from_cstr(name));
 	shared->index_name = heap_cstr(slice_from_cstr(index));
 	shared->read_alias = heap_cstr(slice_from_cstr(arena_printf(arena, "%s-read", name)));
@@ -382,7 +415,9 @@ struct error *opensearch_open(
 	if (options->user && !http.password)
 		return op_fail(op, ERR_INVALID, "opensearch.user needs opensearch.password_file");
 	struct opensearch *shared = HEAP_NEW(struct opensearch);
-	const struct index index = {.ops = &opensearch_ops, .has_words = options->has_words};
+	const struct index index = {.ops = &opensearch_ops,
+		.has_words = options->has_words,
+		.has_attached = options->has_words && options->has_attached};
 	shared->live = (struct opensearch_view){.index = index, .shared = shared};
 	shared->beside =
 		(struct opensearch_view){.index = index, .shared = shared, .is_beside = true};

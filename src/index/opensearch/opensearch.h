@@ -17,8 +17,9 @@ struct opensearch_options {
 	uint64_t write_ms;   /* for one write, its becoming visible included */
 	uint64_t refresh_ms; /* how often what was written becomes visible */
 	uint64_t shards, replicas;
-	uint32_t rules; /* search_texts_rules() */
-	bool has_words; /* can be asked for words too */
+	uint32_t rules;    /* search_texts_rules() */
+	bool has_words;    /* can be asked for words too */
+	bool has_attached; /* those of attachments too; with words only */
 };
 
 /* What the settings say; all but the rules. */

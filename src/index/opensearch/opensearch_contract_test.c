@@ -23,7 +23,8 @@ static struct index *open_index(struct op *op)
 		.shards = 2,
 		.replicas = 0,
 		.rules = 7,
-		.has_words = true};
+		.has_words = true,
+		.has_attached = true};
 	struct error *err = opensearch_open(op, &options, &index);
 	if (err)
 		fail_msg("%s", error_chain(&op->arena, err));

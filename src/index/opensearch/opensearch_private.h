@@ -13,7 +13,8 @@
 #define OPENSEARCH_FORMAT 1
 
 extern const char opensearch_mapping[];
-extern const char *const opensearch_fields[TEXT_FIELD_COUNT];
+/* The last one is what is attached. */
+extern const char *const opensearch_fields[TEXT_FIELD_COUNT + 1];
 
 /* What the words of a field are called: "body_words". */
 #define OPENSEARCH_WORDS "_words"
@@ -105,9 +106,17 @@ void opensearch_put_uuid(struct buf *out, struct uuid id);
 void opensearch_put_filters(struct buf *out, struct account_id account, uint64_t generation,
 	const struct mailbox_id *mailbox);
 
-/* Places from this UID on, that may have what was asked (NULL: all). */
+/* Which places: all, those that may have what was asked, those whose attachments are owed, or were
+ * given up. */
+enum opensearch_places { PLACES_ALL, PLACES_FOUND, PLACES_OWED, PLACES_GIVEN_UP };
+
+/* Ends an array of filters. */
+void opensearch_put_attached(struct buf *out, enum opensearch_places places);
+
+/* Places from this UID on; with a query those that may have what was asked. */
 struct slice opensearch_query(struct arena *arena, struct account_id account, uint64_t generation,
-	struct mailbox_id mailbox, const struct index_query *query, uint32_t from, size_t most);
+	struct mailbox_id mailbox, enum opensearch_places places, const struct index_query *query,
+	uint32_t from, size_t most);
 
 /* Places from this UID on that have these words, or may, with their scores. */
 struct slice opensearch_word_query(struct arena *arena, struct account_id account,

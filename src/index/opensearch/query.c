@@ -2,13 +2,14 @@
 
 #include "format/charset.h"
 
-const char *const opensearch_fields[TEXT_FIELD_COUNT] = {[TEXT_SUBJECT] = "subject",
+const char *const opensearch_fields[TEXT_FIELD_COUNT + 1] = {[TEXT_SUBJECT] = "subject",
 	[TEXT_FROM] = "from",
 	[TEXT_TO] = "to",
 	[TEXT_CC] = "cc",
 	[TEXT_BCC] = "bcc",
 	[TEXT_OTHER_FIELDS] = "other",
-	[TEXT_BODY] = "body"};
+	[TEXT_BODY] = "body",
+	[TEXT_FIELD_COUNT] = "attached"};
 
 /* So many trigrams of a needle are asked for; the others would narrow no further. */
 #define TRIGRAMS_MOST 48
@@ -99,17 +100,29 @@ static void put_texts(struct buf *out, const struct index_query *query)
 	buf_append(out, SLICE("]}}"));
 }
 
+void opensearch_put_attached(struct buf *out, enum opensearch_places places)
+{
+	if (places == PLACES_OWED)
+		buf_printf(out, ",{\"range\":{\"attached\":{\"gte\":%d,\"lte\":%d}}}",
+			INDEX_ATTACHED_OWED, INDEX_ATTACHED_OWED_MOST);
+	if (places == PLACES_GIVEN_UP)
+		buf_printf(out, ",{\"term\":{\"attached\":%d}}", INDEX_ATTACHED_GIVEN_UP);
+}
+
 struct slice opensearch_query(struct arena *arena, struct account_id account, uint64_t generation,
-	struct mailbox_id mailbox, const struct index_query *query, uint32_t from, size_t most)
+	struct mailbox_id mailbox, enum opensearch_places places, const struct index_query *query,
+	uint32_t from, size_t most)
 {
 	struct buf out = buf_in(arena);
 	buf_printf(&out,
-		"{\"size\":%zu,\"track_total_hits\":false,\"_source\":false,"
+		"{\"size\":%zu,\"track_total_hits\":false,\"_source\":false,%s"
 		"\"docvalue_fields\":[\"uid\"%s],\"sort\":[{\"uid\":\"asc\"}],"
 		"\"query\":{\"bool\":{\"filter\":[",
-		most, query ? "" : ",\"message\",\"fingerprint\"");
+		most, query ? "" : "\"version\":true,",
+		query ? "" : ",\"message\",\"fingerprint\",\"attached\"");
 	opensearch_put_filters(&out, account, generation, &mailbox);
 	buf_printf(&out, ",{\"range\":{\"uid\":{\"gte\":%u}}}", from);
+	opensearch_put_attached(&out, places);
 	if (query)
 		put_texts(&out, query);
 	buf_append(&out, SLICE("]}}}"));
@@ -140,7 +153,7 @@ static void put_like(struct buf *out, const char *kind, const char *field, const
 }
 
 /* Like search_word_likeness(): the nearest in any field counts. */
-static void put_likes(struct buf *out, unsigned fields, struct slice word)
+static void put_likes(struct buf *out, const struct index_word_query *query, struct slice word)
 {
 	static const struct {
 		unsigned likeness;
@@ -151,11 +164,11 @@ static void put_likes(struct buf *out, unsigned fields, struct slice word)
 		{WORD_IS_FAR,
 			",\"fuzziness\":2,\"prefix_length\":1,\"rewrite\":\"constant_score\""},
 	};
-	unsigned edits = search_word_edits(word);
+	unsigned edits = query->is_exact ? 0 : search_word_edits(word);
 	bool is_first = true;
 	buf_append(out, SLICE("{\"dis_max\":{\"queries\":["));
-	for (int i = 0; i < TEXT_FIELD_COUNT; i++) {
-		if (!(fields & SEARCH_WORDS_FIELDS & (1U << i)))
+	for (int i = 0; i <= TEXT_FIELD_COUNT; i++) {
+		if (!(query->fields & INDEX_WORDS_FIELDS & (1U << i)))
 			continue;
 		const char *field = opensearch_fields[i];
 		buf_append(out, is_first ? SLICE("") : SLICE(","));
@@ -176,8 +189,8 @@ static void put_likes(struct buf *out, unsigned fields, struct slice word)
 
 static void put_weights(struct buf *out, unsigned fields, struct slice word, bool is_first)
 {
-	for (int i = 0; i < TEXT_FIELD_COUNT; i++) {
-		if (!(fields & SEARCH_WORDS_FIELDS & (1U << i)))
+	for (int i = 0; i <= TEXT_FIELD_COUNT; i++) {
+		if (!(fields & INDEX_WORDS_FIELDS & (1U << i)))
 			continue;
 		buf_printf(out,
 			"%s{\"fuzzy\":{\"%s" OPENSEARCH_WORDS "\":{\"value\":", is_first ? "" : ",",
@@ -210,7 +223,7 @@ struct slice opensearch_word_query(struct arena *arena, struct account_id accoun
 		from);
 	for (size_t i = 0; i < words->count; i++) {
 		buf_append(&out, i ? SLICE(",") : SLICE(""));
-		put_likes(&out, query->fields, words->items[i]);
+		put_likes(&out, query, words->items[i]);
 	}
 	buf_append(&out, SLICE("],\"should\":["));
 	for (size_t i = 0; i < words->count; i++)

@@ -91,9 +91,29 @@ static void put_words(struct writing *w, const struct search_texts *texts)
 	}
 }
 
+static void put_attached(struct writing *w, const struct search_texts *texts)
+{
+	struct arena *arena = &w->op->arena;
+	struct arena_mark mark = arena_mark(arena);
+	if (texts->attached_state)
+		buf_printf(&w->body, ",\"attached\":%u", texts->attached_state);
+	if (texts->attached.len) {
+		buf_append(&w->body, SLICE(",\"attached" OPENSEARCH_WORDS "\":"));
+		opensearch_put_text(&w->body, search_words_make(arena, TEXT_BODY, texts->attached));
+	}
+	arena_release(arena, mark);
+}
+
+/* What is attached comes to the very document that was seen: one that has gone meanwhile has a
+ * newer version, and stays away. */
+static uint64_t version_of(const struct writing *w, const struct index_add *add)
+{
+	return add->is_attached ? add->version : add->replaces ? w->last : w->version;
+}
+
 static void put_place(struct writing *w, const struct index_add *add)
 {
-	put_action(w, "index", &add->place, add->replaces ? w->last : w->version);
+	put_action(w, "index", &add->place, version_of(w, add));
 	buf_append(&w->body, SLICE("{\"account\":"));
 	opensearch_put_uuid(&w->body, w->account.uuid);
 	buf_printf(&w->body,
@@ -109,6 +129,8 @@ static void put_place(struct writing *w, const struct index_add *add)
 		put_fields(w, add->texts);
 		if (w->view->index.has_words)
 			put_words(w, add->texts);
+		if (w->view->index.has_attached)
+			put_attached(w, add->texts);
 	}
 	buf_append(&w->body, SLICE("}\n"));
 }
