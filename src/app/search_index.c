@@ -43,12 +43,17 @@ static struct error *open_opensearch(struct op *op, struct index **ret_index)
 	struct opensearch_options options = opensearch_config;
 	options.rules = search_texts_rules();
 	options.has_words = config.has_words;
+	options.has_attached = search_wants_attachments();
 	return opensearch_open(op, &options, ret_index);
 }
 
 struct error *search_index_check(struct op *op, const char **ret_setting)
 {
 	struct index *index;
+	*ret_setting = "search.tika";
+	TRY(search_check_attachments(op));
+	if (search_wants_attachments() && !config.has_words)
+		return op_fail(op, ERR_INVALID, "words of attachments need search.fuzzy");
 	*ret_setting = "opensearch.hosts";
 	if (config.kind != INDEX_OPENSEARCH)
 		return NULL;
@@ -65,7 +70,8 @@ struct error *search_index_open(struct op *op, const struct data_directory *data
 	const struct fts5_options fts5 = {.folder = data_directory_file(&op->arena, data, "index"),
 		.open_files = config.open_files,
 		.rules = search_texts_rules(),
-		.has_words = config.has_words};
+		.has_words = config.has_words,
+		.has_attached = search_wants_attachments()};
 	*ret_search = NULL;
 	if (kind == INDEX_NONE)
 		return NULL;
@@ -74,5 +80,5 @@ struct error *search_index_open(struct op *op, const struct data_directory *data
 	else
 		TRY(fts5_open(op, &fts5, &index));
 	*ret_search = search_new(store, index);
-	return NULL;
+	return search_read_attachments(op, *ret_search);
 }

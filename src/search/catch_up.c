@@ -93,8 +93,8 @@ struct page {
 	size_t bytes;
 };
 
-struct error *read_texts(struct op *op, struct mail_store *store, const struct message *message,
-	struct search_texts *ret_texts, bool *ret_is_lost)
+struct error *read_texts(struct op *op, struct mail_store *store, const struct index *index,
+	const struct message *message, struct search_texts *ret_texts, bool *ret_is_lost)
 {
 	struct slice content;
 	struct error *err = message_content(op, store, message, 0, UINT64_MAX, &content);
@@ -107,6 +107,8 @@ struct error *read_texts(struct op *op, struct mail_store *store, const struct m
 	TRY(err);
 	search_texts_make(
 		&op->arena, content, message->header_length, search_config.text_bytes, ret_texts);
+	if (index->has_attached && attachments_are_there(&op->arena, content, attachment_rules()))
+		ret_texts->attached_state = INDEX_ATTACHED_OWED;
 	return NULL;
 }
 
@@ -118,9 +120,11 @@ static struct error *add_texts(struct op *op, const struct catch_up *work,
 	bool is_lost;
 	struct index_add *add = &page->adds[page->count];
 	struct search_texts *texts = &page->texts[page->count];
-	TRY(read_texts(op, work->store, message, texts, &is_lost));
+	TRY(read_texts(op, work->store, work->index, message, texts, &is_lost));
 	if (is_lost)
 		return NULL;
+	if (work->owes)
+		*work->owes |= texts->attached_state != INDEX_ATTACHED_WHOLE;
 	add->message = message->id;
 	add->texts = texts;
 	page->bytes += message->size;

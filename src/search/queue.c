@@ -39,6 +39,8 @@ static void put_last(struct queue *queue, struct waiting *waiting)
 
 static void count_waiting(const struct queue *queue)
 {
+	if (queue->is_quiet)
+		return;
 	metric_set(&accounts_waiting, (int64_t)queue->waiting.count);
 }
 
@@ -237,7 +239,8 @@ void queue_give_back(struct queue *queue, struct account_id account, enum turn t
 	struct waiting *waiting = hash_map_find(&queue->waiting, ID_SLICE(account));
 	uint64_t now_ns = clock_monotonic_ns();
 	if (turn == TURN_DONE) {
-		metric_observe_ns(&lag, now_ns - waiting->since_ns);
+		if (!queue->is_quiet)
+			metric_observe_ns(&lag, now_ns - waiting->since_ns);
 		waiting->since_ns = now_ns;
 		end_work(queue, &waiting->work_of_turn, true);
 	}

@@ -15,10 +15,12 @@ METRIC_COUNTER(failures, "index_failures_total", "Turns of the indexer that fail
 #define TURN_NS (2 * NS_PER_S)
 /* One failure may be chance. */
 #define FAILURES_TO_TELL 3
-/* The indexer's thread yields to those that serve clients (nice(1)). */
-#define NICENESS 10
+#define TIKA_CONNECT_MS 2000
 
 struct search_config search_config = {.rate = 1000, .text_bytes = MIB(1)};
+
+static const char *const attached_choices[] = {
+	[ATTACHED_IN_FUZZY] = "fuzzy", [ATTACHED_IN_TEXT] = "text", NULL};
 
 /* clang-format off */
 const struct setting search_settings[] = {
@@ -26,6 +28,21 @@ const struct setting search_settings[] = {
 		"Messages that the indexer reads in a second at the most; 0: as fast as it goes."},
 	{"search.text_limit", SETTING_BYTES, &search_config.text_bytes, "1 MiB", KIB(1), MIB(64), NULL, true,
 		"Text of one message that is indexed; what is longer is looked at by every search."},
+	{"search.tika", SETTING_TEXT, &search_config.tika, "", 0, 0, NULL, false,
+		"Where a server of Apache Tika is that reads attachments: http://host:9998; none if empty. After a change from none indexes are made anew."},
+	{"search.tika_timeout", SETTING_DURATION, &search_config.tika_timeout_ms, "30 s", 100, 600000, NULL, false,
+		"How long Tika may take for one attachment."},
+	{"search.tika_tries", SETTING_NUMBER, &search_config.tika_tries, "10", 1, 100, NULL, true,
+		"How often the attachments of a message may make Tika fail until they are given up."},
+	{"search.tika_size_limit", SETTING_BYTES, &search_config.attached.bytes, "20 MiB", KIB(1), MIB(1024), NULL, true,
+		"Attachments that are larger, as they stand in the mail, are not read."},
+	{"search.tika_text_limit", SETTING_BYTES, &search_config.tika_text_bytes, "256 KiB", KIB(1), MIB(64), NULL, false,
+		"Text of one attachment that is indexed; of all of a message search.text_limit."},
+	{"search.tika_types_left_out", SETTING_TEXT, &search_config.attached.left_out,
+		"text/* image/* audio/* video/* application/pgp-signature application/pgp-encrypted application/pkcs7-signature application/pkcs7-mime", 0, 0, NULL, false,
+		"Media types of attachments that are not read, with blanks between; type/* is all of a type. Texts are searched without it."},
+	{"search.attachments", SETTING_CHOICE, &search_config.attached_in, "fuzzy", 0, 0, attached_choices, true,
+		"Which keys find words in attachments: fuzzy: FUZZY TEXT and FUZZY BODY; text: TEXT and BODY too, if each word that is asked for begins a word of the attachment."},
 };
 const size_t search_setting_count = ARRAY_SIZE(search_settings);
 /* clang-format on */
@@ -33,7 +50,40 @@ const size_t search_setting_count = ARRAY_SIZE(search_settings);
 static bool is_behind(void *context, struct account_id account)
 {
 	struct search *search = context;
-	return queue_has(&search->queue, account);
+	return queue_has(&search->queue, account) ||
+	       (search->tika && queue_has(&search->owed, account));
+}
+
+/* ---- Attachments ---- */
+
+bool search_wants_attachments(void)
+{
+	return search_config.tika && *search_config.tika;
+}
+
+static struct error *open_tika(struct op *op, struct search *search, struct tika **ret_tika)
+{
+	const struct tika_options options = {.url = search_config.tika,
+		.connect_ms = TIKA_CONNECT_MS,
+		.timeout_ms = search_config.tika_timeout_ms,
+		.text_bytes = search_config.tika_text_bytes,
+		.is_stopping = search ? &search->is_stopping : NULL};
+	return tika_open(op, &options, ret_tika);
+}
+
+struct error *search_check_attachments(struct op *op)
+{
+	struct tika *tika;
+	if (!search_wants_attachments())
+		return NULL;
+	TRY(open_tika(op, NULL, &tika));
+	tika_close(tika);
+	return NULL;
+}
+
+struct error *search_read_attachments(struct op *op, struct search *search)
+{
+	return search->index->has_attached ? open_tika(op, search, &search->tika) : NULL;
 }
 
 struct search *search_new(struct mail_store *store, struct index *index)
@@ -42,6 +92,9 @@ struct search *search_new(struct mail_store *store, struct index *index)
 	search->store = store;
 	search->index = index;
 	queue_init(&search->queue);
+	queue_init(&search->owed);
+	search->owed.is_quiet = true;
+	queue_remember(&search->owed, search->owed.forgotten);
 	mail_store_follow(store, is_behind, search);
 	return search;
 }
@@ -84,8 +137,10 @@ static struct error *take_unsettled(struct op *op, struct search *search)
 	struct account_id *accounts;
 	size_t count;
 	TRY(mail_store_unsettled(op, search->store, &accounts, &count));
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
 		queue_put(&search->queue, accounts[i], 0);
+		attachments_owed(search, accounts[i]);
+	}
 	return NULL;
 }
 
@@ -135,14 +190,17 @@ static struct error *run_turn(
 static enum turn work_on(struct search *search, struct account_id account)
 {
 	AUTO_OP(op, "index");
-	bool more;
+	bool more, owes = false;
 	struct catch_up work = {.store = search->store,
 		.index = search->index,
 		.account = account,
 		.until_ns = clock_monotonic_ns() + TURN_NS,
 		.pace = pace,
-		.pace_context = search};
+		.pace_context = search,
+		.owes = &owes};
 	struct error *err = run_turn(&op, search, &work, &more);
+	if (owes)
+		attachments_owed(search, account);
 	if (!err) {
 		search->failures = 0;
 		return more ? TURN_MORE : TURN_DONE;
@@ -163,7 +221,7 @@ static void *run(void *argument)
 	struct search *search = argument;
 	struct account_id account;
 	uint64_t forgotten;
-	thread_be_nice(NICENESS);
+	thread_be_nice(SEARCH_NICENESS);
 	while (!queue_is_stopping(&search->queue)) {
 		if (queue_take(&search->queue, &account, &forgotten))
 			queue_give_back(&search->queue, account, work_on(search, account));
@@ -179,18 +237,26 @@ void search_start(struct search *search)
 		return;
 	search->is_started = true;
 	thread_start(&search->thread, "index", run, search);
+	if (search->tika)
+		attachments_start(search);
 }
 
 void search_free(struct search *search)
 {
 	if (!search)
 		return;
+	atomic_store(&search->is_stopping, true);
 	queue_stop(&search->queue);
+	queue_stop(&search->owed);
 	if (search->is_started)
 		thread_join(search->thread);
+	if (search->is_started && search->tika)
+		thread_join(search->owed_thread);
 	mail_store_follow(search->store, NULL, search);
 	index_close(search->index);
 	queue_done(&search->queue);
+	queue_done(&search->owed);
+	tika_close(search->tika);
 	free(search);
 }
 
@@ -238,7 +304,11 @@ struct error *search_rebuild_step(struct op *op, struct search *search, struct a
 		.pace_context = pace->context};
 	if (is_first)
 		TRY(rebuild_begin(op, &work));
-	return rebuild_run(op, &work, ret_more);
+	TRY(rebuild_run(op, &work, ret_more));
+	/* What was in the old one is owed again. */
+	if (!*ret_more)
+		attachments_owed(search, account);
+	return NULL;
 }
 
 struct error *search_rebuild_drop(struct op *op, struct search *search, struct account_id account)

@@ -19,6 +19,14 @@ extern const size_t search_setting_count;
 /* Borrows the store; takes the index. NULL is no search: every function takes it. */
 struct search *search_new(struct mail_store *store, struct index *index);
 
+/* Is something told to read attachments, by the settings? Then the index is to be made with words
+ * of attachments. ERR_INVALID: it cannot be used. */
+bool search_wants_attachments(void);
+MUST_CHECK struct error *search_check_attachments(struct op *op);
+
+/* A thread of its own will read attachments, if the index takes them. Before search_start. */
+MUST_CHECK struct error *search_read_attachments(struct op *op, struct search *search);
+
 /* Starts the thread that indexes. It finds the accounts that a crash left behind first. */
 void search_start(struct search *search);
 
@@ -65,12 +73,21 @@ struct search_ranking {
 	uint32_t below; /* 0: nothing is known */
 	const struct index_hit *hits;
 	size_t count;
+	/* If attachments were asked for: messages whose attachments nobody has read yet, some more
+	 * perhaps. They have been looked for by all else. */
+	uint64_t owed;
 };
 
-/* As search_narrow. */
+/* As search_narrow. `is_exact` as in struct index_word_query. */
 void search_rank(struct op *op, struct search *search, struct account_id account,
 	const struct snapshot *snapshot, unsigned fields, const struct search_words *words,
-	struct search_ranking *ret_ranking);
+	bool is_exact, struct search_ranking *ret_ranking);
+
+/* INDEX_ATTACHED_FIELD if the index knows words of attachments and these keys look for them; 0. */
+unsigned search_attached_field(const struct search *search, bool is_fuzzy);
+
+/* Has this message attachments that nobody has read, if the index has not said so? */
+bool search_may_owe(struct op *op, const struct search *search, struct slice content);
 
 /* Has a message them, by what the index said? *ret_score is 0 if not. False: it is not known. */
 bool search_ranking_score(const struct search_ranking *ranking, uint32_t uid, unsigned *ret_score);

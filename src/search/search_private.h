@@ -4,12 +4,24 @@
 
 #include "base/hash_map.h"
 #include "base/sync.h"
+#include "format/attachments.h"
 #include "search/search.h"
+#include "search/tika.h"
 
 struct search_config {
 	uint64_t rate;       /* messages read in a second; 0: as fast as it goes */
 	uint64_t text_bytes; /* of a message */
+
+	const char *tika; /* its address; empty: none */
+	uint64_t tika_timeout_ms;
+	uint64_t tika_text_bytes; /* of an attachment */
+	uint64_t tika_tries;      /* of a message */
+	struct attachment_rules attached;
+	int attached_in; /* enum attached_in */
 };
+
+/* Which keys of SEARCH find what is attached. */
+enum attached_in { ATTACHED_IN_FUZZY, ATTACHED_IN_TEXT };
 
 extern struct search_config search_config;
 
@@ -42,6 +54,7 @@ struct queue {
 	 * sweeper's notes say which they were; so many times they have been read. */
 	uint64_t forgotten, remembered;
 	bool is_stopping;
+	bool is_quiet;   /* no metric tells of it */
 	struct bus *bus; /* whose work it is; NULL: none */
 };
 
@@ -87,7 +100,16 @@ struct search {
 	pthread_t thread;
 	uint64_t pace_ns;          /* the thread's own: when it may read the next message */
 	_Atomic unsigned failures; /* in a row */
+
+	struct tika *tika; /* NULL: nobody reads attachments */
+	struct queue owed; /* accounts whose index owes attachments, or may */
+	pthread_t owed_thread;
+	atomic_bool is_stopping;
+	unsigned times_away; /* its own: in a row */
 };
+
+/* The indexer's threads yield to those that serve clients (nice(1)). */
+#define SEARCH_NICENESS 10
 
 /* ---- catch_up.c ---- */
 
@@ -101,6 +123,7 @@ struct catch_up {
 	bool (*pace)(void *context, size_t messages); /* false: stop; NULL: nobody cares */
 	void *pace_context;
 	bool is_worn;        /* out: the index should be made anew, since much of it is dead */
+	bool *owes;          /* set when attachments are owed; NULL: nobody cares */
 	uint64_t cursor, id; /* its own: of the index, as this turn knows it */
 };
 MUST_CHECK struct error *catch_up_run(struct op *op, struct catch_up *work, bool *ret_more);
@@ -110,11 +133,24 @@ MUST_CHECK struct error *catch_up_run(struct op *op, struct catch_up *work, bool
 MUST_CHECK struct error *rebuild_begin(struct op *op, const struct catch_up *work);
 MUST_CHECK struct error *rebuild_run(struct op *op, const struct catch_up *work, bool *ret_more);
 
-/* What an index is told of a message. *ret_is_lost: its content cannot be read, whatever is done.
- */
+/* What an index is told of a message; its attachments are owed. *ret_is_lost: its content cannot be
+ * read, whatever is done. */
 MUST_CHECK struct error *read_texts(struct op *op, struct mail_store *store,
-	const struct message *message, struct search_texts *ret_texts, bool *ret_is_lost);
+	const struct index *index, const struct message *message, struct search_texts *ret_texts,
+	bool *ret_is_lost);
 
 /* NULL: nothing is known of the mailbox. */
 const struct index_coverage *find_coverage(
 	const struct index_state *state, struct mailbox_id mailbox);
+
+/* ---- attachments.c: a thread that reads what the indexer has left owing ---- */
+
+const struct attachment_rules *attachment_rules(void);
+void attachments_start(struct search *search);
+
+/* Attachments of the account are owed, or may be. */
+void attachments_owed(struct search *search, struct account_id account);
+
+/* One turn of it without end, in the caller's thread: for tests. */
+MUST_CHECK struct error *attachments_catch_up(
+	struct op *op, struct search *search, struct account_id account);

@@ -753,6 +753,74 @@ static void a_search_with_the_index_finds_what_a_scan_finds(void **state)
 	assert_true(left_out > 100);
 }
 
+/* ---- Attachments ---- */
+
+static void open_search_with_attachments(struct world *w)
+{
+	struct index *index;
+	const struct fts5_options options = {.folder = scratch_path(&w->m.op.arena),
+		.open_files = 4,
+		.rules = search_texts_rules(),
+		.has_words = true,
+		.has_attached = true};
+	search_free(w->search);
+	check(w, fts5_open(&w->m.op, &options, &index));
+	w->search = search_new(w->m.store, index);
+	/* Nobody listens there. */
+	search_config.tika = "http://127.0.0.1:1";
+	search_config.tika_timeout_ms = 1000;
+	search_config.tika_tries = 1;
+	search_config.attached = (struct attachment_rules){"text/plain", MIB(1)};
+	check(w, search_read_attachments(&w->m.op, w->search));
+}
+
+static struct search_ranking rank_with_attached(struct world *w, const char *text)
+{
+	struct search_ranking ranking;
+	struct search_words wanted;
+	struct snapshot *snapshot = snapshot_of(w, "INBOX");
+	search_words_ask(&w->m.op.arena, slice_from_cstr(text), &wanted);
+	search_rank(&w->m.op, w->search, w->m.account, snapshot,
+		SEARCH_WORDS_FIELDS | search_attached_field(w->search, true), &wanted, false,
+		&ranking);
+	snapshot_unref(snapshot);
+	return ranking;
+}
+
+static struct slice mail_with_file(void)
+{
+	return SLICE("Subject: file\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"
+		     "--b\r\n\r\nsee it\r\n--b\r\nContent-Type: application/pdf\r\n\r\n%PDF\r\n"
+		     "--b--\r\n");
+}
+
+static void what_is_attached_is_owed_and_a_search_says_so(void **state)
+{
+	struct world *w = *state;
+	open_search_with_attachments(w);
+	assert_true(search_may_owe(&w->m.op, w->search, mail_with_file()));
+	assert_false(search_may_owe(&w->m.op, w->search, mail(w, "plain", "text")));
+	append(w, "INBOX", mail(w, "plain", "text"));
+	uint32_t uid = append(w, "INBOX", mail_with_file());
+	/* What is not covered is looked at by whoever searches. */
+	assert_int_equal(rank_with_attached(w, "pelican").below, 0);
+	catch_up(w);
+	struct search_ranking ranking = rank_with_attached(w, "pelican");
+	assert_int_equal(ranking.below, uid + 1);
+	assert_int_equal(ranking.owed, 1);
+	/* By its own texts it is found meanwhile. */
+	ranking = rank_with_attached(w, "see");
+	assert_int_equal(ranking.count, 1);
+	assert_int_equal(ranking.hits[0].uid, uid);
+	/* That nobody is there to read it is not its fault. */
+	check(w, attachments_catch_up(&w->m.op, w->search, w->m.account));
+	assert_int_equal(status(w).size.owed, 1);
+	assert_int_equal(status(w).size.given_up, 0);
+	expunge(w, "INBOX", uid, uid);
+	catch_up(w);
+	assert_int_equal(rank_with_attached(w, "pelican").owed, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -764,6 +832,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(expunged_mail_leaves_the_index, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			an_index_of_dead_mail_is_made_anew, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			what_is_attached_is_owed_and_a_search_says_so, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			searches_are_narrowed_while_the_index_is_made_anew, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(

@@ -22,6 +22,7 @@ struct verifying {
 	struct account_id account;
 	const struct verify_scope *scope;
 	struct verify_report *report;
+	bool *owes; /* set when attachments are owed */
 };
 
 /* Some of a mailbox's UIDs, as the index, then the snapshot, then the rows have them. */
@@ -36,6 +37,7 @@ struct page {
 	struct account_news news; /* since the index's cursor; when `has_news` */
 	bool has_news;
 	size_t bytes;
+	bool owes; /* attachments of what is added */
 	struct index_add adds[PAGE_MESSAGES];
 	size_t add_count;
 	struct index_place removed[PAGE_MESSAGES];
@@ -109,23 +111,27 @@ static struct error *look_at(struct op *op, const struct verifying *v, struct pa
 	uint32_t uid, const struct index_entry *entry, const struct message *row)
 {
 	bool is_lost = !row, is_wrong = !entry;
-	bool is_unknown = entry && is_nil(entry->message);
+	bool is_given_up = entry && entry->attached == INDEX_ATTACHED_GIVEN_UP;
+	bool is_unknown = entry && (is_nil(entry->message) || is_given_up);
 	struct arena_mark mark = arena_mark(&op->arena);
 	struct search_texts *texts = ARENA_NEW(&op->arena, struct search_texts);
 	if (v->scope->mode == VERIFY_RETRIES && entry && !is_unknown)
 		return NULL;
 	page->report.checked++;
 	if (row)
-		TRY(read_texts(op, v->store, row, texts, &is_lost));
-	page->report.unreadable += is_lost;
+		TRY(read_texts(op, v->store, v->index, row, texts, &is_lost));
+	page->report.unreadable += is_lost || is_given_up;
 	page->report.missing += !entry;
 	if (entry && !is_lost) {
 		TRY(is_stale(op, v, page, entry, row, texts, &is_wrong));
 		page->report.stale += is_wrong;
-		is_wrong |= v->scope->mode == VERIFY_RENEWS;
+		is_wrong |= v->scope->mode == VERIFY_RENEWS ||
+			    (v->scope->mode == VERIFY_RETRIES && is_given_up);
 	}
 	if (is_wrong)
 		add(page, uid, row, is_lost ? NULL : texts);
+	if (is_wrong && !is_lost)
+		page->owes |= texts->attached_state != INDEX_ATTACHED_WHOLE;
 	else
 		arena_release(&op->arena, mark);
 	return NULL;
@@ -250,6 +256,7 @@ static struct error *mend(struct op *op, const struct verifying *v, struct page 
 	TRY(index_apply(v->index, op, v->account, &batch));
 	page->report.fixed = batch.removed_count + batch.added_count;
 	metric_add(&mended, (int64_t)page->report.fixed);
+	*v->owes |= page->owes;
 	return NULL;
 }
 
@@ -321,11 +328,13 @@ struct error *search_verify(struct op *op, struct search *search, struct account
 	const struct verify_scope *scope, struct verify_report *inout_report)
 {
 	struct mailbox_list list;
+	bool owes = false;
 	const struct verifying v = {.store = search->store,
 		.index = search->index,
 		.account = account,
 		.scope = scope,
-		.report = inout_report};
+		.report = inout_report,
+		.owes = &owes};
 	bool found = !scope->path.len;
 	/* What the log tells is not drift. */
 	if (scope->mode != VERIFY_TELLS)
@@ -336,6 +345,8 @@ struct error *search_verify(struct op *op, struct search *search, struct account
 			continue;
 		found = true;
 		struct error *err = verify_mailbox(op, &v, list.items[i].id);
+		if (owes)
+			attachments_owed(search, account);
 		if (err && err->kind != ERR_NOT_FOUND)
 			return err;
 	}

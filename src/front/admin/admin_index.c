@@ -12,6 +12,8 @@ static const struct admin_field index_fields[] = {
 	{"dead", ADMIN_NUMBER, "Of them of mail that has gone"},
 	{"places", ADMIN_NUMBER, "Places of messages in it"},
 	{"bytes", ADMIN_NUMBER, "Its size"},
+	{"owed", ADMIN_NUMBER, "Messages whose attachments will be read"},
+	{"given_up", ADMIN_NUMBER, "Messages whose attachments could not be read"},
 	{"waiting", ADMIN_BOOL, "Its turn comes"},
 	{0},
 };
@@ -32,12 +34,13 @@ static struct error *get_index(struct admin_request *request)
 	struct search_status status;
 	TRY(find_index(request, &account));
 	TRY(search_status(&request->op, request->context->search, account, &status));
-	request->answer = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "messages",
-		(json_int_t)status.messages, "indexed", (json_int_t)status.indexed, "modseq",
-		(json_int_t)status.modseq, "cursor", (json_int_t)status.cursor, "documents",
-		(json_int_t)status.size.documents, "dead", (json_int_t)status.size.dead, "places",
-		(json_int_t)status.size.places, "bytes", (json_int_t)status.size.bytes, "waiting",
-		status.is_waiting);
+	request->answer = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}",
+		"messages", (json_int_t)status.messages, "indexed", (json_int_t)status.indexed,
+		"modseq", (json_int_t)status.modseq, "cursor", (json_int_t)status.cursor,
+		"documents", (json_int_t)status.size.documents, "dead",
+		(json_int_t)status.size.dead, "places", (json_int_t)status.size.places, "bytes",
+		(json_int_t)status.size.bytes, "owed", (json_int_t)status.size.owed, "given_up",
+		(json_int_t)status.size.given_up, "waiting", status.is_waiting);
 	return NULL;
 }
 

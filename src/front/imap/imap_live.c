@@ -103,7 +103,8 @@ void imap_live_begin(struct imap_session *session, const struct imap_args *args,
 	const struct search_request *request, const struct uid_set *uids)
 {
 	if (count_live(session) == LIVE_SEARCHES_MAX || request->keys.len > LIVE_KEYS_BYTES_MAX ||
-		*find_live(session, args->tag) || names_messages(request->root)) {
+		*find_live(session, args->tag) || names_messages(request->root) ||
+		request->sees_attached) {
 		write_noupdate(session, args->tag);
 		return;
 	}

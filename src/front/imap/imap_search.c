@@ -54,21 +54,54 @@ static struct slice needle_of(struct op *op, const struct search_node *node)
 	return utf8_fold(&op->arena, node->field);
 }
 
+/* RFC 9051 6.4.4: BODY and TEXT may match by more than the string. In attachments it is words. */
+static void ask_for_attached(struct op *op, struct imap_session *session, struct search_node *node)
+{
+	struct search_words *words = ARENA_NEW(&op->arena, struct search_words);
+	if (node->kind == SEARCH_HEADER || !search_attached_field(session->search, node->words))
+		return;
+	search_words_ask(&op->arena, node->text, words);
+	if (words->count)
+		node->attached = words;
+}
+
+static void narrow_one(struct op *op, struct imap_session *session, const struct snapshot *now,
+	struct search_node *node)
+{
+	struct account_id account = session->mailbox_account;
+	unsigned fields = imap_search_fields(node);
+	if (node->words)
+		search_rank(op, session->search, account, now,
+			node->attached ? fields | INDEX_ATTACHED_FIELD : fields, node->words, false,
+			&node->ranking);
+	else if (node->attached)
+		search_rank(op, session->search, account, now, INDEX_ATTACHED_FIELD, node->attached,
+			true, &node->ranking);
+	if (!node->words)
+		search_narrow(op, session->search, account, now, fields, needle_of(op, node),
+			&node->narrowing);
+}
+
+struct narrowing {
+	size_t left;   /* texts that the index may be asked for */
+	uint64_t owed; /* messages of the mailbox whose attachments are */
+	bool sees_attached;
+};
+
 /* Asks the index for the texts in the tree. */
 static void narrow(struct op *op, struct imap_session *session, const struct snapshot *now,
-	struct search_node *node, size_t *inout_left)
+	struct search_node *node, struct narrowing *narrowing)
 {
-	if (node->cost == SEARCH_COSTS_CONTENT && !node->first && *inout_left) {
-		if (node->words)
-			search_rank(op, session->search, session->mailbox_account, now,
-				imap_search_fields(node), node->words, &node->ranking);
-		else
-			search_narrow(op, session->search, session->mailbox_account, now,
-				imap_search_fields(node), needle_of(op, node), &node->narrowing);
-		--*inout_left;
+	if (node->cost == SEARCH_COSTS_CONTENT && !node->first) {
+		ask_for_attached(op, session, node);
+		narrowing->sees_attached |= node->attached != NULL;
+		if (narrowing->left)
+			narrow_one(op, session, now, node);
+		narrowing->left -= narrowing->left > 0;
+		narrowing->owed = MAX_OF(narrowing->owed, node->ranking.owed);
 	}
 	for (struct search_node *child = node->first; child; child = child->next)
-		narrow(op, session, now, child, inout_left);
+		narrow(op, session, now, child, narrowing);
 }
 
 /* Messages of the view that may match, as far as can be said with nothing read. */
@@ -88,9 +121,10 @@ static void find_candidates(struct op *op, struct imap_session *session, const s
 
 /* Reads a page of candidates and sets `ret_scores` for those that match. */
 static struct error *match_page(struct op *op, struct imap_session *session,
-	const struct snapshot *now, const struct search_node *root, const struct uid_set *page,
+	const struct snapshot *now, struct search_run *run, const struct uid_set *page,
 	unsigned *ret_scores, uint32_t *ret_uids, size_t *ret_count)
 {
+	const struct search_node *root = run->request->root;
 	struct message *rows;
 	TRY(mailbox_messages(op, session->store, session->mailbox_account, session->mailbox, page,
 		&rows, ret_count));
@@ -105,6 +139,7 @@ static struct error *match_page(struct op *op, struct imap_session *session,
 		struct arena_mark mark = arena_mark(&op->arena);
 		TRY(imap_search_match(op, session, root, &message, &is_found));
 		arena_release(&op->arena, mark);
+		run->unread += message.has_unread;
 		if (is_found)
 			ret_scores[i] = message.score_count
 						? message.score_sum / message.score_count
@@ -134,7 +169,7 @@ static struct error *match_next_page(struct op *op, struct imap_session *session
 	*ret_more = count == PAGE_SIZE;
 	if (count == 0)
 		return NULL;
-	TRY(match_page(op, session, now, run->request->root, &page, scores, uids, &count));
+	TRY(match_page(op, session, now, run, &page, scores, uids, &count));
 	arena_release(&op->arena, mark);
 	for (size_t i = 0; i < count; i++) {
 		const struct index_hit hit = {uids[i], (uint8_t)scores[i]};
@@ -315,7 +350,7 @@ struct error *imap_search_begin(struct op *op, struct imap_session *session, str
 	struct search_request *request, struct search_run *ret_run)
 {
 	struct snapshot *now;
-	size_t narrowed = NARROWED_TEXTS_MAX;
+	struct narrowing narrowing = {.left = NARROWED_TEXTS_MAX};
 	*ret_run = (struct search_run){.request = request};
 	imap_progress_begin(&ret_run->progress);
 	TRY(resolve_sets(op, session, args, request->root));
@@ -323,7 +358,9 @@ struct error *imap_search_begin(struct op *op, struct imap_session *session, str
 	if (request->uses_modseq)
 		imap_enable_condstore(session);
 	TRY(mailbox_snapshot(op, session->store, session->mailbox_account, session->mailbox, &now));
-	narrow(op, session, now, request->root, &narrowed);
+	narrow(op, session, now, request->root, &narrowing);
+	request->sees_attached = narrowing.sees_attached;
+	ret_run->unread = narrowing.owed;
 	find_candidates(op, session, now, request->root, &ret_run->candidates);
 	snapshot_unref(now);
 	uid_set_init(&ret_run->found, &op->arena);
@@ -337,7 +374,14 @@ struct error *imap_search_run(struct op *op, struct imap_session *session,
 	bool reads = run->request->root->cost > SEARCH_COSTS_NOTHING;
 	*ret_more = false;
 	run->result = reads ? &run->found : &run->candidates;
-	return reads ? match_candidates(op, session, now, run, ret_more) : NULL;
+	if (reads)
+		TRY(match_candidates(op, session, now, run, ret_more));
+	if (!*ret_more && run->unread)
+		buf_printf(session->out,
+			"* NO [UNAVAILABLE] The attachments of %llu messages have not been read "
+			"yet\r\n",
+			(unsigned long long)run->unread);
+	return NULL;
 }
 
 struct search {

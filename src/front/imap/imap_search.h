@@ -67,7 +67,8 @@ struct search_node {
 	struct uid_set uids;               /* the sequence, once it is known what it names */
 	struct search_narrowing narrowing; /* of a text */
 	const struct search_words *words;  /* of a text that is searched for by FUZZY; else NULL */
-	struct search_ranking ranking;     /* of them */
+	const struct search_words *attached; /* of a text that attachments are searched for too */
+	struct search_ranking ranking;       /* of either */
 };
 
 enum search_return {
@@ -89,6 +90,7 @@ struct search_request {
 	struct imap_page page; /* of PARTIAL */
 	bool uses_modseq;
 	bool has_fuzzy;      /* some key is searched for by FUZZY */
+	bool sees_attached;  /* some key looks at attachments */
 	unsigned fuzzy_keys; /* that the key being read is within */
 	bool has_charset;    /* it was said */
 	struct slice charset;
@@ -131,6 +133,8 @@ struct search_run {
 	struct uid_set found;
 	struct buf scores; /* of what was found by FUZZY: struct index_hit, ascending */
 	uint64_t read;     /* candidates */
+	uint64_t unread;   /* messages whose attachments nobody has read yet, so that they were not
+			      found by them */
 	struct imap_progress progress;
 	const struct uid_set *result; /* of the two, when it has ended */
 };
@@ -154,6 +158,7 @@ struct search_message {
 	struct snapshot_message at;
 	const struct message *row; /* NULL: only keys that cost nothing are asked */
 	bool has_summary, has_header, has_bytes;
+	bool has_unread; /* attachments that might have matched */
 	struct message_summary summary;
 	struct slice header, bytes;
 	unsigned score_sum, score_count; /* of the words that it has */

@@ -195,6 +195,17 @@ static struct error *match_children(
 	return NULL;
 }
 
+/* The index says nothing of this message, so nothing of its attachments: whoever searches is told.
+ */
+static struct error *note_unread(struct matcher *matcher)
+{
+	struct search_message *message = matcher->message;
+	TRY(read_bytes(matcher));
+	message->has_unread |=
+		search_may_owe(matcher->op, matcher->session->search, message->bytes);
+	return NULL;
+}
+
 /* What the index says of words stands; where it says nothing, the message is taken to pieces as it
  * would have been for the index (RFC 6203 3). */
 static struct error *match_fuzzy(
@@ -206,6 +217,8 @@ static struct error *match_fuzzy(
 		TRY(read_bytes(matcher));
 		score = search_score_message(matcher->op, message->bytes,
 			message->row->header_length, imap_search_fields(node), node->words);
+		if (!score && node->attached)
+			TRY(note_unread(matcher));
 	}
 	*ret_matches = score > 0;
 	message->score_sum += score;
@@ -227,17 +240,29 @@ static struct error *match_not(
 }
 
 /* A text that the index says is certainly not there is not looked for. */
-static struct error *match_words(
+static struct error *match_own(
 	struct matcher *matcher, const struct search_node *node, bool *ret_matches)
 {
 	*ret_matches = false;
-	if (node->words)
-		return match_fuzzy(matcher, node, ret_matches);
 	if (search_is_left_out(&node->narrowing, matcher->message->at.uid))
 		return NULL;
 	return node->kind == SEARCH_HEADER ? match_field(matcher, node, ret_matches)
 	       : node->kind == SEARCH_BODY ? match_body(matcher, node, ret_matches)
 					   : match_text(matcher, node, ret_matches);
+}
+
+static struct error *match_words(
+	struct matcher *matcher, const struct search_node *node, bool *ret_matches)
+{
+	unsigned score = 0;
+	if (node->words)
+		return match_fuzzy(matcher, node, ret_matches);
+	bool is_known = !node->attached ||
+			search_ranking_score(&node->ranking, matcher->message->at.uid, &score);
+	*ret_matches = score > 0;
+	if (!score)
+		TRY(match_own(matcher, node, ret_matches));
+	return is_known || *ret_matches ? NULL : note_unread(matcher);
 }
 
 /* Depth is bounded by the parser. */
@@ -292,13 +317,15 @@ static enum certainty certainty_of_children(
 static enum certainty certainty_of_words(
 	const struct matcher *matcher, const struct search_node *node)
 {
-	unsigned score;
+	unsigned score = 0;
 	uint32_t uid = matcher->message->at.uid;
-	if (!node->words)
-		return search_is_left_out(&node->narrowing, uid) ? CERTAINLY_NOT : PERHAPS;
-	if (!search_ranking_score(&node->ranking, uid, &score))
+	bool is_ranked = node->words || node->attached;
+	if (is_ranked && !search_ranking_score(&node->ranking, uid, &score))
 		return PERHAPS;
-	return score ? CERTAINLY : CERTAINLY_NOT;
+	if (score)
+		return CERTAINLY;
+	bool is_not = node->words || search_is_left_out(&node->narrowing, uid);
+	return is_not ? CERTAINLY_NOT : PERHAPS;
 }
 
 /* Depth is bounded by the parser. */
