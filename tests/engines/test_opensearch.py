@@ -330,3 +330,56 @@ def test_an_index_of_an_older_making_is_read_until_the_new_one_is_whole(engine, 
         assert answers(mailbox)['SUBJECT "number 7"'] == found['SUBJECT "number 7"']
         then_whole(mailbox, 121)
         then_whole(other, 12)
+
+
+def older_index(name, made):
+    """An index as a version before this one made it, with an account's document as `made` is one: of each message it knows
+    that there is one, and not what it holds."""
+    mapping = (SCRIPTS / "opensearch/older-mapping.json").read_text()
+    for mark, value in {"@SHARDS@": "1", "@REPLICAS@": "0", "@REFRESH_MS@": "50"}.items():
+        mapping = mapping.replace(mark, value)
+    request("PUT", f"/{name}-00000001", json.loads(mapping))
+    actions = [{"add": {"index": f"{name}-00000001", "alias": f"{name}-{use}"}} for use in ("read", "write")]
+    request("POST", "/_aliases", {"actions": actions})
+    source, routing = made["_source"], made["_routing"]
+    request("PUT", f"/{name}-00000001/_doc/{made['_id']}?routing={routing}", {"account": routing, **source})
+    for box, (_, uidnext) in source["covered"].items():
+        for uid in range(1, uidnext):
+            place = {"account": routing, "generation": source["generation"], "mailbox": box, "uid": uid, "whole": False}
+            path = f"/{name}-00000001/_doc/{source['generation']}-{box}-{uid}?routing={routing}&refresh=true"
+            request("PUT", path, place)
+
+
+def test_an_index_of_an_older_mapping_is_known_as_such_and_filled_anew(engine, tmp_path):
+    """The mapping of a version before is kept beside the tests."""
+    with Server(tmp_path, {**SETTINGS, "opensearch.name": "mapped"}) as server:
+        server.start()
+        server.add_domain("example.org")
+        mailbox = Mailbox(server, "mapped@example.org")
+        fill(mailbox, 12)
+        wait_for_index(mailbox)
+        found = answers(mailbox)
+        server.stop()
+        request("POST", "/mapped-write/_refresh")
+        query = {"query": {"bool": {"must_not": [{"exists": {"field": "uid"}}]}}}
+        (made,) = request("POST", "/mapped-write/_search", query)["hits"]["hits"]
+        for current in indexes_of("mapped-write"):
+            request("DELETE", f"/{current}")
+        older_index("mapped", made)
+
+        # It is asked, as far as it goes, and nothing is written to it.
+        server.start()
+        before = asked(server)
+        assert answers(mailbox) == found
+        assert asked(server) > before
+        server.deliver(mail(13), to=mailbox.address)
+        wait_for_index(mailbox)
+        assert indexes_of("mapped-write").isdisjoint({"mapped-00000001"})
+        assert count_of("mapped-00000001", mailbox) == 12
+        then_whole(mailbox, 13)
+        assert fuzzy_answers(mailbox)['FUZZY SUBJECT "7 number"'] == found['SUBJECT "number 7"']
+        task = server.ctl_json("task", "submit", "reindex")["id"]
+        server.ctl_json("task", "await", task)
+        assert indexes_of("mapped-read") == indexes_of("mapped-write") == set(request("GET", "/mapped-*/_alias"))
+        assert answers(mailbox)['SUBJECT "number 7"'] == found['SUBJECT "number 7"']
+        then_whole(mailbox, 13)
