@@ -60,6 +60,7 @@ namespace inbox {{
 class Dovecot:
     user = "user%u@example.org"
     any_user = "user%v@example.org"
+    more = ""  # of the configuration
 
     def __init__(self, folder, base, format="sdbox"):
         self.name = f"Dovecot, {format}"
@@ -82,6 +83,7 @@ class Dovecot:
                 format=self.format, folder=self.folder, run=self.folder / "run", uid=owner.pw_uid, gid=owner.pw_gid,
                 imap=self.port("imap"), lmtp=self.port("lmtp"), fsync=fsync,
             )
+            + self.more
         )
         self.process = subprocess.Popen(["dovecot", "-F", "-c", conf])
         await_port(self.port("imap"))
