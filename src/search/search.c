@@ -182,8 +182,11 @@ static struct error *run_turn(
 	if (!queue_is_rebuilt(&search->queue, work->account))
 		return NULL;
 	TRY(rebuild_run(op, work, ret_more));
-	if (!*ret_more)
-		queue_end_rebuilt(&search->queue, work->account);
+	if (*ret_more)
+		return NULL;
+	queue_end_rebuilt(&search->queue, work->account);
+	/* What was in the old one is owed again. */
+	*work->owes = true;
 	return NULL;
 }
 
@@ -269,18 +272,21 @@ bool search_is_failing(const struct search *search)
 
 struct error *search_catch_up(struct op *op, struct search *search, struct account_id account)
 {
+	bool owes = false;
 	struct catch_up work = {.store = search->store,
 		.index = search->index,
 		.account = account,
-		.until_ns = UINT64_MAX};
+		.until_ns = UINT64_MAX,
+		.owes = &owes};
 	bool more = true;
 	while (more)
 		TRY(catch_up_run(op, &work, &more));
-	if (!work.is_worn)
-		return NULL;
-	TRY(rebuild_begin(op, &work));
-	for (more = true; more;)
+	if (work.is_worn)
+		TRY(rebuild_begin(op, &work));
+	for (more = work.is_worn; more;)
 		TRY(rebuild_run(op, &work, &more));
+	if (owes)
+		attachments_owed(search, account);
 	return NULL;
 }
 

@@ -805,6 +805,7 @@ static void what_is_attached_is_owed_and_a_search_says_so(void **state)
 	/* What is not covered is looked at by whoever searches. */
 	assert_int_equal(rank_with_attached(w, "pelican").below, 0);
 	catch_up(w);
+	assert_true(queue_has(&w->search->owed, w->m.account));
 	struct search_ranking ranking = rank_with_attached(w, "pelican");
 	assert_int_equal(ranking.below, uid + 1);
 	assert_int_equal(ranking.owed, 1);

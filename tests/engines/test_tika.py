@@ -130,6 +130,9 @@ def test_words_of_attachments_are_found(tika, index_settings, tmp_path):
         server.ctl_json("task", "await", task)
         wait_for_attachments(mailbox)
         assert search(mailbox, 'BODY "pelican"') == ("4 6 7", 0)
+        server.ctl("index", "rebuild", mailbox.address)
+        wait_for_attachments(mailbox)
+        assert search(mailbox, 'BODY "pelican"') == ("4 6 7", 0)
         task = server.ctl_json("task", "submit", "index-audit", mailbox.address)["id"]
         counts = server.ctl_json("task", "await", task)["counts"]
         assert [counts[name] for name in ("missing", "stale", "orphaned", "unreadable", "behind")] == [0] * 5
