@@ -85,6 +85,8 @@ def test_the_shared_account_has_a_namespace(people):
         '* LIST (\\HasChildren) "/" "Shared/Announcements"',
         '* LIST (\\HasNoChildren) "/" "Shared/Announcements/2026"',
     ]
+    # They have no second name.
+    assert len(ask(a, 'LIST "" "Other Users*"')) == 1
     ask(a, 'APPEND Shared/Announcements/2026 {11+}\r\nSubject: x\r\n')
     ask(a, "SELECT Shared/Announcements/2026")
     # Flags are shared, \\Seen included.

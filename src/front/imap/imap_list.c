@@ -317,8 +317,25 @@ static struct error *add_shared(struct op *op, struct collecting *c, struct acco
 	return NULL;
 }
 
+/* The account of imap.shared_account; `prefix` is empty when its mailboxes are shown nowhere. */
+static struct error *find_shared_account(
+	struct op *op, const struct collecting *c, struct imap_place *ret_place)
+{
+	struct slice root = slice_from_cstr(imap_shared_name);
+	*ret_place = (struct imap_place){0};
+	if (!imap_shared_account || !root.len)
+		return NULL;
+	struct error *err = imap_place_of(op, c->session, root, ret_place);
+	if (err && err->kind == ERR_NOT_FOUND) {
+		*ret_place = (struct imap_place){0};
+		return NULL;
+	}
+	return err;
+}
+
 static struct error *add_other_users(struct op *op, struct collecting *c)
 {
+	struct imap_place shared = {0};
 	struct account_id *owners;
 	size_t count;
 	struct slice root = slice_from_cstr(imap_other_users);
@@ -327,12 +344,17 @@ static struct error *add_other_users(struct op *op, struct collecting *c)
 	TRY(mailbox_sharers(op, c->session->store, c->session->account, imap_anyone_is_allowed,
 		&owners, &count));
 	count = MIN_OF(count, SHARERS_MAX);
+	if (count)
+		TRY(find_shared_account(op, c, &shared));
 	size_t before = c->entries.count;
 	struct entry *above = count ? add_entry(op, c) : NULL;
 	if (above)
 		*above = (struct entry){.path = root, .is_root = true};
 	for (size_t i = 0; i < count; i++) {
 		struct slice address;
+		/* Its mailboxes have their names in the other namespace. */
+		if (shared.prefix.len && ID_EQUAL(owners[i], shared.account))
+			continue;
 		struct error *err = account_address(op, c->session->accounts, owners[i], &address);
 		if (err && err->kind == ERR_NOT_FOUND)
 			continue;
@@ -352,13 +374,10 @@ static struct error *add_shared_account(struct op *op, struct collecting *c)
 {
 	struct imap_place place;
 	struct slice root = slice_from_cstr(imap_shared_name);
-	if (!imap_shared_account || !root.len || !may_match_below(c->request, root))
+	if (!may_match_below(c->request, root))
 		return NULL;
-	struct error *err = imap_place_of(op, c->session, root, &place);
-	if (err && err->kind == ERR_NOT_FOUND)
-		return NULL;
-	TRY(err);
-	return add_shared(op, c, place.account, place.prefix, root);
+	TRY(find_shared_account(op, c, &place));
+	return place.prefix.len ? add_shared(op, c, place.account, place.prefix, root) : NULL;
 }
 
 static struct error *note_subscribed(struct op *op, struct collecting *c, size_t from)
