@@ -1,5 +1,5 @@
 """Fixtures for every test: `server` is a running holdfastd with alice and bob, on a directory of its
-own, that must have stopped cleanly and without a sanitizer's complaint at the end."""
+own, that must have stopped cleanly and without a sanitizer's complaint at the end, and has nothing to warn of."""
 
 import pytest
 
@@ -17,13 +17,14 @@ def pytest_collection_modifyitems(config, items):
 
 
 @pytest.fixture
-def server(tmp_path):
+def server(tmp_path, request):
     with Server(tmp_path) as running:
         running.start()
         running.add_domain("example.org")
         running.add_user("alice@example.org")
         running.add_user("bob@example.org")
         yield running
+        assert running.alarms() == [] or request.node.get_closest_marker("alarms")
 
 
 @pytest.fixture

@@ -72,6 +72,7 @@ def test_a_reload_takes_up_what_may_change_and_names_the_rest(server):
     assert "reloaded" in said and "net.reactors" in said
 
 
+@pytest.mark.alarms
 def test_a_reload_of_a_broken_file_changes_nothing(server):
     server.settings = {"log.level": "loud"}
     assert "reload-failed" in server.reload()

@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from support.server import PASSWORD, needs
+from support.server import EVERYWHERE, PASSWORD, needs
 
 MAIL = "From: <x@example.net>\r\nSubject: by a program\r\n\r\n.a dot\r\nbody\r\n"
 
@@ -13,6 +13,13 @@ def run(*command, text=None, code=0):
     done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout
+
+
+@pytest.fixture(autouse=True)
+def nothing_to_warn_of(shared_server):
+    before = len(shared_server.alarms())
+    yield
+    assert EVERYWHERE or shared_server.alarms()[before:] == []  # a cluster may warn of what others do to it
 
 
 def swaks(server, kind, mailbox, *more, code=0):

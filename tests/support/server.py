@@ -35,6 +35,7 @@ OFFSETS = {
     "pop3_tls": 995,
     "admin": 80,
     "admin_tls": 443,
+    "webmail": 880,
 }
 
 
@@ -194,6 +195,11 @@ class Server:
         text = self.log_text()
         for complaint in COMPLAINTS:
             assert complaint not in text, text
+
+    def alarms(self):
+        """What it said at warning or above."""
+        calm = (" info ", " debug ", '"level":"info"', '"level":"debug"')
+        return [line for line in self.log_text().splitlines() if not any(level in line[:60] for level in calm)]
 
     def memory_kib(self):
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
