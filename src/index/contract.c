@@ -113,6 +113,52 @@ static void then_found(struct world *w, struct mailbox_id mailbox, unsigned fiel
 #define THEN_FOUND(w, mailbox, fields, needle, ...) \
 	then_found(w, mailbox, fields, needle, (const uint32_t[]){__VA_ARGS__})
 
+static struct index_held held(struct world *w, struct mailbox_id mailbox, uint32_t below)
+{
+	struct index_found found;
+	const struct index_query query = {.mailbox = mailbox,
+		.below = below,
+		.fields = INDEX_ALL_FIELDS,
+		.needle = SLICE("nowhere")};
+	assert_null(index_find(w->index, &w->op, w->account, &query, &found));
+	return found.held;
+}
+
+static void then_held(
+	struct world *w, struct mailbox_id mailbox, uint32_t below, uint64_t count, uint64_t sum)
+{
+	struct index_held now = held(w, mailbox, below);
+	bool is_altered;
+	assert_int_equal(now.count, count);
+	assert_int_equal(now.uid_sum, sum);
+	assert_int_equal(now.altered, 0);
+	assert_null(index_is_altered(w->index, &w->op, w->account, &is_altered));
+	assert_false(is_altered);
+}
+
+/* Of a message that another writer has put there and not covered nothing is counted. */
+static void what_it_holds_of_what_it_covers_is_counted(void **state)
+{
+	struct world *w = *state;
+	struct search_texts texts = body("common");
+	struct index_add uncovered = {
+		.place = {w->inbox, 9}, .message = {uuid_v7()}, .texts = &texts};
+	for (uint32_t uid = 1; uid <= 5; uid++)
+		add(w, w->inbox, uid, "common");
+	add(w, w->archive, 1000000, "common");
+	then_held(w, w->inbox, UINT32_MAX, 5, 15);
+	then_held(w, w->inbox, 4, 3, 6);
+	then_held(w, w->archive, UINT32_MAX, 1, 1000000);
+	remove_place(w, w->inbox, 2, 2000000);
+	apply(w, (struct index_batch){.added = &uncovered, .added_count = 1});
+	then_held(w, w->inbox, UINT32_MAX, 4, 13);
+	then_held(w, w->inbox, 4, 2, 4);
+	uncovered.place.uid = 3;
+	uncovered.replaces = true;
+	apply(w, (struct index_batch){.added = &uncovered, .added_count = 1});
+	then_held(w, w->inbox, 4, 2, 4);
+}
+
 static void an_index_that_is_not_there_says_so(void **state)
 {
 	struct world *w = *state;
@@ -754,6 +800,8 @@ int index_contract_run(const char *name, struct index *(*open)(struct op *op))
 {
 	open_index = open;
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(
+			what_it_holds_of_what_it_covers_is_counted, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			an_index_that_is_not_there_says_so, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_has_the_text_is_proposed, set_up, tear_down),

@@ -78,6 +78,14 @@ struct error *index_owed(struct index *index, struct op *op, struct account_id a
 				   : NULL;
 }
 
+struct error *index_is_altered(
+	struct index *index, struct op *op, struct account_id account, bool *ret_altered)
+{
+	*ret_altered = false;
+	return index->ops->is_altered ? index->ops->is_altered(index, op, account, ret_altered)
+				      : NULL;
+}
+
 struct index *index_beside(struct index *index)
 {
 	return index->ops->beside(index);

@@ -82,6 +82,7 @@ struct index_entry {
 	uint64_t fingerprint;      /* search_texts_fingerprint() of its texts */
 	unsigned attached;         /* INDEX_ATTACHED_… */
 	uint64_t version;          /* changes with what is there */
+	bool is_altered; /* by others, as far as the index can tell: nothing it says of it counts */
 };
 
 /* How much of an account's index is of use. */
@@ -94,9 +95,18 @@ struct index_size {
 	uint64_t given_up; /* … nobody can read */
 };
 
+/* What an index really has of what it covers, counted when it is asked: documents may be lost or
+ * altered behind its back. */
+struct index_held {
+	uint64_t count;   /* places */
+	uint64_t uid_sum; /* of their UIDs */
+	uint64_t altered; /* of them, as far as the index can tell */
+};
+
 struct index_query {
 	struct mailbox_id mailbox;
-	unsigned fields;     /* bits 1 << enum text_field: in one of these */
+	uint32_t below;  /* what is held is counted below this UID, of what is covered; 0: not */
+	unsigned fields; /* bits 1 << enum text_field: in one of these */
 	struct slice needle; /* folded; INDEX_NEEDLE_MIN characters or more, no NUL */
 };
 
@@ -107,7 +117,8 @@ struct index_query {
 struct index_found {
 	uint64_t cursor;                /* 0: there is no index, and nothing else is set */
 	struct index_coverage coverage; /* uidnext 0: of this mailbox nothing is known */
-	uint32_t *uids;                 /* that may have it, ascending */
+	struct index_held held;
+	uint32_t *uids; /* that may have it, ascending */
 	size_t count;
 	bool is_old; /* what answers may be of an older making: the account is to be caught up with
 		      */
@@ -122,6 +133,7 @@ struct index_found {
  */
 struct index_word_query {
 	struct mailbox_id mailbox;
+	uint32_t below;  /* as in struct index_query */
 	unsigned fields; /* some of INDEX_WORDS_FIELDS */
 	const struct search_words *words;
 	bool is_exact; /* that word, or one that begins so */
@@ -136,6 +148,7 @@ struct index_hit {
 struct index_ranking {
 	uint64_t cursor; /* as in struct index_found */
 	struct index_coverage coverage;
+	struct index_held held;
 	struct index_hit *hits; /* ascending */
 	size_t count;
 };
@@ -160,6 +173,8 @@ struct index_ops {
 	struct error *(*owed)(struct index *index, struct op *op, struct account_id account,
 		struct mailbox_id mailbox, uint32_t from, size_t most,
 		struct index_entry **ret_entries, size_t *ret_count);
+	struct error *(*is_altered)(struct index *index, struct op *op, struct account_id account,
+		bool *ret_altered); /* NULL: it never is without being thrown away */
 	struct error *(*size)(struct index *index, struct op *op, struct account_id account,
 		struct index_size *ret_size);
 	struct error *(*drop)(struct index *index, struct op *op, struct account_id account);
@@ -211,6 +226,11 @@ MUST_CHECK struct error *index_list(struct index *index, struct op *op, struct a
 MUST_CHECK struct error *index_owed(struct index *index, struct op *op, struct account_id account,
 	struct mailbox_id mailbox, uint32_t from, size_t most, struct index_entry **ret_entries,
 	size_t *ret_count);
+
+/* May others have altered documents of the account? To be asked before anything is applied: that
+ * may hide it. */
+MUST_CHECK struct error *index_is_altered(
+	struct index *index, struct op *op, struct account_id account, bool *ret_altered);
 
 /* Where an account's index is made anew while searches ask the one there is: an index of its own,
  * which lives as long as this one and has no other beside it. */

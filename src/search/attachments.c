@@ -86,6 +86,11 @@ static struct error *put(struct op *op, struct search *search, struct account_id
 	uint64_t index_id, const struct index_add *add)
 {
 	struct error *err = NULL;
+	const struct search_pace at_once = {0};
+	bool owes;
+	TRY(verify_altered(op, search->store, search->index, account, &at_once, &owes));
+	if (owes)
+		attachments_owed(search, account);
 	for (int i = 0; i < ATTEMPTS; i++) {
 		struct index_state now;
 		TRY(index_get_state(search->index, op, account, &now));

@@ -301,6 +301,16 @@ static struct error *look_for_dead(struct op *op, struct catch_up *work)
 	return NULL;
 }
 
+static struct error *mend_altered(struct op *op, const struct catch_up *work)
+{
+	const struct search_pace pace = {work->pace, work->pace_context};
+	bool owes;
+	TRY(verify_altered(op, work->store, work->index, work->account, &pace, &owes));
+	if (work->owes)
+		*work->owes |= owes;
+	return NULL;
+}
+
 static struct error *run_turn(struct op *op, struct catch_up *work, bool *ret_more)
 {
 	struct index_state state;
@@ -314,6 +324,7 @@ static struct error *run_turn(struct op *op, struct catch_up *work, bool *ret_mo
 	TRY(err);
 	if (!news.is_complete)
 		return begin_anew(op, work, "the log does not join on", ret_more);
+	TRY(mend_altered(op, work));
 	TRY(follow_log(op, work, &news, &state));
 	work->cursor = state.cursor;
 	work->id = state.id;

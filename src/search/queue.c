@@ -159,6 +159,24 @@ bool queue_is_rebuilt(struct queue *queue, struct account_id account)
 	return waiting && waiting->is_rebuilt;
 }
 
+void queue_put_doubted(struct queue *queue, struct account_id account)
+{
+	AUTO_LOCK(&queue->lock);
+	struct waiting *waiting = put(queue, account, 0);
+	if (waiting)
+		waiting->is_doubted = true;
+}
+
+bool queue_end_doubted(struct queue *queue, struct account_id account)
+{
+	AUTO_LOCK(&queue->lock);
+	struct waiting *waiting = hash_map_find(&queue->waiting, ID_SLICE(account));
+	bool was_doubted = waiting && waiting->is_doubted;
+	if (waiting)
+		waiting->is_doubted = false;
+	return was_doubted;
+}
+
 bool queue_has(struct queue *queue, struct account_id account)
 {
 	AUTO_LOCK(&queue->lock);

@@ -168,10 +168,26 @@ static bool pace(void *context, size_t messages)
 	return !queue_is_stopping(&search->queue);
 }
 
+/* Tried again as long as it fails, and by the next search that misses something. */
+static struct error *mend_doubted(struct op *op, struct search *search, struct account_id account)
+{
+	const struct search_pace own = {pace, search};
+	bool owes;
+	if (!queue_end_doubted(&search->queue, account))
+		return NULL;
+	struct error *err = verify_doubts(op, search->store, search->index, account, &own, &owes);
+	if (err)
+		queue_put_doubted(&search->queue, account);
+	if (owes)
+		attachments_owed(search, account);
+	return err;
+}
+
 /* What is asked comes first; what is made anew beside it then. */
 static struct error *run_turn(
 	struct op *op, struct search *search, struct catch_up *work, bool *ret_more)
 {
+	TRY(mend_doubted(op, search, work->account));
 	TRY(catch_up_run(op, work, ret_more));
 	if (*ret_more)
 		return NULL;

@@ -45,7 +45,7 @@ bool search_is_shared(const struct search *search);
 void search_join(struct search *search, struct bus *bus);
 
 /* What an index says about one text in one mailbox: of the messages below `below`, only those in
- * `maybe` can have it. */
+ * `maybe` can have it. Messages that it should know and does not have are among them. */
 struct search_narrowing {
 	uint32_t below; /* 0: nothing is known */
 	struct uid_set maybe;
@@ -141,6 +141,7 @@ enum verify_mode {
 	VERIFY_MENDS,   /* what differs is put right */
 	VERIFY_RENEWS,  /* every message is indexed again */
 	VERIFY_RETRIES, /* only messages that could not be read before */
+	VERIFY_DOUBTS,  /* only what the index has lost or says that others have altered */
 };
 
 struct verify_scope {

@@ -39,6 +39,7 @@ struct waiting {
 	unsigned failures;             /* since the last success */
 	bool is_renewed;               /* it has changed again since its turn began */
 	bool is_rebuilt;               /* its index is made anew */
+	bool is_doubted;               /* a search missed something in its index */
 	struct held_work work;         /* came with its hints, and since its turn began */
 	struct held_work work_of_turn; /* had come before */
 	struct waiting *next, *previous;
@@ -68,6 +69,10 @@ void queue_put(struct queue *queue, struct account_id account, uint64_t delay_ns
 bool queue_put_rebuilt(struct queue *queue, struct account_id account);
 void queue_end_rebuilt(struct queue *queue, struct account_id account);
 bool queue_is_rebuilt(struct queue *queue, struct account_id account);
+
+/* As queue_put without a delay. Who ends the doubt does so before he looks. */
+void queue_put_doubted(struct queue *queue, struct account_id account);
+bool queue_end_doubted(struct queue *queue, struct account_id account);
 
 /* As queue_put; the queue says when the work is done. */
 void queue_put_work(
@@ -132,6 +137,19 @@ MUST_CHECK struct error *catch_up_run(struct op *op, struct catch_up *work, bool
  * false: it has taken that one's place. */
 MUST_CHECK struct error *rebuild_begin(struct op *op, const struct catch_up *work);
 MUST_CHECK struct error *rebuild_run(struct op *op, const struct catch_up *work, bool *ret_more);
+
+/* ---- verify.c ---- */
+
+/* Puts right what the index has lost, and what others have altered there as far as it can tell;
+ * reads no other messages. */
+MUST_CHECK struct error *verify_doubts(struct op *op, struct mail_store *store, struct index *index,
+	struct account_id account, const struct search_pace *pace, bool *ret_owes);
+
+/* The same if the index tells that others have altered anything: before anything is applied, since
+ * that may hide it. */
+MUST_CHECK struct error *verify_altered(struct op *op, struct mail_store *store,
+	struct index *index, struct account_id account, const struct search_pace *pace,
+	bool *ret_owes);
 
 /* What an index is told of a message; its attachments are owed. *ret_is_lost: its content cannot be
  * read, whatever is done. */

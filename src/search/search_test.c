@@ -292,6 +292,55 @@ static void damage_index(struct world *w, struct index_batch batch)
 	check(w, index_apply(w->search->index, &w->m.op, w->m.account, &batch));
 }
 
+/* Its place is gone, the index goes on saying that it covers it. */
+static void lose(struct world *w, const char *path, uint32_t uid)
+{
+	struct index_place lost = {box(w, path), uid};
+	damage_index(w, (struct index_batch){.removed = &lost, .removed_count = 1});
+}
+
+static void what_an_index_has_lost_is_proposed_at_once(void **state)
+{
+	struct world *w = *state;
+	for (int i = 0; i < 5; i++)
+		append(w, "INBOX", mail(w, "one", i == 3 ? "apples" : "pears"));
+	catch_up(w);
+	lose(w, "INBOX", 4);
+	assert_true(is_proposed(w, "INBOX", 4, "apples"));
+	assert_true(is_proposed(w, "INBOX", 4, "nowhere"));
+	assert_false(is_proposed(w, "INBOX", 5, "apples"));
+	/* One has gone that the index has still: the count is right, and says nothing. */
+	append(w, "INBOX", mail(w, "last", "plums"));
+	expunge(w, "INBOX", 2, 2);
+	assert_true(is_proposed(w, "INBOX", 4, "apples"));
+	assert_false(is_proposed(w, "INBOX", 3, "apples"));
+	assert_true(is_proposed(w, "INBOX", 6, "apples"));
+}
+
+static bool is_mended(struct world *w)
+{
+	for (int i = 0; i < 1000; i++) {
+		if (verify(w, VERIFY_TELLS).missing == 0)
+			return true;
+		clock_sleep_ns(10 * NS_PER_MS);
+	}
+	return false;
+}
+
+static void what_a_search_finds_lost_is_mended_behind_it(void **state)
+{
+	struct world *w = *state;
+	for (int i = 0; i < 3; i++)
+		append(w, "INBOX", mail(w, "one", "apples"));
+	catch_up(w);
+	lose(w, "INBOX", 2);
+	search_start(w->search);
+	assert_true(is_proposed(w, "INBOX", 2, "nowhere"));
+	assert_true(is_mended(w));
+	assert_false(is_proposed(w, "INBOX", 2, "nowhere"));
+	assert_true(is_proposed(w, "INBOX", 2, "apples"));
+}
+
 static void what_differs_from_the_messages_is_told_and_mended(void **state)
 {
 	struct world *w = *state;
@@ -839,6 +888,10 @@ int main(void)
 			searches_are_narrowed_while_the_index_is_made_anew, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			what_differs_from_the_messages_is_told_and_mended, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			what_an_index_has_lost_is_proposed_at_once, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			what_a_search_finds_lost_is_mended_behind_it, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(one_message_is_indexed_again, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			work_that_is_cut_short_goes_on_where_it_was, set_up, tear_down),

@@ -1,6 +1,7 @@
 #include "search/search_private.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/metric.h"
 #include "base/random.h"
 #include "mailbox/follow.h"
@@ -86,7 +87,7 @@ static struct error *is_stale(struct op *op, const struct verifying *v, const st
 	const struct search_texts *texts, bool *ret_stale)
 {
 	bool found;
-	*ret_stale = !ID_EQUAL(entry->message, row->id) ||
+	*ret_stale = entry->is_altered || !ID_EQUAL(entry->message, row->id) ||
 		     entry->fingerprint != search_texts_fingerprint(texts);
 	if (*ret_stale)
 		return NULL;
@@ -110,12 +111,15 @@ static void add(struct page *page, uint32_t uid, const struct message *row,
 static struct error *look_at(struct op *op, const struct verifying *v, struct page *page,
 	uint32_t uid, const struct index_entry *entry, const struct message *row)
 {
-	bool is_lost = !row, is_wrong = !entry;
+	bool is_lost = !row, differs_now = false;
+	bool is_wrong = !entry || entry->is_altered;
 	bool is_given_up = entry && entry->attached == INDEX_ATTACHED_GIVEN_UP;
 	bool is_unknown = entry && (is_nil(entry->message) || is_given_up);
 	struct arena_mark mark = arena_mark(&op->arena);
 	struct search_texts *texts = ARENA_NEW(&op->arena, struct search_texts);
 	if (v->scope->mode == VERIFY_RETRIES && entry && !is_unknown)
+		return NULL;
+	if (v->scope->mode == VERIFY_DOUBTS && !is_wrong)
 		return NULL;
 	page->report.checked++;
 	if (row)
@@ -123,9 +127,9 @@ static struct error *look_at(struct op *op, const struct verifying *v, struct pa
 	page->report.unreadable += is_lost || is_given_up;
 	page->report.missing += !entry;
 	if (entry && !is_lost) {
-		TRY(is_stale(op, v, page, entry, row, texts, &is_wrong));
-		page->report.stale += is_wrong;
-		is_wrong |= v->scope->mode == VERIFY_RENEWS ||
+		TRY(is_stale(op, v, page, entry, row, texts, &differs_now));
+		page->report.stale += differs_now;
+		is_wrong |= differs_now || v->scope->mode == VERIFY_RENEWS ||
 			    (v->scope->mode == VERIFY_RETRIES && is_given_up);
 	}
 	if (is_wrong)
@@ -204,6 +208,22 @@ static struct error *walk(struct op *op, const struct verifying *v, struct page 
 	return NULL;
 }
 
+/* Is there anything in it that VERIFY_DOUBTS looks at? */
+static bool has_doubts(struct page *page)
+{
+	bool is_sound = true;
+	for (uint32_t uid = next_uid(page, page->from); is_sound && uid < page->end;
+		uid = next_uid(page, uid + 1)) {
+		uint32_t position;
+		struct snapshot_message at;
+		const struct index_entry *entry = entry_of(page, uid);
+		is_sound = entry && !entry->is_altered &&
+			   snapshot_find(page->snapshot, uid, &position, &at);
+	}
+	page->entry_at = 0;
+	return !is_sound;
+}
+
 /* The index first, then the snapshot: what is covered and in the snapshot is in the index. */
 static struct error *read_entries(
 	struct op *op, const struct verifying *v, struct mailbox_id mailbox, struct page *page)
@@ -268,6 +288,8 @@ static struct error *verify_page(
 		page->end = MIN_OF(page->end, v->scope->uid + 1);
 	if (page->from >= page->end || snapshot_is_deleted(page->snapshot))
 		return NULL;
+	if (v->scope->mode == VERIFY_DOUBTS && !has_doubts(page))
+		return NULL;
 	TRY(read_rows(op, v, page));
 	TRY(walk(op, v, page));
 	return mend(op, v, page);
@@ -324,6 +346,47 @@ static struct error *verify_mailbox(
 	return NULL;
 }
 
+static struct error *verify_account(
+	struct op *op, const struct verifying *v, const struct mailbox_list *list, bool *ret_found)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		if (v->scope->path.len && !slice_equal(v->scope->path, list->items[i].path))
+			continue;
+		*ret_found = true;
+		struct error *err = verify_mailbox(op, v, list->items[i].id);
+		if (err && err->kind != ERR_NOT_FOUND)
+			return err;
+	}
+	return NULL;
+}
+
+struct error *verify_doubts(struct op *op, struct mail_store *store, struct index *index,
+	struct account_id account, const struct search_pace *pace, bool *ret_owes)
+{
+	struct mailbox_list list;
+	struct verify_report report = {0};
+	const struct verify_scope scope = {.mode = VERIFY_DOUBTS, .pace = *pace};
+	*ret_owes = false;
+	const struct verifying v = {store, index, account, &scope, &report, ret_owes};
+	bool found = false;
+	TRY(mailbox_list(op, store, account, &list));
+	TRY(verify_account(op, &v, &list, &found));
+	if (report.fixed)
+		log_warn(op, "index-mended", FIELD_ID("account", op, account.uuid),
+			FIELD_U64("missing", report.missing), FIELD_U64("altered", report.stale),
+			FIELD_U64("orphaned", report.orphaned));
+	return NULL;
+}
+
+struct error *verify_altered(struct op *op, struct mail_store *store, struct index *index,
+	struct account_id account, const struct search_pace *pace, bool *ret_owes)
+{
+	bool is_altered;
+	*ret_owes = false;
+	TRY(index_is_altered(index, op, account, &is_altered));
+	return is_altered ? verify_doubts(op, store, index, account, pace, ret_owes) : NULL;
+}
+
 struct error *search_verify(struct op *op, struct search *search, struct account_id account,
 	const struct verify_scope *scope, struct verify_report *inout_report)
 {
@@ -340,15 +403,9 @@ struct error *search_verify(struct op *op, struct search *search, struct account
 	if (scope->mode != VERIFY_TELLS)
 		TRY(search_catch_up(op, search, account));
 	TRY(mailbox_list(op, search->store, account, &list));
-	for (size_t i = 0; i < list.count; i++) {
-		if (scope->path.len && !slice_equal(scope->path, list.items[i].path))
-			continue;
-		found = true;
-		struct error *err = verify_mailbox(op, &v, list.items[i].id);
-		if (owes)
-			attachments_owed(search, account);
-		if (err && err->kind != ERR_NOT_FOUND)
-			return err;
-	}
+	struct error *err = verify_account(op, &v, &list, &found);
+	if (owes)
+		attachments_owed(search, account);
+	TRY(err);
 	return found ? NULL : op_fail(op, ERR_NOT_FOUND, "no such mailbox");
 }

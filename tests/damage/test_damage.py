@@ -1,12 +1,17 @@
-"""Rows of the embedded store are deleted, altered, cut, exchanged and put back: what clients are shown stays what it
-was, and what is damaged is put right."""
+"""Rows of the embedded store, and of the search index, are deleted, altered, cut, exchanged and put back: what clients
+are shown stays what it was, and what is damaged is put right."""
 
 import concurrent.futures
+import contextlib
+import sqlite3
 
 import pytest
 
-from support.damage import PLACE, SUMMARY, RocksRows, damage, resurrect
+from support import searching
+from support.damage import PLACE, SUMMARY, RocksRows, change_index, damage, index_file, resurrect
 from support.everything import change, everything, fill, modseqs, then_same
+from support.mailbox import Mailbox
+from support.patience import until
 from support.server import Server
 
 READ, COLD = "read@example.org", "cold@example.org"
@@ -126,3 +131,82 @@ def test_what_the_log_does_not_tell_any_more_is_told_and_not_made_up(world):
     assert len(uids) == len(world.before[COLD]["INBOX", "messages"]) - 1 and b"1" not in uids
     assert client.uid("FETCH", "3:*", "(RFC822.SIZE)")[0] == "OK"
     client.logout()
+
+
+def lose_places(file):
+    """By a fault of ours: the file is sound."""
+    change_index(file, "DELETE FROM place WHERE uid IN (6, 31)")
+
+
+def lose_documents(file):
+    change_index(file, "DELETE FROM document WHERE id IN (9, 12, 20)")
+
+
+def write_by_others(file):
+    with contextlib.closing(sqlite3.connect(file)) as index, index:
+        index.execute("UPDATE place SET document = 3 WHERE uid IN (6, 31)")
+
+
+def alter_bytes(file):
+    """One in a page, and the journal's too."""
+    change_index(file, "PRAGMA wal_checkpoint(TRUNCATE)")
+    content = bytearray(file.read_bytes())
+    for at in range(4096 + 90, len(content), 4096):
+        content[at] ^= 4
+    file.write_bytes(content)
+
+
+def cut(file):
+    change_index(file, "PRAGMA wal_checkpoint(TRUNCATE)")
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2])
+
+
+def test_searches_find_the_same_whatever_becomes_of_the_index(world):
+    """At once; and the index is whole again soon after somebody has searched."""
+    sought = Mailbox(world.server, "sought@example.org")
+    searching.fill(sought, 40)
+    searching.wait_for_index(sought)
+    found, near = searching.answers(sought), searching.fuzzy_answers(sought)
+    assert found['UID 3:* BODY "apples"'].startswith(b"3 6 9")
+    file = index_file(world.server, sought.address)
+    for mistreat in (lose_places, lose_documents, write_by_others, alter_bytes, cut):
+        world.server.stop()
+        mistreat(file)
+        world.server.start()
+        assert searching.answers(sought) == found, mistreat
+        assert searching.fuzzy_answers(sought) == near, mistreat
+
+        def is_whole():
+            counts = world.run("index-audit", sought.address)
+            return not any(counts[name] for name in ("missing", "stale", "orphaned", "behind"))
+
+        until(is_whole)
+        assert searching.answers(sought) == found, mistreat
+
+
+def test_an_old_index_that_comes_back_finds_the_same(world):
+    again = Mailbox(world.server, "again@example.org")
+    searching.fill(again, 12)
+    searching.wait_for_index(again)
+    file = index_file(world.server, again.address)
+    world.server.stop()
+    files = {path: path.read_bytes() for path in file.parent.glob(f"{file.name}*")}
+    world.server.start()
+    client = world.server.imap(again.address)
+    client.select("INBOX")
+    client.uid("STORE", "3,7", "+FLAGS", r"(\Deleted)")
+    client.expunge()
+    client.logout()
+    world.server.deliver(searching.mail(13), to=again.address)
+    found = searching.answers(again)
+    searching.wait_for_index(again)
+    world.server.stop()
+    for path in file.parent.glob(f"{file.name}*"):
+        path.unlink()
+    for path, content in files.items():
+        path.write_bytes(content)
+    world.server.start()
+    assert searching.answers(again) == found
+    searching.wait_for_index(again)
+    assert searching.answers(again) == found

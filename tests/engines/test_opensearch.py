@@ -124,6 +124,70 @@ def test_what_is_lost_there_is_found_by_the_audit_and_mended(mailbox):
     then_whole(mailbox, 12)
 
 
+def place(mailbox, uid):
+    filters = [{"term": {"uid": uid}}, {"term": {"account": account(mailbox)}}]
+    query = {"query": {"bool": {"filter": filters}}, "docvalue_fields": ["mailbox", "generation"]}
+    (hit,) = request("POST", "/searched-write/_search", query)["hits"]["hits"]
+    return hit
+
+
+def write_place(mailbox, uid, hit, **fields):
+    """As anybody may who knows what documents look like."""
+    document = {
+        "account": account(mailbox),
+        "generation": hit["fields"]["generation"][0],
+        "mailbox": hit["fields"]["mailbox"][0],
+        "uid": uid,
+        "whole": True,
+        "message": str(uuid.uuid4()),
+        "fingerprint": 1,
+        **fields,
+    }
+    request("PUT", f"/searched-write/_doc/{hit['_id']}?routing={account(mailbox)}&refresh=true", document)
+
+
+def is_mended(mailbox):
+    counts = audit(mailbox)
+    return not any(counts[name] for name in ("missing", "stale", "orphaned", "behind"))
+
+
+def test_what_is_altered_there_is_found_at_once_and_mended_behind_it(mailbox):
+    fill(mailbox)
+    client = mailbox.server.imap(mailbox.address)
+    client.select("INBOX")
+    wait_for_index(mailbox)
+    gone = place(mailbox, 3)
+    client.uid("STORE", "3", "+FLAGS", r"(\Deleted)")
+    client.expunge()
+    wait_for_index(mailbox)
+    until(lambda: index(mailbox)["places"] == 11)
+    found, near = answers(mailbox), fuzzy_answers(mailbox)
+    assert found['UID 3:* BODY "apples"'] == b"6 9 12"
+
+    # Removed, other texts, less of itself, and back again.
+    lost = {"query": {"bool": {"filter": [{"term": {"uid": 9}}, {"term": {"account": account(mailbox)}}]}}}
+    assert request("POST", "/searched-write/_delete_by_query?refresh=true", lost)["deleted"] == 1
+    write_place(mailbox, 6, place(mailbox, 6), body="rubbish", body_words="rubbish")
+    routing = f"routing={account(mailbox)}&refresh=true"
+    partly = place(mailbox, 12)["_id"]
+    request("POST", f"/searched-write/_update/{partly}?{routing}", {"doc": {"uid": 12}})
+    write_place(mailbox, 3, gone, body="some apples for you")
+    assert answers(mailbox) == found
+    assert fuzzy_answers(mailbox) == near
+    until(lambda: is_mended(mailbox))
+    then_whole(mailbox, 11)
+    assert answers(mailbox) == found
+    assert index(mailbox)["places"] == 11
+
+    # Nobody searches, but mail comes: that hides nothing.
+    write_place(mailbox, 6, place(mailbox, 6), body="rubbish", body_words="rubbish")
+    mailbox.server.deliver(mail(13), to=mailbox.address)
+    until(lambda: is_mended(mailbox))
+    then_whole(mailbox, 12)
+    assert client.uid("SEARCH", 'BODY "apples"')[1] == [b"6 9 12"]
+    client.logout()
+
+
 def account(mailbox):
     return mailbox.server.ctl_json("user", "show", mailbox.address)["account"]
 

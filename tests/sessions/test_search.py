@@ -4,15 +4,10 @@ import re
 
 import pytest
 
+from support.damage import index_file
 from support.mailbox import Mailbox
 from support.searching import QUERIES, answers, fill, fuzzy_answers, index, mail, wait_for_index
 from support.server import Server
-
-
-def index_file(mailbox):
-    account = mailbox.server.ctl_json("user", "show", mailbox.address)["account"]
-    (file,) = (mailbox.server.data / "index").glob(f"*/{account}.sqlite")
-    return file
 
 
 def test_what_was_just_delivered_is_found(mailbox):
@@ -69,7 +64,7 @@ def test_an_index_that_is_gone_or_damaged_changes_nothing(mailbox):
     fill(mailbox)
     first = answers(mailbox)
     wait_for_index(mailbox)
-    file = index_file(mailbox)
+    file = index_file(mailbox.server, mailbox.address)
     file.unlink()
     assert answers(mailbox) == first
     wait_for_index(mailbox)

@@ -40,6 +40,18 @@ class RocksRows:
         self._run(table, "write", "".join(lines))
 
 
+def index_file(server, address):
+    account = server.ctl_json("user", "show", address)["account"]
+    (file,) = (server.data / "index").glob(f"*/{account}.sqlite")
+    return file
+
+
+def change_index(file, sql):
+    """Of a server that has been stopped, as if by a fault of its own: nothing in the file tells of it."""
+    done = subprocess.run([BUILD / "tests/damage/index_rows", file, sql], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
 class CassandraRows:
     """Of a cluster, while nodes serve from it."""
 

@@ -310,6 +310,7 @@ static struct error *apply(struct index *index, struct op *op, struct account_id
 {
 	struct fts5_file *file;
 	TRY(fts5_take(op, fts5_of(index), account, true, &file));
+	file->counted.mailbox = 0;
 	struct error *err = change(op, file->db, batch, index);
 	fts5_give_back(fts5_of(index), file, err);
 	return err;
@@ -401,10 +402,34 @@ static const char *find_statement(struct arena *arena, unsigned fields)
 	return arena_cstr(arena, buf_as_slice(&sql));
 }
 
-static struct error *find_in(
-	struct op *op, sqlite3 *db, const struct index_query *query, struct index_found *found)
+struct error *fts5_count_held(struct op *op, struct fts5_file *file, uint64_t mailbox,
+	uint32_t below, struct index_held *ret_held)
+{
+	bool row;
+	AUTO_FTS5_STATEMENT(statement);
+	if (file->counted.mailbox != mailbox || file->counted.below != below) {
+		TRY(fts5_prepare(op, file->db,
+			"SELECT count(*), coalesce(sum(uid), 0) FROM place WHERE mailbox = ? AND "
+			"uid < ?"
+			" AND EXISTS (SELECT 1 FROM document WHERE document.id = place.document)",
+			&statement));
+		fts5_bind_number(&statement, mailbox);
+		fts5_bind_number(&statement, below);
+		TRY(fts5_step(&statement, &row));
+		file->counted.mailbox = mailbox;
+		file->counted.below = below;
+		file->counted.held = (struct index_held){
+			.count = fts5_number(&statement, 0), .uid_sum = fts5_number(&statement, 1)};
+	}
+	*ret_held = file->counted.held;
+	return NULL;
+}
+
+static struct error *find_in(struct op *op, struct fts5_file *file, const struct index_query *query,
+	struct index_found *found)
 {
 	uint64_t number;
+	sqlite3 *db = file->db;
 	AUTO_FTS5_STATEMENT(statement);
 	TRY(fts5_ask(op, db, "SELECT cursor FROM progress", &found->cursor));
 	if (!found->cursor)
@@ -412,6 +437,8 @@ static struct error *find_in(
 	TRY(fts5_read_coverage(op, db, query->mailbox, &number, &found->coverage));
 	if (!found->coverage.uidnext)
 		return NULL;
+	TRY(fts5_count_held(
+		op, file, number, MIN_OF(query->below, found->coverage.uidnext), &found->held));
 	TRY(fts5_prepare(op, db, find_statement(&op->arena, query->fields), &statement));
 	fts5_bind_number(&statement, number);
 	fts5_bind_text(&statement, match_expression(&op->arena, query));
@@ -425,7 +452,7 @@ static struct error *find(struct index *index, struct op *op, struct account_id 
 	TRY(fts5_take(op, fts5_of(index), account, false, &file));
 	if (!file)
 		return NULL;
-	struct error *err = find_in(op, file->db, query, ret_found);
+	struct error *err = find_in(op, file, query, ret_found);
 	fts5_give_back(fts5_of(index), file, err);
 	return err;
 }
@@ -437,7 +464,7 @@ static struct error *rank(struct index *index, struct op *op, struct account_id 
 	TRY(fts5_take(op, fts5_of(index), account, false, &file));
 	if (!file)
 		return NULL;
-	struct error *err = fts5_rank(op, file->db, query, ret_ranking);
+	struct error *err = fts5_rank(op, file, query, ret_ranking);
 	fts5_give_back(fts5_of(index), file, err);
 	return err;
 }

@@ -1,5 +1,6 @@
 #include "index/fts5/fts5_private.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,10 +20,13 @@ METRIC_COUNTER(thrown_away, "index_files_thrown_away_total",
 /* Another process has no business in the file: the exclusive lock saves the WAL's shared memory.
  * Transactions are not synced, only the WAL before it is copied into the file: a crash loses what
  * came last. */
-static const char set_up[] = "PRAGMA locking_mode=EXCLUSIVE;"
+static_assert(FTS5_PAGE_BYTES == 4096, "as the settings below have it");
+static const char set_up[] = "PRAGMA page_size=4096;"
+			     "PRAGMA locking_mode=EXCLUSIVE;"
 			     "PRAGMA journal_mode=WAL;"
 			     "PRAGMA synchronous=NORMAL;"
 			     "PRAGMA trusted_schema=OFF;"
+
 			     "PRAGMA cache_size=-" CACHE_KIB ";";
 
 /* Document 0 is every message whose content is not known. */
@@ -51,6 +55,7 @@ static void close_file(struct fts5_file *file)
 {
 	sqlite3_close(file->db);
 	file->db = NULL;
+	file->counted.mailbox = 0;
 }
 
 static void unlink_file(struct fts5 *fts5, struct fts5_file *file)
@@ -96,7 +101,7 @@ static struct error *open_database(struct op *op, struct fts5_file *file, const 
 {
 	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
 		    SQLITE_OPEN_NOFOLLOW;
-	if (sqlite3_open_v2(path, &file->db, flags, NULL) != SQLITE_OK)
+	if (fts5_open_pages(path, flags, &file->db) != SQLITE_OK)
 		return fts5_error(op, file->db, path);
 	/* Closing costs no sync then: the WAL is read again by the next open. */
 	sqlite3_db_config(file->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);

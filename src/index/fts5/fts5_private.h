@@ -10,7 +10,11 @@
 #include "index/fts5/fts5.h"
 
 /* Raised when the tables of a file become others. */
-#define FTS5_FILE_FORMAT 5
+#define FTS5_FILE_FORMAT 6
+
+/* Of a database, and what its last bytes are. */
+#define FTS5_PAGE_BYTES 4096
+#define FTS5_SEAL_BYTES 8
 
 /* Of the tables of texts: "text_subject" and so on. */
 extern const char *const fts5_field_names[TEXT_FIELD_COUNT];
@@ -21,6 +25,13 @@ struct fts5_file {
 	struct mutex lock; /* of what follows */
 	sqlite3 *db;       /* NULL: not open */
 	ino_t inode;
+	/* What was counted last, of one mailbox; the file has no other user, so
+	 * that stays so until this one changes it. */
+	struct {
+		uint64_t mailbox; /* its number; 0: none */
+		uint32_t below;
+		struct index_held held;
+	} counted;
 
 	/* Guarded by the index's lock: */
 	unsigned users;
@@ -54,6 +65,11 @@ MUST_CHECK struct error *fts5_replace(struct op *op, struct fts5 *fts5, struct f
 	struct fts5 *beside, struct fts5_file *by);
 
 void fts5_close_all(struct fts5 *fts5);
+
+/* ---- fts5_pages.c ---- */
+
+/* As sqlite3_open_v2, for a file whose pages have seals. */
+int fts5_open_pages(const char *path, int flags, sqlite3 **ret_db);
 
 /* ---- fts5_statement.c ---- */
 
@@ -100,6 +116,10 @@ MUST_CHECK struct error *fts5_ask(
 
 /* ---- fts5.c ---- */
 
+/* Places below a UID, and below what is covered, with the documents they lead to. */
+MUST_CHECK struct error *fts5_count_held(struct op *op, struct fts5_file *file, uint64_t mailbox,
+	uint32_t below, struct index_held *ret_held);
+
 MUST_CHECK struct error *fts5_read_coverage(struct op *op, sqlite3 *db, struct mailbox_id mailbox,
 	uint64_t *ret_number, struct index_coverage *ret_coverage);
 
@@ -114,5 +134,5 @@ MUST_CHECK struct error *fts5_add_words(struct op *op, struct fts5_statement *st
 	uint64_t document, const struct search_texts *texts);
 MUST_CHECK struct error *fts5_add_attached(
 	struct op *op, sqlite3 *db, uint64_t document, struct slice folded);
-MUST_CHECK struct error *fts5_rank(struct op *op, sqlite3 *db, const struct index_word_query *query,
-	struct index_ranking *ranking);
+MUST_CHECK struct error *fts5_rank(struct op *op, struct fts5_file *file,
+	const struct index_word_query *query, struct index_ranking *ranking);

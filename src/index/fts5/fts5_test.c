@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sqlite3.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -251,6 +252,117 @@ static void a_crash_loses_the_tail_and_nothing_before_it(void **state)
 	assert_int_equal(last, MESSAGES);
 }
 
+/* What is in the file now, or nothing at all. */
+static void then_all_or_damaged(struct world *w, uint32_t uids)
+{
+	struct index_found found;
+	struct error *err = find(w, w->account, "common", &found);
+	if (err)
+		assert_int_equal(err->kind, ERR_CORRUPT);
+	else if (found.cursor)
+		assert_int_equal(found.count, uids);
+	/* Once found damaged, it has gone. */
+	if (err)
+		then_holds(w, w->account, 0);
+}
+
+static void no_altered_byte_is_an_answer(void **state)
+{
+	struct world *w = *state;
+	/* More than its journal is let grow to. */
+	enum { MESSAGES = 1200, ALTERED = 24 };
+	for (uint32_t uid = 1; uid <= MESSAGES; uid++)
+		assert_null(add(w, w->account, uid));
+	const char *path = fts5_path(&w->op.arena, w->folder, w->account);
+	const char *journal = arena_printf(&w->op.arena, "%s-wal", path);
+	const char *saved = scratch_path(&w->op.arena);
+	const char *saved_journal = scratch_path(&w->op.arena);
+	struct stat status;
+	index_close(w->index);
+	copy_file(path, saved, SIZE_MAX);
+	copy_file(journal, saved_journal, SIZE_MAX);
+	assert_int_equal(stat(path, &status), 0);
+	assert_true(status.st_size > (off_t)KIB(64));
+	unsigned damaged = 0;
+	for (unsigned i = 0; i < ALTERED; i++) {
+		copy_file(saved, path, SIZE_MAX);
+		copy_file(saved_journal, journal, SIZE_MAX);
+		off_t at = status.st_size / ALTERED * i + i * 67 % 4096;
+		int fd = open(path, O_RDWR | O_CLOEXEC);
+		char byte;
+		assert_int_equal(pread(fd, &byte, 1, at), 1);
+		byte ^= 1;
+		assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+		close(fd);
+		w->index = open_folder(&w->op, w->folder, RULES);
+		then_all_or_damaged(w, MESSAGES);
+		struct index_state known;
+		assert_null(index_get_state(w->index, &w->op, w->account, &known));
+		damaged += known.cursor == 0;
+		index_close(w->index);
+	}
+	assert_true(damaged >= 3);
+	w->index = open_folder(&w->op, w->folder, RULES);
+}
+
+/* A program that knows SQLite but not the seals. */
+static void alter(const char *path, const char *sql)
+{
+	sqlite3 *db;
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)
+		fail_msg("%s: %s", sql, sqlite3_errmsg(db));
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+static void what_others_have_written_is_no_answer(void **state)
+{
+	static const char *const changes[] = {"DELETE FROM place WHERE uid = 7",
+		"DELETE FROM document WHERE id = 7", "UPDATE place SET document = 3 WHERE uid = 7",
+		"UPDATE document SET is_whole = 0", "UPDATE progress SET cursor = cursor - 1",
+		"UPDATE mailbox SET uidnext = uidnext + 5",
+		"DELETE FROM text_body_data WHERE id > 10",
+		"INSERT INTO text_body(rowid, text) VALUES(7, 'something else')"};
+	struct world *w = *state;
+	const char *path = fts5_path(&w->op.arena, w->folder, w->account);
+	for (size_t i = 0; i < ARRAY_SIZE(changes); i++) {
+		for (uint32_t uid = 1; uid <= 20; uid++)
+			assert_null(add(w, w->account, uid));
+		index_close(w->index);
+		alter(path, changes[i]);
+		w->index = open_folder(&w->op, w->folder, RULES);
+		then_holds(w, w->account, 0);
+	}
+}
+
+static void what_it_holds_is_counted(void **state)
+{
+	struct world *w = *state;
+	struct index_found found;
+	struct index_query query = {.mailbox = w->mailbox,
+		.below = 4,
+		.fields = INDEX_ALL_FIELDS,
+		.needle = SLICE("nowhere")};
+	for (uint32_t uid = 1; uid <= 5; uid++)
+		assert_null(add(w, w->account, uid));
+	for (int i = 0; i < 2; i++) {
+		assert_null(index_find(w->index, &w->op, w->account, &query, &found));
+		assert_int_equal(found.held.count, 3);
+		assert_int_equal(found.held.uid_sum, 1 + 2 + 3);
+	}
+	const struct index_place gone = {w->mailbox, 2};
+	const struct index_batch batch = {
+		.removed = &gone, .removed_count = 1, .expected_cursor = 5, .cursor = 6};
+	assert_null(index_apply(w->index, &w->op, w->account, &batch));
+	query.below = UINT32_MAX;
+	assert_null(index_find(w->index, &w->op, w->account, &query, &found));
+	assert_int_equal(found.held.count, 4);
+	assert_int_equal(found.held.uid_sum, 1 + 3 + 4 + 5);
+	query.below = 4;
+	assert_null(index_find(w->index, &w->op, w->account, &query, &found));
+	assert_int_equal(found.held.uid_sum, 1 + 3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -263,6 +375,10 @@ int main(void)
 			a_file_that_is_removed_is_missed_at_once, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			rubbish_is_thrown_away_and_never_an_answer, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(no_altered_byte_is_an_answer, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			what_others_have_written_is_no_answer, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_it_holds_is_counted, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			a_crash_loses_the_tail_and_nothing_before_it, set_up, tear_down),
 	};

@@ -250,10 +250,11 @@ static struct error *read_hits(struct op *op, struct fts5_statement *statement, 
 	return NULL;
 }
 
-struct error *fts5_rank(struct op *op, sqlite3 *db, const struct index_word_query *query,
+struct error *fts5_rank(struct op *op, struct fts5_file *file, const struct index_word_query *query,
 	struct index_ranking *ranking)
 {
 	uint64_t number;
+	sqlite3 *db = file->db;
 	AUTO_FTS5_STATEMENT(statement);
 	TRY(fts5_ask(op, db, "SELECT cursor FROM progress", &ranking->cursor));
 	if (!ranking->cursor)
@@ -261,6 +262,8 @@ struct error *fts5_rank(struct op *op, sqlite3 *db, const struct index_word_quer
 	TRY(fts5_read_coverage(op, db, query->mailbox, &number, &ranking->coverage));
 	if (!ranking->coverage.uidnext)
 		return NULL;
+	TRY(fts5_count_held(
+		op, file, number, MIN_OF(query->below, ranking->coverage.uidnext), &ranking->held));
 	TRY(ask(op, db, query, number, &statement));
 	return read_hits(op, &statement, query->words->count, ranking);
 }

@@ -119,14 +119,18 @@ static const json_t *first_of(const json_t *fields, const char *name)
 }
 
 /* Without a message: it is not known what is there. */
-static bool take_entry(const json_t *hit, struct index_entry *entry)
+static bool take_entry(const json_t *hit, uint64_t last, struct index_entry *entry)
 {
+	uint64_t seq_no = 0;
+	const json_t *written = json_object_get(hit, "_seq_no");
 	const json_t *fields = json_object_get(hit, "fields");
 	const json_t *message = first_of(fields, "message");
 	const json_t *fingerprint = first_of(fields, "fingerprint");
 	const json_t *attached = first_of(fields, "attached");
 	const json_t *version = json_object_get(hit, "_version");
-	*entry = (struct index_entry){0};
+	if (written && !take_number(written, &seq_no))
+		return false;
+	*entry = (struct index_entry){.is_altered = seq_no > last};
 	return take_u32(first_of(fields, "uid"), &entry->uid) &&
 	       (!message || take_uuid(json_string_value(message), &entry->message.uuid)) &&
 	       (!fingerprint || take_number(fingerprint, &entry->fingerprint)) &&
@@ -142,8 +146,8 @@ static struct error *take_hits(struct op *op, const json_t *root, const json_t *
 	return json_is_array(*ret_hits) ? NULL : misunderstood(op, "the answer to a search");
 }
 
-struct error *opensearch_parse_hits(
-	struct op *op, struct slice answer, struct index_entry **ret_entries, size_t *ret_count)
+struct error *opensearch_parse_hits(struct op *op, struct slice answer, uint64_t last,
+	struct index_entry **ret_entries, size_t *ret_count)
 {
 	AUTO_JSON(root) = parse(answer);
 	const json_t *hits;
@@ -151,7 +155,7 @@ struct error *opensearch_parse_hits(
 	size_t count = json_array_size(hits);
 	struct index_entry *entries = ARENA_ARRAY(&op->arena, struct index_entry, count + 1);
 	for (size_t i = 0; i < count; i++)
-		if (!take_entry(json_array_get(hits, i), &entries[i]) ||
+		if (!take_entry(json_array_get(hits, i), last, &entries[i]) ||
 			(i && entries[i].uid <= entries[i - 1].uid))
 			return misunderstood(op, "a hit of a search");
 	*ret_entries = entries;
@@ -202,6 +206,32 @@ struct error *opensearch_parse_total(struct op *op, struct slice answer, uint64_
 	TRY(check_search(op, root));
 	if (!take_number(json_object_get(total, "value"), ret_total))
 		return misunderstood(op, "the count of a search");
+	return NULL;
+}
+
+/* A sum of whole numbers, as a number with a point. */
+static bool take_sum(const json_t *json, uint64_t *ret_sum)
+{
+	double sum = json_number_value(json);
+	if (!json_is_number(json) || !(sum >= 0) || sum >= 0x1p63)
+		return false;
+	*ret_sum = (uint64_t)sum;
+	return true;
+}
+
+struct error *opensearch_parse_held(struct op *op, struct slice answer, struct index_held *ret_held)
+{
+	struct index_held held;
+	AUTO_JSON(root) = parse(answer);
+	const json_t *told = json_object_get(root, "aggregations");
+	const json_t *uids = json_object_get(told, "uids");
+	TRY(check_search(op, root));
+	if (!take_number(json_object_get(uids, "count"), &held.count) ||
+		!take_sum(json_object_get(uids, "sum"), &held.uid_sum) ||
+		!take_number(json_object_get(json_object_get(told, "altered"), "doc_count"),
+			&held.altered))
+		return misunderstood(op, "what an account holds");
+	*ret_held = held;
 	return NULL;
 }
 

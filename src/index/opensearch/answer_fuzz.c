@@ -13,18 +13,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	struct error *err;
 	size_t count;
 	uint64_t total;
+	struct index_held held;
 	bool is_refusal = false;
 	if (size < 1)
 		return 0;
 	struct slice answer = slice_of(bytes + 1, size - 1);
-	switch (bytes[0] % 5) {
+	switch (bytes[0] % 6) {
 	case 0:
 		err = opensearch_parse_progress(&op, answer, &progress);
 		if (!err && progress.found && progress.state.id == 0)
 			abort();
 		break;
 	case 1:
-		err = opensearch_parse_hits(&op, answer, &entries, &count);
+		err = opensearch_parse_hits(&op, answer, bytes[0], &entries, &count);
 		for (size_t i = 1; !err && i < count; i++)
 			if (entries[i].uid <= entries[i - 1].uid)
 				abort();
@@ -34,6 +35,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 		for (size_t i = 0; !err && i < count; i++)
 			if (hits[i].score > 100 || (i && hits[i].uid <= hits[i - 1].uid))
 				abort();
+		break;
+	case 5:
+		err = opensearch_parse_held(&op, answer, &held);
 		break;
 	case 2:
 		err = opensearch_parse_total(&op, answer, &total);

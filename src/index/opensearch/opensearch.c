@@ -53,29 +53,44 @@ static struct error *search(struct op *op, struct opensearch *shared, const char
 }
 
 static struct error *search_places(struct op *op, const struct opensearch_view *view,
-	const char *alias, struct account_id account, uint64_t generation,
+	const char *alias, struct account_id account, const struct opensearch_progress *progress,
 	struct mailbox_id mailbox, enum opensearch_places places, const struct index_query *query,
 	uint32_t from, size_t most, struct index_entry **ret_entries, size_t *ret_count)
 {
 	struct slice answer = SLICE_NONE;
 	TRY(search(op, view->shared, alias, account,
-		opensearch_query(
-			&op->arena, account, generation, mailbox, places, query, from, most),
+		opensearch_query(&op->arena, account, progress->state.id, mailbox, places, query,
+			from, most),
 		&answer));
-	return opensearch_parse_hits(op, answer, ret_entries, ret_count);
+	return opensearch_parse_hits(op, answer, progress->seq_no, ret_entries, ret_count);
+}
+
+/* Counted after the hits, so that what they lack this lacks too. */
+static struct error *count_held(struct op *op, const struct opensearch_view *view,
+	const char *alias, struct account_id account, const struct opensearch_progress *progress,
+	const struct index_coverage *coverage, uint32_t below, struct index_held *ret_held)
+{
+	struct slice answer = SLICE_NONE;
+	if (!below)
+		return NULL;
+	TRY(search(op, view->shared, alias, account,
+		opensearch_held_query(&op->arena, account, progress, coverage->mailbox,
+			MIN_OF(below, coverage->uidnext)),
+		&answer));
+	return opensearch_parse_held(op, answer, ret_held);
 }
 
 /* Everything from 1 on, page by page. */
 static struct error *find_all(struct op *op, const struct opensearch_view *view, const char *alias,
-	struct account_id account, uint64_t generation, const struct index_query *query,
-	struct index_found *found)
+	struct account_id account, const struct opensearch_progress *progress,
+	const struct index_query *query, struct index_found *found)
 {
 	struct buf uids = buf_in(&op->arena);
 	size_t count = PAGE_MOST;
 	for (uint32_t from = 1; count == PAGE_MOST;) {
 		struct index_entry *entries;
-		TRY(search_places(op, view, alias, account, generation, query->mailbox,
-			PLACES_FOUND, query, from, PAGE_MOST, &entries, &count));
+		TRY(search_places(op, view, alias, account, progress, query->mailbox, PLACES_FOUND,
+			query, from, PAGE_MOST, &entries, &count));
 		for (size_t i = 0; i < count; i++)
 			buf_append(&uids, slice_of(&entries[i].uid, sizeof(uint32_t)));
 		found->count += count;
@@ -137,7 +152,9 @@ static struct error *find(struct index *index, struct op *op, struct account_id 
 		return NULL;
 	take_coverage(&before.state, query->mailbox, &found.coverage);
 	if (found.coverage.uidnext) {
-		TRY(find_all(op, view, alias, account, before.state.id, query, &found));
+		TRY(find_all(op, view, alias, account, &before, query, &found));
+		TRY(count_held(op, view, alias, account, &before, &found.coverage, query->below,
+			&found.held));
 		TRY(opensearch_read_progress(op, alias, view, account, &after));
 		if (!after.found || after.state.id != before.state.id)
 			return NULL;
@@ -189,6 +206,8 @@ static struct error *rank(struct index *index, struct op *op, struct account_id 
 	take_coverage(&before.state, query->mailbox, &ranking.coverage);
 	if (ranking.coverage.uidnext) {
 		TRY(rank_all(op, view, account, before.state.id, query, &ranking));
+		TRY(count_held(op, view, alias, account, &before, &ranking.coverage, query->below,
+			&ranking.held));
 		TRY(opensearch_read_progress(op, alias, view, account, &after));
 		if (!after.found || after.state.id != before.state.id)
 			return NULL;
@@ -225,8 +244,8 @@ static struct error *list_places(struct op *op, const struct opensearch_view *vi
 	TRY(opensearch_read_progress(op, alias, view, account, &progress));
 	if (!progress.found)
 		return NULL;
-	return search_places(op, view, alias, account, progress.state.id, mailbox, places, NULL,
-		from, MIN_OF(most, PAGE_MOST), ret_entries, ret_count);
+	return search_places(op, view, alias, account, &progress, mailbox, places, NULL, from,
+		MIN_OF(most, PAGE_MOST), ret_entries, ret_count);
 }
 
 static struct error *list(struct index *index, struct op *op, struct account_id account,
@@ -259,6 +278,26 @@ static struct error *count_places(struct op *op, const struct opensearch_view *v
 	TRY(search(op, view->shared, view->shared->write_alias, account, buf_as_slice(&body),
 		&answer));
 	return opensearch_parse_total(op, answer, ret_count);
+}
+
+/* Each document has a number in the order of writes to its shard, which is that of its account:
+ * what is newer than the account's own document was not covered by it, or not written by us. */
+static struct error *is_altered(
+	struct index *index, struct op *op, struct account_id account, bool *ret_altered)
+{
+	const struct opensearch_view *view = view_of(index);
+	struct opensearch_progress progress;
+	struct slice answer = SLICE_NONE;
+	uint64_t newer = 0;
+	const char *alias = view->shared->write_alias;
+	TRY(opensearch_read_progress(op, alias, view, account, &progress));
+	if (!progress.found)
+		return NULL;
+	TRY(search(op, view->shared, alias, account,
+		opensearch_newer_query(&op->arena, account, &progress), &answer));
+	TRY(opensearch_parse_total(op, answer, &newer));
+	*ret_altered = newer > 0;
+	return NULL;
 }
 
 static struct error *size(
@@ -317,6 +356,7 @@ static const struct index_ops opensearch_ops = {.name = "opensearch",
 	.has = has,
 	.list = list,
 	.owed = owed,
+	.is_altered = is_altered,
 	.size = size,
 	.drop = opensearch_drop,
 	.swap = opensearch_swap,

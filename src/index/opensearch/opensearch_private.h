@@ -81,9 +81,14 @@ struct opensearch_progress {
 MUST_CHECK struct error *opensearch_parse_progress(
 	struct op *op, struct slice answer, struct opensearch_progress *ret_progress);
 
-/* Ascending entries. ERR_UNAVAILABLE: not all of it was searched. */
-MUST_CHECK struct error *opensearch_parse_hits(
-	struct op *op, struct slice answer, struct index_entry **ret_entries, size_t *ret_count);
+/* Ascending entries. Those that tell of being written after `last` are altered. ERR_UNAVAILABLE:
+ * not all of it was searched. */
+MUST_CHECK struct error *opensearch_parse_hits(struct op *op, struct slice answer, uint64_t last,
+	struct index_entry **ret_entries, size_t *ret_count);
+
+/* Of opensearch_held_query. */
+MUST_CHECK struct error *opensearch_parse_held(
+	struct op *op, struct slice answer, struct index_held *ret_held);
 
 /* The same of opensearch_word_query for so many words. */
 MUST_CHECK struct error *opensearch_parse_ranking(struct op *op, struct slice answer, size_t words,
@@ -117,6 +122,15 @@ void opensearch_put_attached(struct buf *out, enum opensearch_places places);
 struct slice opensearch_query(struct arena *arena, struct account_id account, uint64_t generation,
 	struct mailbox_id mailbox, enum opensearch_places places, const struct index_query *query,
 	uint32_t from, size_t most);
+
+/* How many places below this UID there are, the sum of their UIDs, and how many of them were
+ * written after the account's document. */
+struct slice opensearch_held_query(struct arena *arena, struct account_id account,
+	const struct opensearch_progress *progress, struct mailbox_id mailbox, uint32_t below);
+
+/* Places in any mailbox that were written after the account's document. */
+struct slice opensearch_newer_query(
+	struct arena *arena, struct account_id account, const struct opensearch_progress *progress);
 
 /* Places from this UID on that have these words, or may, with their scores. */
 struct slice opensearch_word_query(struct arena *arena, struct account_id account,

@@ -101,12 +101,65 @@ static void hits_are_read_or_refused(void **state)
 		struct index_entry *entries;
 		size_t count = 0;
 		struct error *err = opensearch_parse_hits(
-			&op, slice_from_cstr(cases[i].text), &entries, &count);
+			&op, slice_from_cstr(cases[i].text), 7, &entries, &count);
 		if (!err != (cases[i].count >= 0))
 			fail_msg("%s", cases[i].text);
 		if (!err)
 			assert_int_equal(count, cases[i].count);
 	}
+}
+
+#define HELD(shards, uids, altered)                                        \
+	"{\"timed_out\":false,\"_shards\":{\"total\":1,\"failed\":" shards \
+	"},\"aggregations\":{\"uids\":" uids ",\"altered\":{\"doc_count\":" altered "}}}"
+
+static void what_is_held_is_read_or_refused(void **state)
+{
+	static const struct {
+		const char *text;
+		int count; /* -1: refused */
+	} cases[] = {
+		{HELD("0", "{\"count\":3,\"min\":1.0,\"sum\":6.0}", "1"), 3},
+		{HELD("0", "{\"count\":0,\"min\":null,\"sum\":0.0}", "1"), 0},
+		{HELD("0", "{\"count\":2,\"sum\":8589934590}", "1"), 2},
+		{HELD("1", "{\"count\":3,\"sum\":6.0}", "1"), -1},
+		{HELD("0", "{\"count\":-3,\"sum\":6.0}", "1"), -1},
+		{HELD("0", "{\"count\":3,\"sum\":-6.0}", "1"), -1},
+		{HELD("0", "{\"count\":3,\"sum\":1e300}", "1"), -1},
+		{HELD("0", "{\"count\":3,\"sum\":\"6\"}", "1"), -1},
+		{HELD("0", "{\"count\":3,\"sum\":6.0}", "-1"), -1},
+		{HELD("0", "{\"count\":3,\"sum\":6.0}", "null"), -1},
+		{HELD("0", "{\"sum\":6.0}", "1"), -1},
+		{HELD("0", "[]", "1"), -1},
+		{HITS("0", "[]"), -1},
+		{"", -1},
+	};
+	AUTO_OP(op, "test");
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct index_held held = {0};
+		struct error *err =
+			opensearch_parse_held(&op, slice_from_cstr(cases[i].text), &held);
+		if (!err != (cases[i].count >= 0))
+			fail_msg("%s", cases[i].text);
+		if (err)
+			continue;
+		assert_int_equal(held.count, cases[i].count);
+		assert_int_equal(held.altered, 1);
+	}
+}
+
+static void what_was_written_later_is_altered(void **state)
+{
+	struct index_entry *entries;
+	size_t count;
+	AUTO_OP(op, "test");
+	assert_null(opensearch_parse_hits(&op,
+		SLICE(HITS("0", "[{\"_seq_no\":7,\"fields\":{\"uid\":[5]}},"
+				"{\"_seq_no\":8,\"fields\":{\"uid\":[9]}}]")),
+		7, &entries, &count));
+	assert_int_equal(count, 2);
+	assert_false(entries[0].is_altered);
+	assert_true(entries[1].is_altered);
 }
 
 #define RANKED(uid, score) HITS("0", "[{\"_score\":" score ",\"fields\":{\"uid\":[" uid "]}}]")
@@ -470,6 +523,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_accounts_document_is_read_or_refused),
 		cmocka_unit_test(hits_are_read_or_refused),
+		cmocka_unit_test(what_is_held_is_read_or_refused),
+		cmocka_unit_test(what_was_written_later_is_altered),
 		cmocka_unit_test(scores_are_likeness_and_what_bm25_makes_of_it),
 		cmocka_unit_test(a_bulk_of_which_a_part_was_not_done_is_none),
 		cmocka_unit_test(any_text_becomes_json),

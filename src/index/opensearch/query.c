@@ -118,13 +118,48 @@ struct slice opensearch_query(struct arena *arena, struct account_id account, ui
 		"{\"size\":%zu,\"track_total_hits\":false,\"_source\":false,%s"
 		"\"docvalue_fields\":[\"uid\"%s],\"sort\":[{\"uid\":\"asc\"}],"
 		"\"query\":{\"bool\":{\"filter\":[",
-		most, query ? "" : "\"version\":true,",
+		most, query ? "" : "\"version\":true,\"seq_no_primary_term\":true,",
 		query ? "" : ",\"message\",\"fingerprint\",\"attached\"");
 	opensearch_put_filters(&out, account, generation, &mailbox);
 	buf_printf(&out, ",{\"range\":{\"uid\":{\"gte\":%u}}}", from);
 	opensearch_put_attached(&out, places);
 	if (query)
 		put_texts(&out, query);
+	buf_append(&out, SLICE("]}}}"));
+	return buf_as_slice(&out);
+}
+
+static void put_newer(struct buf *out, const struct opensearch_progress *progress)
+{
+	buf_printf(out, "{\"range\":{\"_seq_no\":{\"gt\":%llu}}}",
+		(unsigned long long)progress->seq_no);
+}
+
+struct slice opensearch_held_query(struct arena *arena, struct account_id account,
+	const struct opensearch_progress *progress, struct mailbox_id mailbox, uint32_t below)
+{
+	struct buf out = buf_in(arena);
+	buf_append(&out, SLICE("{\"size\":0,\"track_total_hits\":false,"
+			       "\"query\":{\"bool\":{\"filter\":["));
+	opensearch_put_filters(&out, account, progress->state.id, &mailbox);
+	buf_printf(&out,
+		",{\"range\":{\"uid\":{\"lt\":%u}}}]}},"
+		"\"aggs\":{\"uids\":{\"stats\":{\"field\":\"uid\"}},\"altered\":{\"filter\":",
+		below);
+	put_newer(&out, progress);
+	buf_append(&out, SLICE("}}}"));
+	return buf_as_slice(&out);
+}
+
+struct slice opensearch_newer_query(
+	struct arena *arena, struct account_id account, const struct opensearch_progress *progress)
+{
+	struct buf out = buf_in(arena);
+	buf_append(&out, SLICE("{\"size\":0,\"track_total_hits\":true,"
+			       "\"query\":{\"bool\":{\"filter\":["));
+	opensearch_put_filters(&out, account, progress->state.id, NULL);
+	buf_append_char(&out, ',');
+	put_newer(&out, progress);
 	buf_append(&out, SLICE("]}}}"));
 	return buf_as_slice(&out);
 }

@@ -48,16 +48,17 @@ struct writing {
 	struct buf body;
 };
 
-/* {"index":{"_id":…,"version":…}}: a place that comes late does not undo what is newer. A MODSEQ is
- * a time in microseconds; a UID that has gone never comes back. */
-static void put_action(
-	struct writing *w, const char *action, const struct index_place *place, uint64_t version)
+/* {"index":{"_id":…,"version":…}}: a place that comes late does not undo what is newer, and does
+ * not write once more what another node has written at the same MODSEQ: that would look altered. A
+ * MODSEQ is a time in microseconds; a UID that has gone never comes back. */
+static void put_action(struct writing *w, const char *action, const struct index_place *place,
+	uint64_t version, const char *version_type)
 {
 	buf_printf(&w->body, "{\"%s\":{\"_id\":\"%016llx-%s-%u\",", action,
 		(unsigned long long)w->generation, uuid_text(&w->op->arena, place->mailbox.uuid),
 		place->uid);
-	buf_printf(&w->body, "\"version\":%llu,\"version_type\":\"external_gte\"}}\n",
-		(unsigned long long)version);
+	buf_printf(&w->body, "\"version\":%llu,\"version_type\":\"%s\"}}\n",
+		(unsigned long long)version, version_type);
 }
 
 static bool is_known(const struct index_add *add)
@@ -113,7 +114,8 @@ static uint64_t version_of(const struct writing *w, const struct index_add *add)
 
 static void put_place(struct writing *w, const struct index_add *add)
 {
-	put_action(w, "index", &add->place, version_of(w, add));
+	put_action(w, "index", &add->place, version_of(w, add),
+		add->is_attached ? "external_gte" : "external");
 	buf_append(&w->body, SLICE("{\"account\":"));
 	opensearch_put_uuid(&w->body, w->account.uuid);
 	buf_printf(&w->body,
@@ -150,7 +152,7 @@ static struct error *write_places(struct writing *w, const struct index_batch *b
 	struct op *op = w->op;
 	TRY(check_adds(op, batch));
 	for (size_t i = 0; i < batch->removed_count; i++)
-		put_action(w, "delete", &batch->removed[i], w->last);
+		put_action(w, "delete", &batch->removed[i], w->last, "external");
 	for (size_t i = 0; i < batch->added_count; i++)
 		put_place(w, &batch->added[i]);
 	if (!w->body.len)
