@@ -84,8 +84,21 @@ MUST_CHECK struct error *commit_read_known(struct op *op, struct commit *commit,
 	struct error *(*read)(struct op *op, const struct head *head, void *context),
 	void *context);
 
-/* The log above `modseq` up to the head, ascending, in the arena, from account_log and the tail.
- * *ret_complete is false when it does not reach back so far. */
+/* Rows of the log, ascending, in the arena. */
+struct log_walk {
+	struct log_row *rows;
+	size_t count;
+	bool is_complete; /* false: it does not reach back so far, or has a hole */
+	uint64_t
+		*damaged; /* MODSEQs of rows that cannot be read any more: what they said is lost */
+	size_t damaged_count;
+};
+
+/* The log above `modseq` up to the head, from account_log and the tail. */
+MUST_CHECK struct error *commit_log_walk(struct op *op, struct commit *commit,
+	struct account_id account, uint64_t modseq, struct log_walk *ret_walk);
+
+/* The same for who does not ask what is damaged: it is missing. */
 MUST_CHECK struct error *commit_log_since(struct op *op, struct commit *commit,
 	struct account_id account, uint64_t modseq, struct log_row **ret_rows, size_t *ret_count,
 	bool *ret_complete);

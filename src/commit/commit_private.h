@@ -79,10 +79,11 @@ void log_copy_row(struct op *op, const struct log_row *row, struct log_row *ret_
 /* Does each row name the one before it? */
 bool log_is_unbroken(const struct log_row *rows, size_t count);
 
-/* Log rows in (from, to] that have been trimmed from the account, ascending. */
+/* Log rows above `from` that have been trimmed from the account. Whether they are complete is not
+ * said. */
 MUST_CHECK struct error *log_read_trimmed(struct op *op, struct commit *commit,
 	struct account_id account, const struct account_static *state, uint64_t from,
-	struct log_row **ret_rows, size_t *ret_count);
+	struct log_walk *ret_walk);
 
 /* ---- plan.c ---- */
 

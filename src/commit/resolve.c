@@ -29,10 +29,10 @@ struct error *resolve_read(struct op *op, struct commit *commit, struct commit_a
 		return NULL;
 	}
 	if (head->state.trimmed > expected) {
-		struct log_row *rows;
-		size_t count;
-		TRY(log_read_trimmed(
-			op, commit, account->id, &head->state, expected, &rows, &count));
+		struct log_walk walk;
+		TRY(log_read_trimmed(op, commit, account->id, &head->state, expected, &walk));
+		const struct log_row *rows = walk.rows;
+		size_t count = walk.count;
 		for (size_t i = 0; i < count; i++)
 			if (uuid_equal(rows[i].row.operation_id, operation)) {
 				*ret_verdict = VERDICT_APPLIED;

@@ -34,6 +34,7 @@ struct pending {
 	bool exists;
 	struct slice value;
 	uint64_t version;
+	uint64_t begun;
 	bool is_changed;
 	bool is_unreadable;
 	bool is_known;        /* repair: the changes tell all about it */
@@ -273,7 +274,11 @@ static struct error *repair_row(struct op *op, struct engine *engine, const stru
 {
 	bool found;
 	struct engine_row stored;
+	const struct made_row made = {
+		row->table, row->partition, row->key, row->begun, row->version, row->exists};
 	if (row->version > bounds->applied)
+		return NULL;
+	if (bounds->is_certain && !bounds->is_certain(bounds->context, &made))
 		return NULL;
 	TRY(engine_get(
 		engine, op, row->table, row->partition, row->key, READ_NORMAL, &found, &stored));
@@ -294,8 +299,10 @@ static struct error *repair(struct op *op, struct engine *engine, const struct r
 	for (size_t i = 0; i < changes->count; i++) {
 		const struct row_change *change = &changes->items[i];
 		struct pending *row = pending_of(op, work, change);
-		if (!row->is_read)
+		if (!row->is_read) {
 			row->is_known = change->kind != ROW_EDIT;
+			row->begun = change->modseq;
+		}
 		row->is_read = true;
 		if (row->is_known)
 			TRY(change_row(op, change, &row->exists, &row->value, &row->version));

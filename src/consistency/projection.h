@@ -62,6 +62,16 @@ struct repair_report {
 
 void repair_report_add(struct repair_report *sum, const struct repair_report *part);
 
+/* A row as the changes make it. */
+struct made_row {
+	const struct table *table;
+	struct slice partition;
+	struct slice key;
+	uint64_t begun;   /* its first change */
+	uint64_t version; /* its last one */
+	bool exists;
+};
+
 struct repair_bounds {
 	uint64_t applied; /* rows that changes above it make are still owed, not damaged */
 	uint64_t newest;  /* the changes reach up to here: a row that is newer is not judged by them
@@ -69,6 +79,9 @@ struct repair_bounds {
 	/* The MODSEQ of a commit that the changes reach up to, made for this repair: it wins over
 	 * the damage, and every later commit wins over it. 0: only compare. */
 	uint64_t version;
+	/* NULL: always. False: some of its changes may be missing, so nothing is said of it. */
+	bool (*is_certain)(void *context, const struct made_row *row);
+	void *context;
 };
 
 /* Read repair and solve: compares the rows that the changes make with what is stored, and puts

@@ -578,6 +578,8 @@ static struct error *find_latest(struct op *op, struct append *append)
 			.operation_id = rows[i].row.operation_id, .modseq = rows[i].modseq};
 		return NULL;
 	}
+	if (!complete)
+		return op_fail(op, ERR_CORRUPT, "the log does not reach back to what is applied");
 	return read_once(op, append);
 }
 

@@ -232,30 +232,30 @@ static struct error *count_places(struct op *op, const struct candidate *c,
 static struct error *lives_by_log(
 	struct op *op, struct mail_store *store, const struct candidate *c, bool *ret_lives)
 {
-	struct log_row *rows;
-	size_t count;
-	bool is_complete;
+	struct log_walk log;
 	size_t given = 1; /* the place that it lost */
 	size_t taken = 0;
 	*ret_lives = false;
-	struct error *err = commit_log_since(
-		op, store->commit, c->account, c->version - 1, &rows, &count, &is_complete);
+	struct error *err = commit_log_walk(op, store->commit, c->account, c->version - 1, &log);
 	/* The account has gone, and all that was its own. */
 	if (err && err->kind == ERR_NOT_FOUND)
 		return NULL;
 	TRY(err);
+	if (log.damaged_count)
+		return op_fail(
+			op, ERR_CORRUPT, "the log is damaged: it does not tell of all places");
 	/* Content that no commit took became a candidate at no commit, but perhaps in the same
 	 * microsecond as one. */
-	if (!count || rows[0].modseq != c->version)
+	if (!log.count || log.rows[0].modseq != c->version)
 		return NULL;
-	TRY(count_places(op, c, &rows[0], &given, &taken));
+	TRY(count_places(op, c, &log.rows[0], &given, &taken));
 	if (!taken)
 		return NULL;
-	if (!is_complete)
+	if (!log.is_complete)
 		return op_fail(
 			op, ERR_CORRUPT, "the log has a hole: it does not tell of all places");
-	for (size_t i = 1; i < count; i++)
-		TRY(count_places(op, c, &rows[i], &given, &taken));
+	for (size_t i = 1; i < log.count; i++)
+		TRY(count_places(op, c, &log.rows[i], &given, &taken));
 	*ret_lives = given > taken;
 	return NULL;
 }

@@ -154,6 +154,17 @@ static struct error *apply_rows(struct op *op, struct snapshot_builder *builder,
 	return NULL;
 }
 
+/* Up to here each chunk of the map has what the log says; 0 if one is missing. So a hole in the log
+ * is none for a map that was made anew since. */
+static uint64_t map_has(const struct mailbox_numbers *numbers, const struct builder_scope *scope)
+{
+	uint32_t last = (numbers->row.uidnext - 1) >> MAILBOX_MAP_CHUNK_BITS;
+	uint64_t has = UINT64_MAX;
+	for (uint32_t chunk = 0; chunk <= last; chunk++)
+		has = MIN_OF(has, chunk < scope->chunk_count ? scope->as_of[chunk] : 0);
+	return MIN_OF(has, numbers->modseq);
+}
+
 /* From the map and the log above it. */
 static struct error *build_from_map(struct op *op, struct mail_store *store,
 	struct account_id account, struct commit_plan *plan, struct mailbox_numbers *numbers,
@@ -166,7 +177,8 @@ static struct error *build_from_map(struct op *op, struct mail_store *store,
 	bool complete;
 	TRY(map_load(op, store->engine, numbers->mailbox, builder, &as_of, &scope.chunk_count));
 	scope.as_of = as_of;
-	TRY(log_after(op, store, account, plan, numbers->mapped, &rows, &count, &complete));
+	uint64_t has = MAX_OF(numbers->mapped, map_has(numbers, &scope));
+	TRY(log_after(op, store, account, plan, has, &rows, &count, &complete));
 	if (!complete)
 		return op_fail(op, ERR_CORRUPT, "the log does not reach back to the map");
 	TRY(apply_rows(op, builder, &scope, rows, count));

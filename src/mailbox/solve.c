@@ -55,22 +55,89 @@ static struct error *read_state(struct op *op, const struct head *head, void *co
 	return NULL;
 }
 
-/* The rows behind the last hole: what a row of a message comes to is only known from a log that is
- * whole from that message's beginning. */
-static size_t whole_from(struct op *op, struct account_id account, const struct log_row *rows,
-	size_t count, struct solve_report *report)
+/* The MODSEQ behind the last hole, 0 if there is none: what a row of a message comes to is only
+ * known from a log that is whole from that message's beginning. */
+static uint64_t whole_from(struct op *op, struct account_id account, const struct log_walk *log,
+	struct solve_report *report)
 {
-	size_t from = 0;
-	for (size_t i = 1; i < count; i++) {
-		if (rows[i].row.previous == rows[i - 1].modseq)
+	uint64_t from = 0;
+	for (size_t i = 1; i < log->count; i++) {
+		if (log->rows[i].row.previous == log->rows[i - 1].modseq)
 			continue;
-		from = i;
+		from = log->rows[i].modseq;
 		report->log_holes++;
 		log_error(op, "log-hole", FIELD_ID("account", op, account.uuid),
-			FIELD_U64("after", rows[i - 1].modseq),
-			FIELD_U64("before", rows[i].modseq));
+			FIELD_U64("after", log->rows[i - 1].modseq),
+			FIELD_U64("before", log->rows[i].modseq));
 	}
+	for (size_t i = 0; i < log->damaged_count; i++)
+		log_error(op, "log-row-damaged", FIELD_ID("account", op, account.uuid),
+			FIELD_U64("modseq", log->damaged[i]));
+	report->log_damaged += log->damaged_count;
 	return from;
+}
+
+/* What is certain across a hole. */
+struct crossing {
+	struct op *op;
+	struct mail_store *store;
+	struct account_id account;
+	uint64_t whole_from;
+	struct known_mailbox {
+		struct mailbox_id id;
+		struct snapshot *snapshot; /* by its map; NULL: that cannot be read */
+		struct known_mailbox *next;
+	} * known;
+};
+
+static const struct snapshot *known_of(struct crossing *crossing, struct mailbox_id mailbox)
+{
+	struct known_mailbox *known = crossing->known;
+	for (; known; known = known->next)
+		if (ID_EQUAL(known->id, mailbox))
+			return known->snapshot;
+	known = ARENA_NEW(&crossing->op->arena, struct known_mailbox);
+	known->id = mailbox;
+	known->next = crossing->known;
+	crossing->known = known;
+	/* Without one nothing is certain of its messages, and that is no failure. */
+	if (snapshot_of_map(
+		    crossing->op, crossing->store, crossing->account, mailbox, &known->snapshot))
+		known->snapshot = NULL;
+	return known->snapshot;
+}
+
+static void forget_known(struct crossing *crossing)
+{
+	for (struct known_mailbox *known = crossing->known; known; known = known->next)
+		snapshot_unref(known->snapshot);
+}
+
+/* A message that has gone does not come back. One that is there, and that has not changed since its
+ * last change that the log tells, is as the log tells. */
+static bool is_certain(void *context, const struct made_row *row)
+{
+	struct crossing *crossing = context;
+	struct mailbox_id mailbox;
+	struct snapshot_message message;
+	uint32_t position;
+	bool is_place = row->table == &message_table;
+	bool is_row = row->table == &mailbox_message_table;
+	if (row->begun >= crossing->whole_from)
+		return true;
+	if (!is_place && !is_row)
+		return false;
+	if (!row->exists)
+		return true;
+	struct reader key = reader_of(slice_from(row->key, 1));
+	struct slice id = is_place ? reader_bytes(&key, sizeof(mailbox.uuid.bytes))
+				   : slice_range(row->partition, 0, sizeof(mailbox.uuid.bytes));
+	uint32_t uid = reader_u32(&key);
+	if (!reader_is_complete(&key) || !uuid_from_slice(id, &mailbox.uuid))
+		return false;
+	const struct snapshot *known = known_of(crossing, mailbox);
+	return known && snapshot_find(known, uid, &position, &message) &&
+	       (is_place || message.modseq == row->version);
 }
 
 static struct error *hold_against_log(struct op *op, struct mail_store *store,
@@ -78,25 +145,29 @@ static struct error *hold_against_log(struct op *op, struct mail_store *store,
 	struct solve_report *report)
 {
 	struct account_static state;
-	struct log_row *rows;
-	size_t count;
-	bool complete;
+	struct log_walk log;
 	TRY(commit_read(op, store->commit, account, read_state, &state));
-	TRY(commit_log_since(op, store->commit, account, 0, &rows, &count, &complete));
+	TRY(commit_log_walk(op, store->commit, account, 0, &log));
+	struct crossing crossing = {.op = op, .store = store, .account = account};
 	struct repair_bounds bounds = {.applied = version ? version : state.applied,
 		.newest = version ? version : state.modseq,
-		.version = version};
+		.version = version,
+		.context = &crossing};
 	struct row_changes all;
 	struct row_changes held;
 	row_changes_init(&all, &op->arena);
 	row_changes_init(&held, &op->arena);
-	size_t from = whole_from(op, account, rows, count, report);
-	for (size_t i = from; i < count && rows[i].modseq <= bounds.newest; i++)
-		TRY(derive_projections(op, account, &rows[i], &all));
+	crossing.whole_from = whole_from(op, account, &log, report);
+	if (crossing.whole_from)
+		bounds.is_certain = is_certain;
+	for (size_t i = 0; i < log.count && log.rows[i].modseq <= bounds.newest; i++)
+		TRY(derive_projections(op, account, &log.rows[i], &all));
 	for (size_t i = 0; i < all.count; i++)
 		if (is_held_against_log(&all.items[i]) && is_repaired(only, &all.items[i]))
 			row_changes_add(&held, &all.items[i]);
-	return projection_repair(op, store->engine, &held, &bounds, &report->rows);
+	struct error *err = projection_repair(op, store->engine, &held, &bounds, &report->rows);
+	forget_known(&crossing);
+	return err;
 }
 
 static struct error *repair(struct op *op, struct mail_store *store, struct account_id account,
@@ -108,6 +179,7 @@ static struct error *repair(struct op *op, struct mail_store *store, struct acco
 	TRY(hold_against_log(op, store, account, only, 0, &found));
 	metric_add(&holes, (int64_t)found.log_holes);
 	inout_report->log_holes += found.log_holes;
+	inout_report->log_damaged += found.log_damaged;
 	if (!(found.rows.missing + found.rows.stale + found.rows.orphaned)) {
 		inout_report->rows.checked += found.rows.checked;
 		return NULL;

@@ -292,6 +292,73 @@ static void a_hole_in_the_log_is_told_and_nothing_is_made_up_across_it(void **st
 	assert_int_equal(messages[4].flags, FLAG_FLAGGED);
 }
 
+static void damage_log_row(struct world *w, uint64_t modseq)
+{
+	damage_row(w, &account_log_table, key_log_segment(&w->mail.op.arena, w->mail.account, 0),
+		key_u64_row(&w->mail.op.arena, modseq));
+}
+
+static void a_damaged_row_of_the_log_is_told_and_stops_nothing(void **state)
+{
+	struct world *w = *state;
+	struct message *messages;
+	struct expunge_result result;
+	struct uid_set gone = {.arena = &w->mail.op.arena};
+	set_flags(w, 3, FLAG_ANSWERED);
+	read_all(w, &messages);
+	uid_set_add(&gone, 8);
+	assert_null(mailbox_expunge(
+		&w->mail.op, w->mail.store, w->mail.account, w->inbox, &gone, false, &result));
+	uint64_t lost = set_flags(w, 5, FLAG_FLAGGED).modseq;
+	set_flags(w, 6, FLAG_SEEN);
+	let_the_log_be_trimmed(w);
+	uint32_t count = mail_world_status(&w->mail, "INBOX").messages;
+	damage_log_row(w, lost);
+	damage_message(w, 3);
+	write_row(w, 4, NULL);
+	write_row(w, 8, &messages[7]);
+	mail_world_restart(&w->mail);
+	struct solve_report report = solve(w);
+	assert_int_equal(report.log_damaged, 1);
+	assert_int_equal(report.log_holes, 1);
+	assert_int_equal(report.rows.missing, 1);
+	assert_int_equal(report.rows.stale, 1);
+	assert_int_equal(report.rows.orphaned, 1);
+	assert_int_equal(report.rows.fixed, 3);
+	assert_int_equal(report.rows_lost, 0);
+	assert_int_equal(report.counts_wrong, 0);
+	assert_int_equal(read_all(w, &messages), count);
+	assert_int_equal(messages[2].flags, FLAG_ANSWERED);
+	assert_int_equal(messages[4].flags, FLAG_FLAGGED);
+	assert_int_equal(messages[5].flags, FLAG_SEEN);
+}
+
+/* What its row and the log both do not tell any more is not made up from before. */
+static void what_only_a_damaged_row_of_the_log_told_is_told_as_lost(void **state)
+{
+	struct world *w = *state;
+	struct message *messages;
+	uint64_t lost = set_flags(w, 5, FLAG_FLAGGED).modseq;
+	let_the_log_be_trimmed(w);
+	uint32_t count = mail_world_status(&w->mail, "INBOX").messages;
+	damage_log_row(w, lost);
+	damage_message(w, 4);
+	damage_message(w, 5);
+	mail_world_restart(&w->mail);
+	struct solve_report report = solve(w);
+	assert_int_equal(report.log_damaged, 1);
+	assert_int_equal(report.rows.fixed, 1);
+	assert_int_equal(report.rows_lost, 1);
+	struct uid_set all = {.arena = &w->mail.op.arena};
+	uid_set_add_range(&all, 1, UINT32_MAX);
+	size_t read;
+	assert_null(mailbox_messages(
+		&w->mail.op, w->mail.store, w->mail.account, w->inbox, &all, &messages, &read));
+	assert_int_equal(read, count - 1);
+	assert_int_equal(messages[3].uid, 4);
+	assert_int_equal(messages[4].uid, 6);
+}
+
 /* The log that knew a message's beginning has gone. */
 static void forget_the_log(struct world *w)
 {
@@ -367,6 +434,10 @@ int main(void)
 {
 #define SCENARIO(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(
+			a_damaged_row_of_the_log_is_told_and_stops_nothing, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			what_only_a_damaged_row_of_the_log_told_is_told_as_lost, set_up, tear_down),
 		SCENARIO(a_sound_account_has_nothing_to_solve),
 		SCENARIO(lost_and_damaged_rows_are_put_right),
 		SCENARIO(an_expunged_message_that_came_back_goes_again),

@@ -58,6 +58,7 @@ struct solve_report {
 	uint64_t counts_wrong; /* of a mailbox or the account: reported, never guessed at */
 	uint64_t busy;         /* mailboxes that changed each time they were looked at */
 	uint64_t log_holes;    /* rows of the account's log are missing: not to be made up */
+	uint64_t log_damaged;  /* rows of the log are there and cannot be read */
 	uint64_t rows_lost;    /* a message is known to be there, and nothing tells the rest */
 	uint64_t content_lost; /* a message whose content is missing; checked when asked for */
 };

@@ -40,13 +40,14 @@ enum {
 	SOLVED_CONTENT_LOST,
 	SOLVED_BUSY,
 	SOLVED_LOG_HOLES,
+	SOLVED_LOG_DAMAGED,
 	SOLVED_COUNT
 };
 static_assert(SOLVED_COUNT <= TASK_COUNTS_MOST, "a task has room for its counts");
 
 static const char *const solved_counts[] = {"accounts", "failed", "mailboxes", "checked", "missing",
 	"stale", "orphaned", "fixed", "maps_fixed", "counts_wrong", "rows_lost", "content_lost",
-	"busy", "log_holes", NULL};
+	"busy", "log_holes", "log_damaged", NULL};
 
 struct account_facts {
 	struct slice address;
@@ -128,6 +129,7 @@ static void count_solved(struct task_run *run, const struct solve_report *report
 	counts[SOLVED_CONTENT_LOST] += report->content_lost;
 	counts[SOLVED_BUSY] += report->busy;
 	counts[SOLVED_LOG_HOLES] += report->log_holes;
+	counts[SOLVED_LOG_DAMAGED] += report->log_damaged;
 }
 
 static bool has_solved(const struct solve_report *report)
@@ -135,7 +137,7 @@ static bool has_solved(const struct solve_report *report)
 	const struct repair_report *rows = &report->rows;
 	return rows->missing || rows->stale || rows->orphaned || report->maps_fixed ||
 	       report->counts_wrong || report->rows_lost || report->content_lost || report->busy ||
-	       report->log_holes;
+	       report->log_holes || report->log_damaged;
 }
 
 static void tell_solved(struct op *op, struct task_run *run, const struct task_account *account,
@@ -152,7 +154,8 @@ static void tell_solved(struct op *op, struct task_run *run, const struct task_a
 		{"orphaned", report->rows.orphaned}, {"fixed", report->rows.fixed},
 		{"maps fixed", report->maps_fixed}, {"counts wrong", report->counts_wrong},
 		{"rows lost", report->rows_lost}, {"content lost", report->content_lost},
-		{"busy", report->busy}, {"log holes", report->log_holes}};
+		{"busy", report->busy}, {"log holes", report->log_holes},
+		{"log damaged", report->log_damaged}};
 	for (size_t i = 0; i < ARRAY_SIZE(told); i++)
 		if (told[i].count)
 			buf_printf(

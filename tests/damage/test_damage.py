@@ -3,12 +3,13 @@ are shown stays what it was, and what is damaged is put right."""
 
 import concurrent.futures
 import contextlib
+import random
 import sqlite3
 
 import pytest
 
 from support import searching
-from support.damage import PLACE, SUMMARY, RocksRows, change_index, damage, index_file, resurrect
+from support.damage import PLACE, SUMMARY, RocksRows, change_index, damage, flipped, index_file, resurrect
 from support.everything import change, everything, fill, modseqs, then_same
 from support.mailbox import Mailbox
 from support.patience import until
@@ -110,6 +111,27 @@ def test_names_for_listing_are_healed(world):
     assert world.run("directory")["fixed"] == 1
     assert COLD in world.server.ctl("user", "list").stdout
     assert world.run("directory")["fixed"] == 0
+
+
+def test_a_damaged_row_of_the_log_is_told_and_the_rest_is_healed(world):
+    """Of the account that nobody reads: its rows are damaged at the same time, but for those that only that row tells."""
+    account = bytes.fromhex(world.server.ctl_json("user", "show", COLD)["account"].replace("-", ""))
+    world.server.stop()
+    log = sorted(row for row in world.rows.dump("account_log") if row.partition.startswith(account))
+    assert len(log) > 60
+    # Each of these is a message that came, and that nothing has changed since.
+    chance = random.Random(5)
+    world.rows.put("account_log", [flipped(row, chance) for row in log[100:103]])
+    assert min(damage(world.rows, "message", SHARE, 5, PLACE).values()) >= 1
+    world.server.start()
+    counts = world.run("solve")
+    assert counts["log_damaged"] == 3 and counts["log_holes"] == 1
+    assert counts["fixed"] == counts["missing"] + counts["stale"] + counts["orphaned"] > 10
+    assert [counts[name] for name in ("counts_wrong", "rows_lost", "failed", "busy")] == [0] * 4
+    again = world.run("solve")
+    assert again["fixed"] == 0 and again["log_damaged"] == 3
+    # QRESYNC tells more than has changed; all else is as it was.
+    then_same(*({what: seen[what] for what in seen if what[1] != "changed"} for seen in (world.see(COLD), world.before[COLD])))
 
 
 def test_what_the_log_does_not_tell_any_more_is_told_and_not_made_up(world):
