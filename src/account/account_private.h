@@ -13,11 +13,23 @@ struct cached_quota {
 	uint64_t until_ns;
 };
 
+/* used.c: names in use that are to be held against the listing, and when each was last. */
+#define USED_LOOKS 1024
+
+struct used_names {
+	struct used_look {
+		uint64_t hash, until_ns;
+	} looks[USED_LOOKS];
+	struct used_name *first;
+	size_t count;
+};
+
 struct accounts {
 	struct mail_store *store;
 	struct engine *engine;
-	struct mutex lock;      /* of the cache */
+	struct mutex lock;      /* of what follows */
 	struct hash_map quotas; /* account_id -> struct cached_quota */
+	struct used_names used;
 };
 
 /* Reads a static row of a CAS table. *ret_encoded is what a change is conditional on. */
@@ -47,6 +59,14 @@ MUST_CHECK struct error *record_change(
 /* The listing of names: written after the record, and put right by whoever finds it wrong. */
 MUST_CHECK struct error *directory_note(struct op *op, struct accounts *accounts,
 	enum directory_kind kind, struct slice name, struct account_id account, bool exists);
+/* Is a live record's name listed, and as what it is? If not, it is listed. Adds to the report. */
+MUST_CHECK struct error *directory_hold(struct op *op, struct accounts *accounts,
+	enum directory_kind kind, struct slice name, struct repair_report *report);
+
+/* The record of this name is live, and somebody has asked for it. Quick. */
+void directory_used(struct accounts *accounts, enum directory_kind kind, struct slice name);
+void used_names_done(struct accounts *accounts);
+
 MUST_CHECK struct error *directory_names(struct op *op, struct accounts *accounts,
 	enum directory_kind kind, struct slice **ret_names, size_t *ret_count);
 

@@ -34,3 +34,6 @@ MUST_CHECK struct error *accounts_hold_records(struct op *op, struct accounts *a
 /* Takes out of the listing what has had no record for an hour. */
 MUST_CHECK struct error *accounts_hold_names(struct op *op, struct accounts *accounts,
 	unsigned kind, struct repair_report *inout_report);
+
+/* The same of names that were used lately, by who signed in or got mail. For the background. */
+MUST_CHECK struct error *accounts_hold_used(struct op *op, struct accounts *accounts);

@@ -29,6 +29,8 @@ static struct error *find_alias(struct op *op, struct accounts *accounts, struct
 	struct slice encoded;
 	TRY(record_read(op, accounts, &alias_table, name, &alias, &encoded, ret_found));
 	*ret_found = *ret_found && alias.state == RECORD_LIVE;
+	if (*ret_found)
+		directory_used(accounts, DIRECTORY_ALIAS, name);
 	return *ret_found ? decode_targets(op, alias.targets, ret_targets, ret_count) : NULL;
 }
 
@@ -61,8 +63,10 @@ static struct error *resolve_name(
 	if (depth > ALIAS_DEPTH_MAX || ++resolving->visited > RESOLVED_MAX * 2)
 		return NULL;
 	TRY(record_read(op, resolving->accounts, &user_table, name, &user, &encoded, &found));
-	if (found && user.state == RECORD_LIVE)
+	if (found && user.state == RECORD_LIVE) {
+		directory_used(resolving->accounts, DIRECTORY_USER, name);
 		add_target(resolving, (struct account_id){user.account_id}, name);
+	}
 	if (found && user.state != RECORD_DELETED)
 		return NULL;
 	TRY(find_alias(op, resolving->accounts, name, &targets, &count, &found));
@@ -81,6 +85,7 @@ struct error *account_resolve(struct op *op, struct accounts *accounts, struct s
 	if (err && err->kind == ERR_NOT_FOUND)
 		return op_fail(op, ERR_DENIED, "the domain is not one of ours");
 	TRY(err);
+	directory_used(accounts, DIRECTORY_DOMAIN, parsed.domain);
 	struct resolving *resolving = ARENA_NEW(&op->arena, struct resolving);
 	resolving->accounts = accounts;
 	TRY(resolve_name(op, resolving, parsed.text, 0));

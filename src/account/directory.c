@@ -54,8 +54,7 @@ static struct error *read_record(struct op *op, struct accounts *accounts, enum 
 	return NULL;
 }
 
-/* Is a live record's name listed, and as what it is? */
-static struct error *hold_record(struct op *op, struct accounts *accounts, enum directory_kind kind,
+struct error *directory_hold(struct op *op, struct accounts *accounts, enum directory_kind kind,
 	struct slice name, struct repair_report *report)
 {
 	struct listed record;
@@ -88,7 +87,8 @@ struct error *accounts_hold_records(struct op *op, struct accounts *accounts, un
 	TRY(engine_partitions(accounts->engine, op, table_of((enum directory_kind)kind), after,
 		DIRECTORY_PAGE, &names, ret_count));
 	for (size_t i = 0; i < *ret_count; i++)
-		TRY(hold_record(op, accounts, (enum directory_kind)kind, names[i], inout_report));
+		TRY(directory_hold(
+			op, accounts, (enum directory_kind)kind, names[i], inout_report));
 	if (*ret_count)
 		*ret_last = names[*ret_count - 1];
 	return NULL;

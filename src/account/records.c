@@ -227,6 +227,7 @@ void accounts_free(struct accounts *accounts)
 	if (!accounts)
 		return;
 	quota_forget_all(accounts);
+	used_names_done(accounts);
 	hash_map_done(&accounts->quotas);
 	mutex_done(&accounts->lock);
 	free(accounts);

@@ -25,6 +25,7 @@ struct error *account_find_login(
 	if (err && err->kind == ERR_INVALID)
 		return op_fail(op, ERR_NOT_FOUND, "no such user");
 	TRY(err);
+	directory_used(accounts, DIRECTORY_USER, name);
 	*ret_login = (struct login){.account.uuid = user.account_id,
 		.address = name,
 		.is_enabled = user.state == RECORD_LIVE,

@@ -361,6 +361,9 @@ static void *work(void *argument)
 	while (wait_for_next(storage, clock_monotonic_ns() + WORK_INTERVAL_NS)) {
 		AUTO_OP(op, "background");
 		mail_store_work(&op, storage->mails);
+		struct error *err = accounts_hold_used(&op, storage->accounts);
+		if (err)
+			log_info(&op, "names-not-held", FIELD_ERROR(&op, err));
 	}
 	return NULL;
 }

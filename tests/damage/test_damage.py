@@ -113,6 +113,24 @@ def test_names_for_listing_are_healed(world):
     assert world.run("directory")["fixed"] == 0
 
 
+def test_a_name_that_is_used_is_listed_again(world):
+    """Of who signs in, and of who gets mail, with its domain and its alias."""
+    world.server.ctl("alias", "set", "info@example.org", READ)
+    world.server.stop()
+    rows = world.rows.dump("directory")
+    assert len([row for row in rows if b"example.org" in row.key]) >= 4
+    world.rows.remove("directory", rows)
+    world.server.start()
+    assert COLD not in world.server.ctl("user", "list").stdout
+    world.server.imap(COLD).logout()
+    until(lambda: COLD in world.server.ctl("user", "list").stdout)
+    world.server.deliver(searching.mail(1), to="info@example.org")
+    until(lambda: READ in world.server.ctl("user", "list").stdout)
+    until(lambda: "info@example.org" in world.server.ctl("alias", "list").stdout)
+    until(lambda: "example.org" in world.server.ctl("domain", "list").stdout)
+    world.run("directory")
+
+
 def test_a_damaged_row_of_the_log_is_told_and_the_rest_is_healed(world):
     """Of the account that nobody reads: its rows are damaged at the same time, but for those that only that row tells."""
     account = bytes.fromhex(world.server.ctl_json("user", "show", COLD)["account"].replace("-", ""))
