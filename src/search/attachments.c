@@ -17,6 +17,8 @@ METRIC_GAUGE(reader_away, "attachments_reader_away", "1 while nobody can read at
 
 /* Of one mailbox, at a time. */
 #define PAGE_OWED 200
+/* So that messages that come together are read together. */
+#define DELAY_NS (100 * NS_PER_MS)
 /* Then others have their turn. */
 #define TURN_NS (2 * NS_PER_S)
 #define AWAY_FIRST_NS NS_PER_S
@@ -305,10 +307,11 @@ void attachments_start(struct search *search)
 	thread_start(&search->owed_thread, "attachments", run, search);
 }
 
+/* One that waits because it has failed waits on: each search in it says so again. */
 void attachments_owed(struct search *search, struct account_id account)
 {
 	if (search->tika)
-		queue_put(&search->owed, account, 0);
+		queue_put(&search->owed, account, DELAY_NS);
 }
 
 struct error *attachments_catch_up(struct op *op, struct search *search, struct account_id account)

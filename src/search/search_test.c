@@ -871,6 +871,22 @@ static void what_is_attached_is_owed_and_a_search_says_so(void **state)
 	assert_int_equal(rank_with_attached(w, "pelican").owed, 0);
 }
 
+static void who_waits_because_it_failed_waits_on(void **state)
+{
+	struct world *w = *state;
+	struct account_id account;
+	uint64_t forgotten;
+	open_search_with_attachments(w);
+	attachments_owed(w->search, w->m.account);
+	assert_true(queue_take(&w->search->owed, &account, &forgotten));
+	queue_give_back(&w->search->owed, account, TURN_FAILED);
+	const struct waiting *waiting =
+		hash_map_find(&w->search->owed.waiting, ID_SLICE(w->m.account));
+	uint64_t due_ns = waiting->due_ns;
+	attachments_owed(w->search, w->m.account);
+	assert_int_equal(waiting->due_ns, due_ns);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -884,6 +900,8 @@ int main(void)
 			an_index_of_dead_mail_is_made_anew, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			what_is_attached_is_owed_and_a_search_says_so, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			who_waits_because_it_failed_waits_on, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			searches_are_narrowed_while_the_index_is_made_anew, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
