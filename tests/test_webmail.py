@@ -440,11 +440,22 @@ def test_mail_is_deleted_and_purged(alice, holdfast):
     alice.open_folder("INBOX")
 
 
-def test_new_mail_comes(alice, holdfast):
+def test_what_happens_elsewhere_is_shown(alice, holdfast):
+    """Roundcube keeps what it has read, and asks for what has changed since (QRESYNC)."""
     holdfast.deliver(mail(9, "news"))
     alice.refresh()
     alice.until(lambda: ["news", "unread"] in alice.rows())
     assert alice.folders()["Inbox"] == 1
+    with holdfast.imap(ALICE) as client:
+        client.select("INBOX")
+        client.store(client.search(None, "SUBJECT", '"With a picture"')[1][0], "+FLAGS", "\\Flagged")
+        client.store(client.search(None, "SUBJECT", '"Re: Zebra"')[1][0], "+FLAGS", "\\Deleted")
+        client.expunge()
+    alice.open_folder("Archive")
+    alice.open_folder("INBOX")
+    assert alice.rows() == [
+        ["news", "unread"], ["mango", "flagged"], ["With a picture", "attachment flagged"], ["Zebra", "replied"]
+    ]
 
 
 def test_a_shared_folder_is_used(alice, holdfast):

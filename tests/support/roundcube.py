@@ -27,6 +27,7 @@ $config['timezone'] = 'UTC';
 $config['plugins'] = [];
 $config['skip_deleted'] = true;
 $config['check_all_folders'] = true;
+$config['imap_cache'] = $config['messages_cache'] = 'db';
 """
 
 
