@@ -190,6 +190,10 @@ MUST_CHECK struct error *mailbox_expunged_messages(struct op *op, struct mail_st
 MUST_CHECK struct error *message_summary_get(struct op *op, struct mail_store *store,
 	const struct message *message, struct message_summary *ret_summary);
 
+/* ENVELOPEs of many, read together; empty where it is not known without the content. */
+MUST_CHECK struct error *message_envelopes_get(struct op *op, struct mail_store *store,
+	const struct message *messages, size_t count, struct slice **ret_envelopes);
+
 /* What append_request.smtp_envelope was; empty when there was none, or its row is lost. */
 MUST_CHECK struct error *message_smtp_envelope_get(struct op *op, struct mail_store *store,
 	const struct message *message, struct slice *ret_envelope);

@@ -490,6 +490,31 @@ struct error *message_summary_get(struct op *op, struct mail_store *store,
 	return NULL;
 }
 
+struct error *message_envelopes_get(struct op *op, struct mail_store *store,
+	const struct message *messages, size_t count, struct slice **ret_envelopes)
+{
+	struct engine_read *reads = ARENA_ARRAY(&op->arena, struct engine_read, count + 1);
+	struct slice *envelopes = ARENA_ARRAY(&op->arena, struct slice, count + 1);
+	for (size_t i = 0; i < count; i++)
+		reads[i] = (struct engine_read){.table = &message_table,
+			.partition = key_id(&op->arena, messages[i].id.uuid),
+			.key = key_kind_row(&op->arena, MESSAGE_SUMMARY)};
+	TRY(engine_get_many(store->engine, op, reads, count, READ_RELAXED));
+	for (size_t i = 0; i < count; i++) {
+		struct message_summary_columns columns = {0};
+		if (!reads[i].found)
+			continue;
+		struct error *err =
+			row_decode(op, &message_summary_row, reads[i].row.value, &columns);
+		if (err && err->kind != ERR_CORRUPT)
+			return err;
+		if (is_of_use(!err, &columns))
+			envelopes[i] = columns.envelope;
+	}
+	*ret_envelopes = envelopes;
+	return NULL;
+}
+
 struct error *message_content(struct op *op, struct mail_store *store,
 	const struct message *message, uint64_t offset, uint64_t length, struct slice *ret_bytes)
 {

@@ -1,5 +1,6 @@
 """The engine by itself: what every engine promises, a schema made by two at once, and both of Cassandra's Paxos."""
 
+import contextlib
 import re
 import smtplib
 import subprocess
@@ -10,6 +11,7 @@ import uuid
 import pytest
 
 from support.nodes import Nodes, nodes_over
+from support.patience import until
 from support.server import BUILD, HOLDFASTCTL
 
 ALICE, BOB = "alice@example.org", "bob@example.org"
@@ -141,3 +143,43 @@ def test_health_tells_of_paxos_and_of_the_last_repair(cassandra_v1, keyspace, tm
         assert "11 days ago" in repairs()[0] and repaired_us() == old
         assert given_a_repair(session, keyspace, 3) == repaired_us()
         assert not repairs()
+
+
+def is_traced(server, name):
+    """A mail that lies below a thousand others is found, and few of them are read for it."""
+    shown = server.ctl_json("trace", name, ALICE)
+    assert shown["read"] < 10
+    steps = {(step["step"], step["outcome"]) for step in shown["steps"]}
+    if not shown["complete"]:
+        return False
+    assert shown["places"] == 1 and ("mailbox", "there") in steps and ("copies", "written") in steps, shown
+    assert any("INBOX, UID 1," in step["detail"] for step in shown["steps"])
+    return True
+
+
+def test_a_mail_is_traced_among_many(cassandra, tmp_path):
+    """By its Message-ID and by the id of the answer to it; with an index and without; by the node that took it, and by another."""
+    with cassandra.keyspace() as keyspace, contextlib.closing(Nodes(tmp_path, cassandra, keyspace)) as nodes:
+        nodes.make_schema()
+        one, other = (nodes.start(search__index=index) for index in ("fts5", "none"))
+        one.add_domain("example.org")
+        one.add_user(ALICE)
+        with one.lmtp() as client:
+            client.ehlo()
+            client.mail("sender@example.net")
+            client.rcpt(ALICE)
+            code, said = client.data(MAIL.format("sought").replace("Subject", "Message-ID: <sought@example.net>\r\nSubject"))
+        assert code == 250
+        client = one.imap(ALICE)
+        for number in range(32):
+            client.append("INBOX", None, None, f"Message-ID: <{number}@example.net>\r\n\r\nhello\r\n".encode())
+        for _ in range(5):
+            client.select("INBOX")
+            client.uid("COPY", "2:*", "INBOX")
+        assert one.folders(ALICE)["INBOX"]["messages"] == 1025
+        client.logout()
+        for server in (one, other):
+            for name in ("<sought@example.net>", "sought@example.net", said.decode().split()[-1]):
+                until(lambda: is_traced(server, name))
+        until(lambda: one.ctl_json("index", "status", ALICE)["indexed"] == 1025)
+        until(lambda: is_traced(one, "<sought@example.net>"))

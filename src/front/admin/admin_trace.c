@@ -6,6 +6,7 @@
 #include "base/steps.h"
 #include "commit/commit.h"
 #include "consistency/levels.h"
+#include "format/charset.h"
 #include "format/header.h"
 #include "format/summary.h"
 #include "front/admin/admin_private.h"
@@ -14,7 +15,7 @@
 
 /* The whole of it ends in this time; what was not looked at until then is told. */
 #define TRACE_NS (800 * NS_PER_MS)
-#define PAGE_UIDS 256
+#define PAGE_UIDS 256U
 #define ACCOUNTS_MOST 16
 #define FOUND_MOST 16
 /* Between the id in an answer and the mail's place in a mailbox. */
@@ -26,8 +27,11 @@ struct trace {
 	struct uuid operation; /* when the id is an answer's */
 	bool is_operation;
 	uint64_t name_hash; /* else: of the Message-ID */
+	struct slice name;  /* without its brackets, if an envelope has it as it is; else empty */
 	uint64_t until_ns;
 	uint64_t looked_at;
+	bool found_here; /* in this account, and it is this message */
+	struct message_id message;
 	bool is_cut; /* not everything was looked at */
 	json_t *steps;
 	size_t found;
@@ -234,42 +238,169 @@ static bool is_over(struct trace *trace)
 	return trace->is_cut;
 }
 
-/* The latest first. */
-static struct error *look_in_mailbox(
-	struct trace *trace, struct account_id account, const struct mailbox_status *mailbox)
+/* An operation puts one message into an account; its copies are the same one. */
+static bool is_another(const struct trace *trace, const struct message *message)
+{
+	return !may_be(trace, message) ||
+	       (trace->is_operation && trace->found_here && !ID_EQUAL(message->id, trace->message));
+}
+
+static struct error *look_at(struct trace *trace, struct account_id account,
+	const struct mailbox_status *mailbox, const struct message *message)
+{
+	struct place place = {account, mailbox, message, SLICE_NONE};
+	bool is;
+	trace->looked_at++;
+	TRY(is_it(trace, message, &is, &place.header));
+	if (!is)
+		return NULL;
+	trace->found_here = true;
+	trace->message = message->id;
+	return tell_place(trace, &place);
+}
+
+/* Envelopes are read together, contents one by one: so what has another Message-ID is not read. */
+static struct error *look_at_page(struct trace *trace, struct account_id account,
+	const struct mailbox_status *mailbox, const struct uid_set *uids)
 {
 	struct op *op = &trace->request->op;
-	for (uint32_t end = mailbox->uidnext; end > 1 && !is_over(trace);) {
-		struct uid_set uids;
-		struct message *messages;
-		size_t count;
+	struct mail_store *store = trace->request->context->store;
+	struct message *messages;
+	struct slice *envelopes = NULL;
+	size_t count;
+	TRY(mailbox_messages(op, store, account, mailbox->id, uids, &messages, &count));
+	if (trace->name.len)
+		TRY(message_envelopes_get(op, store, messages, count, &envelopes));
+	for (size_t i = 0; i < count && !is_over(trace); i++) {
+		size_t at = trace->is_operation ? i : count - 1 - i;
+		bool has_other_name = envelopes && envelopes[at].len &&
+				      slice_find(envelopes[at], trace->name) == envelopes[at].len;
+		if (has_other_name || is_another(trace, &messages[at]))
+			continue;
+		TRY(look_at(trace, account, mailbox, &messages[at]));
+	}
+	return NULL;
+}
+
+/* What comes soon after an operation began is most likely its own; by its Message-ID the latest is
+ * looked for first. */
+static struct error *look_at_all(struct trace *trace, struct account_id account,
+	const struct mailbox_status *mailbox, const struct uid_set *uids)
+{
+	struct op *op = &trace->request->op;
+	uint64_t count = uid_set_size(uids);
+	uint32_t *all = ARENA_ARRAY(&op->arena, uint32_t, count + 1);
+	size_t filled = 0;
+	for (size_t i = 0; i < uids->count; i++)
+		for (uint64_t uid = uids->ranges[i].first; uid <= uids->ranges[i].last; uid++)
+			all[filled++] = (uint32_t)uid;
+	for (uint64_t done = 0; done < count && !is_over(trace);) {
 		struct arena_mark mark = arena_mark(&op->arena);
-		uint32_t begin = end > PAGE_UIDS ? end - PAGE_UIDS : 1;
-		uid_set_init(&uids, &op->arena);
-		uid_set_add_range(&uids, begin, end - 1);
-		TRY(mailbox_messages(op, trace->request->context->store, account, mailbox->id,
-			&uids, &messages, &count));
-		while (count-- > 0 && !is_over(trace)) {
-			struct place place = {account, mailbox, &messages[count], SLICE_NONE};
-			bool is;
-			if (!may_be(trace, place.message))
-				continue;
-			trace->looked_at++;
-			TRY(is_it(trace, place.message, &is, &place.header));
-			if (is)
-				TRY(tell_place(trace, &place));
-		}
-		end = begin;
+		struct uid_set page;
+		uint64_t many = MIN_OF(count - done, PAGE_UIDS);
+		uint64_t from = trace->is_operation ? done : count - done - many;
+		uid_set_init(&page, &op->arena);
+		for (uint64_t i = from; i < from + many; i++)
+			uid_set_add(&page, all[i]);
+		TRY(look_at_page(trace, account, mailbox, &page));
+		done += many;
 		arena_release(&op->arena, mark);
 	}
 	return NULL;
 }
 
+/* What the index leaves out has not the id in its header. */
+static void narrow(struct trace *trace, struct account_id account, const struct snapshot *snapshot,
+	struct uid_set *uids)
+{
+	struct op *op = &trace->request->op;
+	struct search_narrowing narrowing;
+	unsigned fields =
+		1U << text_field_of(trace->is_operation ? SLICE("Received") : SLICE("Message-ID"));
+	search_narrow(op, trace->request->context->search, account, snapshot, fields,
+		utf8_fold(&op->arena, trace->is_operation ? trace->id : trace->name), &narrowing);
+	uid_set_init(uids, &op->arena);
+	for (uint32_t i = 0; i < snapshot_count(snapshot); i++) {
+		uint32_t uid = snapshot_at(snapshot, i).uid;
+		if (!search_is_left_out(&narrowing, uid))
+			uid_set_add(uids, uid);
+	}
+}
+
+static struct error *saved_at(struct trace *trace, struct account_id account,
+	struct mailbox_id mailbox, uint32_t uid, uint64_t *ret_us)
+{
+	struct op *op = &trace->request->op;
+	struct uid_set one;
+	struct message *messages;
+	size_t count;
+	uid_set_init(&one, &op->arena);
+	uid_set_add(&one, uid);
+	TRY(mailbox_messages(
+		op, trace->request->context->store, account, mailbox, &one, &messages, &count));
+	*ret_us = count ? messages[0].save_date_us : 0;
+	return NULL;
+}
+
+/* The first position whose message was saved at this time or later: they are saved in the order of
+ * their UIDs. */
+static struct error *first_saved(struct trace *trace, struct account_id account,
+	const struct snapshot *snapshot, uint64_t us, uint32_t *ret_position)
+{
+	uint32_t from = 0, to = snapshot_count(snapshot);
+	while (from < to) {
+		uint64_t saved_us;
+		uint32_t middle = from + (to - from) / 2;
+		TRY(saved_at(trace, account, snapshot_mailbox(snapshot),
+			snapshot_at(snapshot, middle).uid, &saved_us));
+		if (saved_us < us)
+			from = middle + 1;
+		else
+			to = middle;
+	}
+	*ret_position = from;
+	return NULL;
+}
+
+/* An operation has a time. */
+static struct error *narrow_by_time(struct trace *trace, struct account_id account,
+	const struct snapshot *snapshot, struct uid_set *uids)
+{
+	uint32_t from, to;
+	struct uid_set within;
+	uint64_t begun_us = made_at_us(trace->operation);
+	if (!trace->is_operation || uids->count == 0)
+		return NULL;
+	TRY(first_saved(trace, account, snapshot, begun_us - MIN_OF(begun_us, US_PER_S), &from));
+	TRY(first_saved(trace, account, snapshot, begun_us + DELIVERY_MOST_US + 1, &to));
+	uid_set_init(&within, &trace->request->op.arena);
+	for (; from < to; from++)
+		if (uid_set_contains(uids, snapshot_at(snapshot, from).uid))
+			uid_set_add(&within, snapshot_at(snapshot, from).uid);
+	*uids = within;
+	return NULL;
+}
+
+static struct error *look_in_mailbox(
+	struct trace *trace, struct account_id account, const struct mailbox_status *mailbox)
+{
+	struct snapshot *snapshot;
+	struct uid_set uids;
+	TRY(mailbox_snapshot(&trace->request->op, trace->request->context->store, account,
+		mailbox->id, &snapshot));
+	narrow(trace, account, snapshot, &uids);
+	struct error *err = narrow_by_time(trace, account, snapshot, &uids);
+	snapshot_unref(snapshot);
+	TRY(err);
+	return look_at_all(trace, account, mailbox, &uids);
+}
+
 static struct error *look_in_account(struct trace *trace, struct account_id account)
 {
 	struct mailbox_list list;
+	trace->found_here = false;
 	TRY(mailbox_list(&trace->request->op, trace->request->context->store, account, &list));
-	for (size_t i = 0; i < list.count; i++)
+	for (size_t i = 0; i < list.count && !is_over(trace); i++)
 		if (list.items[i].messages)
 			TRY(look_in_mailbox(trace, account, &list.items[i]));
 	return NULL;
@@ -327,6 +458,20 @@ static void tell_end(struct trace *trace)
 			"never put there (holdfastctl vault list shows what was deleted)");
 }
 
+/* What stands in an envelope as it is: printable, and nothing that is quoted there. */
+static struct slice bare_name(struct slice id)
+{
+	id = slice_trim(id);
+	size_t open = slice_find_char(id, '<');
+	size_t close = slice_find_char(id, '>');
+	if (open < close && close < id.len)
+		id = slice_range(id, open + 1, close);
+	for (size_t i = 0; i < id.len; i++)
+		if (id.ptr[i] <= ' ' || id.ptr[i] > '~' || id.ptr[i] == '"' || id.ptr[i] == '\\')
+			return SLICE_NONE;
+	return id;
+}
+
 static struct error *get_trace(struct admin_request *request)
 {
 	struct step_note *notes;
@@ -336,6 +481,7 @@ static struct error *get_trace(struct admin_request *request)
 		.steps = json_array()};
 	trace.is_operation = uuid_parse(trace.id, &trace.operation);
 	trace.name_hash = message_id_hash(trace.id);
+	trace.name = trace.is_operation ? SLICE_NONE : bare_name(trace.id);
 	size_t count = steps_find(&request->op.arena, trace.is_operation ? &trace.operation : NULL,
 		trace.name_hash, &notes);
 	if (trace.is_operation)
@@ -347,8 +493,9 @@ static struct error *get_trace(struct admin_request *request)
 	struct error *err = look(&trace, notes, count);
 	if (!err)
 		tell_end(&trace);
-	request->answer = json_pack("{s:o, s:I, s:b, s:o}", "id", admin_json_text(trace.id),
-		"places", (json_int_t)trace.found, "complete", !trace.is_cut, "steps", trace.steps);
+	request->answer = json_pack("{s:o, s:I, s:I, s:b, s:o}", "id", admin_json_text(trace.id),
+		"places", (json_int_t)trace.found, "read", (json_int_t)trace.looked_at, "complete",
+		!trace.is_cut, "steps", trace.steps);
 	return err;
 }
 
@@ -366,6 +513,7 @@ static const struct admin_field step_fields[] = {
 static const struct admin_field trace_fields[] = {
 	{"id", ADMIN_TEXT, "What was asked for"},
 	{"places", ADMIN_NUMBER, "Places in mailboxes that were found"},
+	{"read", ADMIN_NUMBER, "Messages whose header was read to find them"},
 	{"complete", ADMIN_BOOL,
 		"Everything was looked at; else time was over, or there were too many"},
 	{"steps", ADMIN_LIST, "In the order that is known", .fields = step_fields},
