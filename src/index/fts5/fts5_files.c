@@ -116,8 +116,9 @@ static struct error *make_text_table(struct op *op, sqlite3 *db, const char *fie
 	return fts5_run(op, db,
 		arena_printf(&op->arena,
 			"CREATE VIRTUAL TABLE text_%s USING fts5(text, content='', detail=none,"
-			" columnsize=0, tokenize='trigram case_sensitive 1')",
-			field));
+			" columnsize=0, tokenize='trigram case_sensitive 1');"
+			"INSERT INTO text_%s(text_%s, rank) VALUES('pgsz', " FTS5_LEAF ")",
+			field, field, field));
 }
 
 /* *ret_is_ours false: it is another's, or of other rules. */

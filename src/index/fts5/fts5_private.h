@@ -15,6 +15,8 @@
 /* Of a database, and what its last bytes are. */
 #define FTS5_PAGE_BYTES 4096
 #define FTS5_SEAL_BYTES 8
+/* What FTS5 writes at a time: 4050 would fill a page without a seal, and overflow one with it. */
+#define FTS5_LEAF "4040"
 
 /* Of the tables of texts: "text_subject" and so on. */
 extern const char *const fts5_field_names[TEXT_FIELD_COUNT];

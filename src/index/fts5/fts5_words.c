@@ -27,6 +27,7 @@ static const struct {
 /* What is attached has a table of its own, so that it can come later than all else of a message. */
 static const char make_attached[] =
 	"CREATE VIRTUAL TABLE attached USING fts5(text, content='', tokenize='ascii');"
+	"INSERT INTO attached(attached, rank) VALUES('pgsz', " FTS5_LEAF ");"
 	"CREATE VIRTUAL TABLE attached_vocabulary USING fts5vocab(attached, row);";
 
 struct error *fts5_make_words(struct op *op, sqlite3 *db, bool has_attached)
@@ -36,6 +37,7 @@ struct error *fts5_make_words(struct op *op, sqlite3 *db, bool has_attached)
 	for (size_t i = 0; i < ARRAY_SIZE(columns); i++)
 		buf_printf(&sql, "%s, ", fts5_field_names[columns[i].field]);
 	buf_append(&sql, SLICE("content='', tokenize='ascii');"
+			       "INSERT INTO words(words, rank) VALUES('pgsz', " FTS5_LEAF ");"
 			       "CREATE VIRTUAL TABLE vocabulary USING fts5vocab(words, row);"));
 	if (has_attached)
 		buf_append(&sql, slice_from_cstr(make_attached));
