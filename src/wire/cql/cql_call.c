@@ -1,6 +1,8 @@
 /* Streams and who waits on them. */
 
+#include <errno.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "wire/cql/cql_connection_private.h"
@@ -29,35 +31,36 @@ void cql_stream_table_init(struct cql_connection *connection)
 
 void cql_waiter_init(struct cql_waiter *waiter)
 {
-	mutex_init(&waiter->lock);
-	condition_init(&waiter->changed);
-	waiter->ended = 0;
+	sem_init(&waiter->ended, 0, 0);
+	waiter->due = 0;
 }
 
 void cql_waiter_done(struct cql_waiter *waiter)
 {
-	condition_done(&waiter->changed);
-	mutex_done(&waiter->lock);
+	while (waiter->due)
+		waiter->due -= sem_wait(&waiter->ended) == 0;
+	sem_destroy(&waiter->ended);
 }
 
-uint64_t cql_waiter_wait(struct cql_waiter *waiter, uint64_t seen, uint64_t deadline_ns)
+void cql_waiter_wait(struct cql_waiter *waiter, uint64_t deadline_ns)
 {
-	AUTO_LOCK(&waiter->lock);
-	while (waiter->ended == seen)
-		if (!condition_wait_until(&waiter->changed, &waiter->lock, deadline_ns))
-			break;
-	return waiter->ended;
+	const struct timespec deadline = {.tv_sec = (time_t)(deadline_ns / NS_PER_S),
+		.tv_nsec = (long)(deadline_ns % NS_PER_S)};
+	int failed;
+	do
+		failed = sem_clockwait(&waiter->ended, CLOCK_MONOTONIC, &deadline);
+	while (failed && errno == EINTR);
+	for (; !failed; failed = sem_trywait(&waiter->ended))
+		waiter->due--;
 }
 
-/* The call's caller may leave as soon as the waiter is unlocked. */
+/* The caller may leave, and the call with him, as soon as it has ended; the waiter stays until it
+ * is posted. */
 static void end_call(struct cql_call *call)
 {
 	struct cql_waiter *waiter = call->waiter;
-	mutex_lock(&waiter->lock);
-	call->ended = true;
-	waiter->ended++;
-	condition_signal(&waiter->changed);
-	mutex_unlock(&waiter->lock);
+	__atomic_store_n(&call->ended, true, __ATOMIC_RELEASE);
+	sem_post(&waiter->ended);
 }
 
 static void free_stream(struct cql_connection *connection, uint16_t stream)
@@ -84,6 +87,7 @@ bool cql_call_begin(
 	connection->streams[call->stream] =
 		(struct cql_stream){.call = call, .state = CQL_STREAM_BUSY};
 	count_in_flight(connection, 1);
+	waiter->due++;
 	return true;
 }
 
@@ -185,19 +189,21 @@ void cql_call_lose_all(struct cql_connection *connection)
 	}
 }
 
-bool cql_call_has_ended(struct cql_call *call)
+bool cql_call_has_ended(const struct cql_call *call)
 {
-	AUTO_LOCK(&call->waiter->lock);
-	return call->ended;
+	return __atomic_load_n(&call->ended, __ATOMIC_ACQUIRE);
 }
 
 bool cql_call_abandon(struct cql_call *call)
 {
 	struct cql_connection *connection = call->connection;
+	if (cql_call_has_ended(call))
+		return false;
 	AUTO_LOCK(&connection->lock);
 	if (connection->streams[call->stream].call != call)
 		return false;
 	count_in_flight(connection, -1);
+	call->waiter->due--;
 	call->ended = true;
 	/* Not begun, or not even queued: the stream is free as before. */
 	if (call->output ? cql_output_take_back(connection, call->output) : !call->sent) {
@@ -265,7 +271,7 @@ struct error *cql_connection_ask(struct op *op, struct cql_connection *connectio
 	}
 	cql_call_send(&call, frame, 0, opcode, false);
 	while (!cql_call_has_ended(&call) && clock_monotonic_ns() < deadline_ns)
-		cql_waiter_wait(&waiter, 0, deadline_ns);
+		cql_waiter_wait(&waiter, deadline_ns);
 	cql_call_abandon(&call);
 	struct error *err = take_asked(op, &call, ret_opcode, ret_body);
 	cql_call_done(&call);

@@ -1,10 +1,10 @@
 #pragma once
 
 /* One connection to one host: its socket, its start, its streams. Callers on any thread send
- * requests and wait; the reactor's thread reads, ends what breaks, and closes.
- *
- * Locks, in this order: connection, waiter. Nothing of the owner's is called with either held. */
+ * requests and wait; the reactor's thread reads, ends what breaks, and closes. Nothing of the
+ * owner's is called with the connection's lock held. */
 
+#include <semaphore.h>
 #include <sys/socket.h>
 
 #include "base/sync.h"
@@ -75,18 +75,19 @@ const char *cql_connection_why(const struct cql_connection *connection);
 
 /* ---- requests ---- */
 
-/* Whom the answers of some calls wake. */
+/* Whom the answers of some calls wake: the thread that begins the calls, alone. Nothing of it is
+ * locked: who is woken would at once wait for whoever woke him. */
 struct cql_waiter {
-	struct mutex lock;
-	struct condition changed;
-	uint64_t ended; /* calls, so far; under lock */
+	sem_t ended;
+	size_t due; /* calls begun, neither abandoned nor seen to end: so often it is posted yet */
 };
 
 void cql_waiter_init(struct cql_waiter *waiter);
+/* Waits for the posts that are on their way; calls that have not ended must be abandoned before. */
 void cql_waiter_done(struct cql_waiter *waiter);
 
-/* Returns when more than `seen` calls have ended, or at the deadline (monotonic). The count. */
-uint64_t cql_waiter_wait(struct cql_waiter *waiter, uint64_t seen, uint64_t deadline_ns);
+/* Returns when calls have ended since the last time, or at the deadline (monotonic). */
+void cql_waiter_wait(struct cql_waiter *waiter, uint64_t deadline_ns);
 
 struct cql_output;
 
@@ -102,7 +103,7 @@ struct cql_call {
 	bool answered; /* else lost */
 	uint8_t flags, opcode;
 	struct slice body; /* owned, from malloc; NULL when empty */
-	bool ended;        /* under the waiter's lock */
+	bool ended;        /* atomic: nobody but the caller touches it any more */
 };
 
 /* Takes a stream. False: the connection is not ready, or has no stream left. */
@@ -115,7 +116,7 @@ void cql_call_send(
 	struct cql_call *call, struct buf *frame, uint8_t flags, enum cql_opcode opcode, bool hold);
 void cql_connection_flush(struct cql_connection *connection);
 
-bool cql_call_has_ended(struct cql_call *call);
+bool cql_call_has_ended(const struct cql_call *call);
 
 /* Stops waiting: the call ends now, `sent` is exact, and what was not begun is never sent. False:
  * it had ended by itself. */

@@ -83,14 +83,13 @@ static void execute(struct cql_cluster *cluster, struct cql_execution *execution
 	struct crowd crowd = {.executions = executions,
 		.count = count,
 		.limit = MAX_OF(cluster->options.max_requests_per_host / 2, 1u)};
-	uint64_t seen = 0;
 	for (;;) {
 		begin_more(&crowd);
 		uint64_t wake = advance(&crowd);
 		if (crowd.first == count)
 			break;
 		if (crowd.begun == count || crowd.active == crowd.limit)
-			seen = cql_waiter_wait(&waiter, seen, wake);
+			cql_waiter_wait(&waiter, wake);
 	}
 	cql_waiter_done(&waiter);
 }
