@@ -65,13 +65,14 @@ static void remove_events(struct cql_connection *connection)
 	connection->readable = connection->writable = connection->timer = NULL;
 }
 
-/* The end. Reactor thread, no lock held. False: it had ended before; else the reactor's reference
- * is to be dropped. */
+/* The end. Reactor thread, no lock held. False: it had ended before, or whoever sends just now has
+ * it attended to afterwards; else the reactor's reference is to be dropped. */
 static bool close_now(struct cql_connection *connection)
 {
 	mutex_lock(&connection->lock);
-	bool again = connection->phase == CQL_PHASE_CLOSED;
-	connection->phase = CQL_PHASE_CLOSED;
+	bool again = connection->phase == CQL_PHASE_CLOSED || connection->is_sending;
+	if (!again)
+		connection->phase = CQL_PHASE_CLOSED;
 	if (!again) {
 		cql_call_lose_all(connection);
 		cql_output_free_all(connection);

@@ -59,6 +59,7 @@ struct cql_connection {
 	enum cql_phase phase;
 	bool is_broken;    /* to be closed by the reactor's thread */
 	bool is_attending; /* the task is posted */
+	bool is_sending;   /* the lock is let go of for a system call on the queue's front */
 	bool is_suspect;   /* a request has had no answer: is anybody there? */
 	int fd;
 	SSL *ssl;
@@ -80,7 +81,8 @@ void cql_connection_attend(struct cql_connection *connection);
 
 /* cql_output.c; under lock. */
 void cql_output_add(struct cql_connection *connection, struct cql_call *call, struct buf *bytes);
-/* Hands to the kernel what it takes now; breaks the connection on an error. */
+/* Hands to the kernel what it takes now, if nobody does already; breaks the connection on an error.
+ * The lock is let go of meanwhile. */
 void cql_output_flush(struct cql_connection *connection);
 /* Takes a request back that has not begun; false when it has. */
 bool cql_output_take_back(struct cql_connection *connection, struct cql_output *output);
