@@ -75,6 +75,12 @@ MUST_CHECK struct error *directory_part(struct op *op, struct accounts *accounts
 	enum directory_kind kind, const struct list_part *part, struct slice **ret_names,
 	size_t *ret_count);
 
+/* Of a normalised address. */
+static inline struct slice domain_of(struct slice address)
+{
+	return slice_from(address, slice_find_char(address, '@') + 1);
+}
+
 /* A copy in the arena, ASCII letters lowered. */
 struct slice lower_ascii(struct op *op, struct slice text);
 
@@ -86,5 +92,7 @@ bool name_is_in_domain(struct slice address, struct slice domain);
 
 /* After a change of limits. */
 void quota_forget_all(struct accounts *accounts);
+/* The limits that these rows, just read, give the user: who comes next need not read them. */
+void quota_learn(struct accounts *accounts, const struct user *user, const struct domain *domain);
 struct error *quota_limits_of(struct op *op, void *context, struct account_id account,
 	struct slice address, uint64_t *ret_bytes, uint64_t *ret_count);

@@ -36,6 +36,8 @@ static struct error *find_alias(struct op *op, struct accounts *accounts, struct
 
 struct resolving {
 	struct accounts *accounts;
+	struct slice domain_name; /* of the recipient */
+	const struct domain *domain;
 	struct delivery_target targets[RESOLVED_MAX];
 	size_t count;
 	size_t visited;
@@ -66,6 +68,8 @@ static struct error *resolve_name(
 	if (found && user.state == RECORD_LIVE) {
 		directory_used(resolving->accounts, DIRECTORY_USER, name);
 		add_target(resolving, (struct account_id){user.account_id}, name);
+		if (slice_equal(domain_of(name), resolving->domain_name))
+			quota_learn(resolving->accounts, &user, resolving->domain);
 	}
 	if (found && user.state != RECORD_DELETED)
 		return NULL;
@@ -88,6 +92,8 @@ struct error *account_resolve(struct op *op, struct accounts *accounts, struct s
 	directory_used(accounts, DIRECTORY_DOMAIN, parsed.domain);
 	struct resolving *resolving = ARENA_NEW(&op->arena, struct resolving);
 	resolving->accounts = accounts;
+	resolving->domain_name = parsed.domain;
+	resolving->domain = &domain;
 	TRY(resolve_name(op, resolving, parsed.text, 0));
 	if (!resolving->count)
 		return op_fail(op, ERR_NOT_FOUND, "no such user");

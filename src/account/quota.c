@@ -41,14 +41,28 @@ static void keep(
 	struct accounts *accounts, struct account_id account, const struct cached_quota *quota)
 {
 	AUTO_LOCK(&accounts->lock);
-	if (accounts->quotas.count >= CACHED_MOST)
-		forget_all(accounts);
-	struct cached_quota *cached = HEAP_NEW(struct cached_quota);
+	struct cached_quota *cached = hash_map_find(&accounts->quotas, ID_SLICE(account));
+	if (!cached) {
+		if (accounts->quotas.count >= CACHED_MOST)
+			forget_all(accounts);
+		cached = HEAP_NEW(struct cached_quota);
+		hash_map_put(&accounts->quotas, ID_SLICE(account), cached);
+	}
 	*cached = *quota;
-	free(hash_map_put(&accounts->quotas, ID_SLICE(account), cached));
 }
 
-static struct error *look_up(struct op *op, struct accounts *accounts, struct slice address,
+static struct cached_quota limits_of(const struct user *user, const struct domain *domain)
+{
+	uint64_t domain_bytes =
+		domain->quota_bytes ? domain->quota_bytes : account_config.quota_bytes;
+	uint64_t domain_count =
+		domain->quota_count ? domain->quota_count : account_config.quota_messages;
+	return (struct cached_quota){.bytes = user->quota_bytes ? user->quota_bytes : domain_bytes,
+		.count = user->quota_count ? user->quota_count : domain_count,
+		.until_ns = clock_monotonic_ns() + CACHED_NS};
+}
+
+static struct error *read_limits(struct op *op, struct accounts *accounts, struct slice address,
 	struct cached_quota *ret_quota)
 {
 	struct user user;
@@ -56,16 +70,16 @@ static struct error *look_up(struct op *op, struct accounts *accounts, struct sl
 	struct slice encoded;
 	bool found;
 	TRY(record_read(op, accounts, &user_table, address, &user, &encoded, &found));
-	size_t at = slice_find_char(address, '@');
-	TRY(record_read(op, accounts, &domain_table, slice_from(address, at + 1), &domain, &encoded,
-		&found));
-	uint64_t global_bytes = account_config.quota_bytes;
-	uint64_t global_count = account_config.quota_messages;
-	uint64_t domain_bytes = domain.quota_bytes ? domain.quota_bytes : global_bytes;
-	uint64_t domain_count = domain.quota_count ? domain.quota_count : global_count;
-	ret_quota->bytes = user.quota_bytes ? user.quota_bytes : domain_bytes;
-	ret_quota->count = user.quota_count ? user.quota_count : domain_count;
+	TRY(record_read(
+		op, accounts, &domain_table, domain_of(address), &domain, &encoded, &found));
+	*ret_quota = limits_of(&user, &domain);
 	return NULL;
+}
+
+void quota_learn(struct accounts *accounts, const struct user *user, const struct domain *domain)
+{
+	struct cached_quota quota = limits_of(user, domain);
+	keep(accounts, (struct account_id){user->account_id}, &quota);
 }
 
 struct error *quota_limits_of(struct op *op, void *context, struct account_id account,
@@ -74,8 +88,7 @@ struct error *quota_limits_of(struct op *op, void *context, struct account_id ac
 	struct accounts *accounts = context;
 	struct cached_quota quota;
 	if (!find_cached(accounts, account, &quota)) {
-		TRY(look_up(op, accounts, address, &quota));
-		quota.until_ns = clock_monotonic_ns() + CACHED_NS;
+		TRY(read_limits(op, accounts, address, &quota));
 		keep(accounts, account, &quota);
 	}
 	*ret_bytes = quota.bytes;

@@ -194,16 +194,45 @@ static struct error *read_usage(struct op *op, const struct head *head, void *co
 	return NULL;
 }
 
+static struct error *quota_of(struct op *op, struct mail_store *store, struct account_id account,
+	const struct account_static *state, struct quota *ret_quota)
+{
+	*ret_quota =
+		(struct quota){.used_bytes = state->used_bytes, .used_count = state->used_count};
+	if (!store->quota)
+		return NULL;
+	return store->quota(op, store->quota_context, account, state->address,
+		&ret_quota->limit_bytes, &ret_quota->limit_count);
+}
+
 struct error *mailbox_quota(
 	struct op *op, struct mail_store *store, struct account_id account, struct quota *ret_quota)
 {
 	struct account_static state;
 	TRY(commit_read(op, store->commit, account, read_usage, &state));
-	*ret_quota = (struct quota){.used_bytes = state.used_bytes, .used_count = state.used_count};
-	if (!store->quota)
-		return NULL;
-	return store->quota(op, store->quota_context, account, state.address,
-		&ret_quota->limit_bytes, &ret_quota->limit_count);
+	return quota_of(op, store, account, &state, ret_quota);
+}
+
+static bool has_room(const struct quota *quota, uint64_t size)
+{
+	bool bytes_full =
+		quota->limit_bytes && (quota->used_bytes >= quota->limit_bytes ||
+					      size > quota->limit_bytes - quota->used_bytes);
+	bool count_full = quota->limit_count && quota->used_count >= quota->limit_count;
+	return !bytes_full && !count_full;
+}
+
+struct error *mailbox_has_room(struct op *op, struct mail_store *store, struct account_id account,
+	uint64_t size, bool *ret_has_room)
+{
+	struct account_static state;
+	struct quota quota;
+	TRY(commit_read_known(op, store->commit, account, read_usage, &state));
+	TRY(quota_of(op, store, account, &state, &quota));
+	if (!has_room(&quota, size))
+		TRY(mailbox_quota(op, store, account, &quota));
+	*ret_has_room = has_room(&quota, size);
+	return NULL;
 }
 
 /* ---- Creating ---- */

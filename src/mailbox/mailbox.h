@@ -89,6 +89,10 @@ struct quota {
 };
 MUST_CHECK struct error *mailbox_quota(struct op *op, struct mail_store *store,
 	struct account_id account, struct quota *ret_quota);
+/* Whether one more message of `size` bytes may be taken, as this node knows the account; it is
+ * asked anew only before the answer is no. The append decides. */
+MUST_CHECK struct error *mailbox_has_room(struct op *op, struct mail_store *store,
+	struct account_id account, uint64_t size, bool *ret_has_room);
 
 /* ---- Metadata (RFC 5464) ---- */
 

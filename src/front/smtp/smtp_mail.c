@@ -208,14 +208,10 @@ static struct error *check_quota(
 	struct op *op, struct smtp *smtp, const struct delivery_target *targets, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
-		struct quota quota;
-		TRY(mailbox_quota(op, smtp->service->delivery.store, targets[i].account, &quota));
-		uint64_t size = smtp->envelope->declared_size;
-		bool bytes_full =
-			quota.limit_bytes && (quota.used_bytes >= quota.limit_bytes ||
-						     size > quota.limit_bytes - quota.used_bytes);
-		bool count_full = quota.limit_count && quota.used_count >= quota.limit_count;
-		if (bytes_full || count_full)
+		bool has_room;
+		TRY(mailbox_has_room(op, smtp->service->delivery.store, targets[i].account,
+			smtp->envelope->declared_size, &has_room));
+		if (!has_room)
 			return op_fail(op, ERR_LIMIT, "the mailbox is full");
 	}
 	return NULL;
