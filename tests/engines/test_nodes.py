@@ -1,11 +1,13 @@
 """Two nodes over one Cassandra: what one does the other shows, at once when asked and soon when not."""
 
 import re
+import smtplib
 import threading
 
 import pytest
 
 from support.nodes import nodes_over
+from support.vault import wait_for
 
 MAIL = "From: a@example.net\r\nSubject: {}\r\n\r\nbody {}\r\n"
 
@@ -59,6 +61,36 @@ def test_flags_set_on_one_node_are_seen_on_the_other_at_noop(nodes, account):
     other.expunge()
     one.noop()
     assert one.response("EXPUNGE")[1][-1] == b"1"
+
+
+def test_a_mailbox_that_another_node_has_emptied_takes_mail(nodes, account):
+    one, other = nodes.servers
+    one.ctl("user", "quota", account, "0", "1")
+    one.deliver(MAIL.format("only", 1), to=account)
+    with other.lmtp() as client:
+        client.ehlo_or_helo_if_needed()
+
+        def is_taken():
+            client.mail("sender@example.net")
+            code, said = client.rcpt(account)
+            client.rset()
+            return code, said
+
+        # The limits may be as old as five seconds, what is used may not be.
+        wait_for(lambda: is_taken()[0] != 250, 15)
+        assert is_taken()[0] in (452, 552)
+        with one.imap(account) as emptied:
+            emptied.select("INBOX")
+            emptied.store("1", "+FLAGS", "\\Deleted")
+            emptied.expunge()
+        assert is_taken()[0] == 250
+        client.sendmail("sender@example.net", [account], MAIL.format("next", 2))
+    # This node has not heard of that: it says so before it takes the whole mail, or after it.
+    with one.lmtp() as client, pytest.raises((smtplib.SMTPRecipientsRefused, smtplib.SMTPDataError)):
+        client.sendmail("sender@example.net", [account], MAIL.format("too many", 3))
+    with other.imap(account) as client:
+        client.select("INBOX")
+        assert client.fetch("1:*", "(BODY[TEXT])")[1][0][1] == b"body 2\r\n"
 
 
 def test_idle_hears_of_the_other_nodes_mail(nodes, account):

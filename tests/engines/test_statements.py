@@ -1,6 +1,7 @@
 """What an operation costs: the requests that reach Cassandra, counted on the way (docs/cassandra.md has the table)."""
 
 import contextlib
+import re
 import threading
 import time
 
@@ -156,6 +157,22 @@ def test_content_among_the_rows_goes_in_the_write_that_says_what_it_is(counted):
     with server.imap("inline@example.org") as client:
         client.select("INBOX")
         assert client.fetch("2", "(BODY.PEEK[TEXT])")[1][0][1] == b"small\r\n"
+
+
+def test_a_delivery_reads_who_it_is_for_and_whether_it_came_before(counted):
+    server, counter = counted
+    server.add_user("lmtp@example.org")
+    with server.lmtp() as client:
+        client.sendmail("sender@example.net", ["lmtp@example.org"], "Subject: x\r\n\r\nx\r\n")
+        time.sleep(5.5)  # what is known of the account's limits has grown old
+        with counter.counting():
+            client.sendmail("sender@example.net", ["lmtp@example.org"], "Subject: y\r\n\r\ny\r\n")
+    assert len(counter.commits) == 1, counter.texts()
+    # The key of the mail before is given up, since its sender has gone on.
+    deliveries = [request for request in counter.writes if not any(".once " in text for text in request.statements)]
+    assert len(deliveries) <= 2, counter.texts()
+    read = sorted(re.search(r"\.(\w+) WHERE", request.statements[0])[1] for request in counter.reads)
+    assert [table for table in read if table not in ("usage", "cursor")] in (["domain", "once", "user"], ["domain", "once", "once", "user"]), read
 
 
 @contextlib.contextmanager
