@@ -7,6 +7,7 @@
  * words too, and they are asked for by how near they come. Prints a line of JSON for each.
  */
 
+#include <assert.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -189,6 +190,7 @@ static void rank_many(const char *name, size_t from, size_t to, unsigned runs)
 {
 	static uint64_t times[RUNS_MOST];
 	size_t hits = 0;
+	assert(runs > 0);
 	for (unsigned i = 0; i < runs; i++) {
 		AUTO_OP(op, "search");
 		struct snapshot *snapshot;
