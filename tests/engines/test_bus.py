@@ -173,6 +173,20 @@ def test_work_under_way_when_a_node_is_killed_is_given_to_another(nodes):
     assert {other.hear("take ").split()[1] for _ in names} == set(names)
 
 
+def test_a_broker_that_confirms_nothing_is_not_live(nodes, rabbitmq):
+    """It answers, and the queue of a group does not: as when that has no majority of its brokers. So no hint is sure to come."""
+    worker, publisher = nodes("group=index"), nodes()
+    for node in (worker, publisher):
+        node.wait_for("connected live")
+    name = account()
+    rabbitmq.evaluate(f"sys:suspend('%2F_{nodes.prefix}.index').")
+    publisher.tell(f"publish {name} 1")
+    publisher.wait_for("connected mute waiting 0 unconfirmed 1")
+    rabbitmq.evaluate(f"sys:resume('%2F_{nodes.prefix}.index').")
+    worker.hear(f"take {name} 1")
+    publisher.wait_for("connected live waiting 0 unconfirmed 0")
+
+
 def test_a_host_that_is_down_is_passed_over(nodes, rabbitmq):
     nodes(hosts=f"127.0.0.1:1, {rabbitmq.HOST}, [::1]:1").wait_for("connected live", seconds=20)
 

@@ -324,3 +324,7 @@ class RabbitMQ(Engine):
     def wipe(self):
         """Of a broker that is down: it has never known anything."""
         self.do("wipe")
+
+    def evaluate(self, expression):
+        """In the broker's own language."""
+        self.do("ctl", "1", "eval", expression)

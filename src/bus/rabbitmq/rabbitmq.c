@@ -77,7 +77,12 @@ static void rabbitmq_done(struct bus *bus, struct bus_work work)
 static bool rabbitmq_is_live(struct bus *bus)
 {
 	uint64_t pong_ns = rabbitmq_of(bus)->pong_ns;
-	return pong_ns && clock_monotonic_ns() - pong_ns < LIVE_NS;
+	uint64_t waiting_ns = rabbitmq_of(bus)->waiting_ns;
+	uint64_t now_ns = clock_monotonic_ns();
+	/* Either may be from after `now`. */
+	bool answers = pong_ns && now_ns < pong_ns + LIVE_NS;
+	bool confirms = !waiting_ns || now_ns < waiting_ns + LIVE_NS;
+	return answers && confirms;
 }
 
 static void rabbitmq_status(struct bus *bus, struct arena *arena, struct bus_status *ret_status)

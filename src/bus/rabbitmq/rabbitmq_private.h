@@ -60,6 +60,10 @@ struct rabbitmq {
 	struct outbox outbox;
 	int event_fd; /* wakes the thread */
 	_Atomic uint64_t pong_ns;
+	/* Since when a confirmation is due and none has come; 0: none is due. The queue of a group
+	 * has no majority any more, say: the broker answers, and hints come to an end all the same.
+	 */
+	_Atomic uint64_t waiting_ns;
 
 	struct mutex lock; /* of what follows */
 	struct condition changed;

@@ -42,6 +42,8 @@ static struct error *publish(
 				  ? "gap"
 				  : rabbitmq_slot_key(op, slot_of(published->entry.hint.account));
 	/* Noted first: a send that fails half-way may have arrived, or be repeated. */
+	if (!unconfirmed(link))
+		rabbitmq->waiting_ns = clock_monotonic_ns();
 	link->window[link->next_tag++ % WINDOW] = *published;
 	TRY(send_message(op, rabbitmq, CHANNEL_PUBLISH, exchange, key, &message));
 	arena_release(&op->arena, mark);
@@ -150,6 +152,8 @@ void rabbitmq_confirm(struct rabbitmq *rabbitmq, uint64_t tag, bool is_multiple,
 	while (link->first_tag < link->next_tag &&
 		link->window[link->first_tag % WINDOW].is_confirmed)
 		link->first_tag++;
+	if (count)
+		rabbitmq->waiting_ns = unconfirmed(link) ? clock_monotonic_ns() : 0;
 	bus_count(is_taken ? BUS_CONFIRMED : BUS_REFUSED, count);
 	if (!is_taken && count)
 		outbox_note_gap(&rabbitmq->outbox);
@@ -169,4 +173,5 @@ void rabbitmq_keep_unconfirmed(struct rabbitmq *rabbitmq)
 			bus_count(BUS_DROPPED, 1);
 	}
 	link->first_tag = link->next_tag = 1;
+	rabbitmq->waiting_ns = 0;
 }
