@@ -14,7 +14,7 @@ struct cached_quota {
 };
 
 /* used.c: names in use that are to be held against the listing, and when each was last. */
-#define USED_LOOKS 1024
+#define USED_LOOKS 16384
 
 struct used_names {
 	struct used_look {

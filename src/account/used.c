@@ -11,8 +11,9 @@
 
 /* A name that is used is looked at this often. */
 #define LOOK_EVERY_NS (30 * NS_PER_S)
-/* One that finds no room is noted when it is used again. */
-#define WAITING_MOST 256
+/* One that finds no room is noted when it is used again. As many are looked at in a tenth of a
+ * second, by a thread that has other work too. */
+#define WAITING_MOST 16
 
 struct used_name {
 	enum directory_kind kind;

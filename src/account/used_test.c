@@ -111,7 +111,7 @@ static void however_many_are_used_few_wait(void **state)
 	for (int i = 0; i < 5000; i++)
 		directory_used(w->accounts, DIRECTORY_USER,
 			slice_from_cstr(arena_printf(&w->mail.op.arena, "u%d@example.org", i)));
-	assert_true(w->accounts->used.count <= 256);
+	assert_true(w->accounts->used.count <= 16);
 	hold(w);
 	assert_int_equal(w->accounts->used.count, 0);
 	assert_true(is_listed(w, DIRECTORY_USER));
