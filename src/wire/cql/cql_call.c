@@ -1,6 +1,7 @@
 /* Streams and who waits on them. */
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -194,12 +195,26 @@ bool cql_call_has_ended(const struct cql_call *call)
 	return __atomic_load_n(&call->ended, __ATOMIC_ACQUIRE);
 }
 
+/* Somebody shows it to the kernel just now, which does not wait: then it is known whether any of it
+ * was taken. Under lock. */
+static void await_kernel(const struct cql_call *call)
+{
+	struct cql_connection *connection = call->connection;
+	while (connection->is_sending && call->output && call->output->begun &&
+		!call->output->taken) {
+		mutex_unlock(&connection->lock);
+		sched_yield();
+		mutex_lock(&connection->lock);
+	}
+}
+
 bool cql_call_abandon(struct cql_call *call)
 {
 	struct cql_connection *connection = call->connection;
 	if (cql_call_has_ended(call))
 		return false;
 	AUTO_LOCK(&connection->lock);
+	await_kernel(call);
 	if (connection->streams[call->stream].call != call)
 		return false;
 	count_in_flight(connection, -1);
