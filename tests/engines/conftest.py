@@ -3,7 +3,7 @@ are put into that order. A test gets its cluster whole, whatever the one before 
 
 import pytest
 
-from support.engines import S3, Cassandra, RabbitMQ
+from support.engines import S3, Cassandra, RabbitMQ, run
 
 # Nodes, data centres, and the Paxos that they speak where it is not the one of every other.
 SIZES = {"cassandra": (1, 1), "cassandra_v1": (1, 1, "v1"), "cassandra_3": (3, 1), "cassandra_2x3": (3, 2)}
@@ -72,6 +72,14 @@ def s3(gateway):
     gateway.make_whole()
     yield gateway
     gateway.make_whole()
+
+
+@pytest.fixture(scope="module")
+def opensearch_engine():
+    """One that no other module has written to."""
+    run("opensearch/server", "up", "--fresh")
+    yield
+    run("opensearch/server", "down", "--wipe")
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ import email.policy
 
 import pytest
 
-from support.engines import run
 from support.mailbox import Mailbox
 from support.searching import wait_for_index
 from support.server import Server
@@ -36,17 +35,10 @@ TEXTS = [
 NOWHERE = ["上海", "大阪", "กรุงเทพ", "Αθήνα", "Киев"]
 
 
-@pytest.fixture(scope="module")
-def opensearch():
-    run("opensearch/server", "up", "--fresh")
-    yield
-    run("opensearch/server", "down", "--wipe")
-
-
 @pytest.fixture(params=["fts5", "opensearch"])
 def settings(request):
     if request.param == "opensearch":
-        request.getfixturevalue("opensearch")
+        request.getfixturevalue("opensearch_engine")
         return OPENSEARCH
     return {"search.index": "fts5"}
 

@@ -42,14 +42,7 @@ def request(method, path, body=None):
 
 
 @pytest.fixture(scope="module")
-def engine():
-    opensearch("up", "--fresh")
-    yield
-    opensearch("down", "--wipe")
-
-
-@pytest.fixture(scope="module")
-def searched(engine, tmp_path_factory):
+def searched(opensearch_engine, tmp_path_factory):
     with Server(tmp_path_factory.mktemp("opensearch"), SETTINGS) as server:
         server.start()
         server.add_domain("example.org")
@@ -78,7 +71,7 @@ def then_whole(mailbox, messages):
     assert [counts[name] for name in ("missing", "stale", "orphaned", "behind")] == [0, 0, 0, 0]
 
 
-def test_it_keeps_the_contract_of_an_index(engine):
+def test_it_keeps_the_contract_of_an_index(opensearch_engine):
     name = f"contract-{uuid.uuid4().hex[:8]}"
     command = [BUILD / "src/test_opensearch_contract", URL, name]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
@@ -249,7 +242,7 @@ def test_whatever_becomes_of_it_searches_find_the_same(mailbox):
     then_whole(mailbox, 13)
 
 
-def test_an_index_that_is_slow_slows_nothing_else(engine, tmp_path):
+def test_an_index_that_is_slow_slows_nothing_else(opensearch_engine, tmp_path):
     with SlowProxy(9200) as proxy:
         with Server(tmp_path, {**SETTINGS, "opensearch.hosts": f"http://127.0.0.1:{proxy.port}"}) as server:
             server.start()
@@ -270,7 +263,7 @@ def test_an_index_that_is_slow_slows_nothing_else(engine, tmp_path):
             then_whole(mailbox, 13)
 
 
-def test_an_indexer_that_is_killed_at_any_point_leaves_nothing_out(engine, tmp_path):
+def test_an_indexer_that_is_killed_at_any_point_leaves_nothing_out(opensearch_engine, tmp_path):
     chance = random.Random(7)
     with Server(tmp_path, {**SETTINGS, "opensearch.name": "killed"}) as server:
         server.start()
@@ -338,7 +331,7 @@ def count_of(alias, mailbox):
     return request("POST", f"/{alias}/_count", query)["count"]
 
 
-def test_an_index_of_an_older_making_is_read_until_the_new_one_is_whole(engine, tmp_path):
+def test_an_index_of_an_older_making_is_read_until_the_new_one_is_whole(opensearch_engine, tmp_path):
     """Under searches and deliveries, and with a kill half-way. What is not in the new one yet is asked of the old."""
     settings = {**SETTINGS, "opensearch.name": "older", "search.fuzzy": "no"}
     with Server(tmp_path, settings) as server:
@@ -414,7 +407,7 @@ def older_index(name, made):
             request("PUT", path, place)
 
 
-def test_an_index_of_an_older_mapping_is_known_as_such_and_filled_anew(engine, tmp_path):
+def test_an_index_of_an_older_mapping_is_known_as_such_and_filled_anew(opensearch_engine, tmp_path):
     """The mapping of a version before is kept beside the tests."""
     with Server(tmp_path, {**SETTINGS, "opensearch.name": "mapped"}) as server:
         server.start()

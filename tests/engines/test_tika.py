@@ -5,7 +5,7 @@ import re
 import pytest
 
 from support import documents
-from support.engines import Engine, run
+from support.engines import Engine
 from support.fake_tika import FakeTika
 from support.mailbox import Mailbox
 from support.patience import timed, until
@@ -54,17 +54,10 @@ def tika(running):
     running.make_whole()
 
 
-@pytest.fixture(scope="module")
-def opensearch():
-    run("opensearch/server", "up", "--fresh")
-    yield
-    run("opensearch/server", "down", "--wipe")
-
-
 @pytest.fixture(params=["fts5", "opensearch"])
 def index_settings(request):
     if request.param == "opensearch":
-        request.getfixturevalue("opensearch")
+        request.getfixturevalue("opensearch_engine")
     return FTS5 if request.param == "fts5" else OPENSEARCH
 
 

@@ -574,33 +574,34 @@ static struct error *list_places(struct op *op, sqlite3 *db, const char *which,
 	return NULL;
 }
 
-static struct error *list(struct index *index, struct op *op, struct account_id account,
-	struct mailbox_id mailbox, uint32_t from, size_t most, struct index_entry **ret_entries,
-	size_t *ret_count)
+static struct error *list_those(struct index *index, struct op *op, struct account_id account,
+	const char *which, struct mailbox_id mailbox, uint32_t from, size_t most,
+	struct index_entry **ret_entries, size_t *ret_count)
 {
 	struct fts5_file *file;
 	TRY(fts5_take(op, fts5_of(index), account, false, &file));
 	if (!file)
 		return NULL;
 	struct error *err =
-		list_places(op, file->db, "", mailbox, from, most, ret_entries, ret_count);
+		list_places(op, file->db, which, mailbox, from, most, ret_entries, ret_count);
 	fts5_give_back(fts5_of(index), file, err);
 	return err;
+}
+
+static struct error *list(struct index *index, struct op *op, struct account_id account,
+	struct mailbox_id mailbox, uint32_t from, size_t most, struct index_entry **ret_entries,
+	size_t *ret_count)
+{
+	return list_those(index, op, account, "", mailbox, from, most, ret_entries, ret_count);
 }
 
 static struct error *owed(struct index *index, struct op *op, struct account_id account,
 	struct mailbox_id mailbox, uint32_t from, size_t most, struct index_entry **ret_entries,
 	size_t *ret_count)
 {
-	struct fts5_file *file;
-	TRY(fts5_take(op, fts5_of(index), account, false, &file));
-	if (!file)
-		return NULL;
 	static_assert(INDEX_ATTACHED_GIVEN_UP == 255, "as it says below");
-	struct error *err = list_places(op, file->db, "AND attached > 0 AND attached < 255",
-		mailbox, from, most, ret_entries, ret_count);
-	fts5_give_back(fts5_of(index), file, err);
-	return err;
+	return list_those(index, op, account, "AND attached > 0 AND attached < 255", mailbox, from,
+		most, ret_entries, ret_count);
 }
 
 static struct error *measure(struct op *op, sqlite3 *db, struct index_size *size)

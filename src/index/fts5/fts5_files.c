@@ -26,7 +26,6 @@ static const char set_up[] = "PRAGMA page_size=4096;"
 			     "PRAGMA journal_mode=WAL;"
 			     "PRAGMA synchronous=NORMAL;"
 			     "PRAGMA trusted_schema=OFF;"
-
 			     "PRAGMA cache_size=-" CACHE_KIB ";";
 
 /* Document 0 is every message whose content is not known. */
